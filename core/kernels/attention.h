@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <span>
+
+#include "core/types.h"
+
+namespace inlay::kernels {
+
+/// One sequence of a packed batch: its queries are rows [q_begin, q_begin + q_count) of Q, its keys
+/// rows [k_begin, k_begin + k_count) of K and V. Nothing is seen across segments.
+struct AttentionSegment {
+  i64 q_begin = 0, q_count = 0;
+  i64 k_begin = 0, k_count = 0;
+};
+
+/// Row t, head h of a tensor starts at data + t * stride + h * head_dim, so q, k and v may share
+/// one buffer. Query head h reads key/value head h / (heads / kv_heads).
+struct AttentionParams {
+  i64 heads = 1, kv_heads = 1, head_dim = 64;
+  i64 q_stride = 0, k_stride = 0, v_stride = 0, o_stride = 0;
+  float scale = 1.0F;    // of the scores, usually head_dim^-1/2
+  bool causal = true;    // key c is seen by query r iff c <= r + (k_count - q_count)
+  i64 window = 0;        // > 0: and r + (k_count - q_count) - c < window
+  float softcap = 0.0F;  // > 0: scores y become softcap * tanh(y / softcap)
+  float dropout =
+      0.0F;  // probability that a weight is dropped; the kept ones are scaled by 1 / (1 - dropout)
+  u64 dropout_key = 0;  // RandomKey::value(); weight (segment s, head h, query r, key c), r and c
+                        // counted inside the segment, is dropped iff word c % 4 of philox(key, r <<
+                        // 32 | c / 4, h << 32 | s) < dropout * 2^32
+};
+
+struct AttentionForward {
+  const float* q = nullptr;
+  const float* k = nullptr;
+  const float* v = nullptr;
+  float* o = nullptr;    // [rows of q, heads * head_dim], row stride o_stride
+  float* lse = nullptr;  // [heads, total_q]: natural-log-sum-exp of each row's scores; +inf for a
+                         // row that sees nothing
+  i64 total_q = 0;
+};
+
+struct AttentionBackward {
+  const float* q = nullptr;
+  const float* k = nullptr;
+  const float* v = nullptr;
+  const float* o = nullptr;
+  const float* lse = nullptr;
+  const float* dO = nullptr;  // as o
+  float* dq = nullptr;        // as q, k, v with the same strides; overwritten
+  float* dk = nullptr;
+  float* dv = nullptr;
+  i64 total_q = 0;
+};
+
+/// Floats of scratch the two functions need.
+i64 attention_forward_scratch(const AttentionParams& params,
+                              std::span<const AttentionSegment> segments);
+i64 attention_backward_scratch(const AttentionParams& params,
+                               std::span<const AttentionSegment> segments);
+
+/// FlashAttention-2 (Dao 2023, arXiv:2307.08691), Alg. 1: O = softmax(mask(scale Q K^T)) V, tile by
+/// tile, with a running softmax; only O and one log-sum-exp a row leave it. Rows that see no key
+/// are 0. Same bits at any thread count; a segment gives the same bits alone and in a packed batch
+/// (without dropout).
+void attention_forward(const AttentionParams& params, std::span<const AttentionSegment> segments,
+                       const AttentionForward& args, std::span<float> scratch);
+
+/// Alg. 2: rebuilds the probabilities from Q, K and lse, tile by tile. Gradients of rows outside
+/// every segment are left untouched.
+void attention_backward(const AttentionParams& params, std::span<const AttentionSegment> segments,
+                        const AttentionBackward& args, std::span<float> scratch);
+
+namespace reference {
+
+/// The naive form: every score of one head of one segment at a time, kept in double in the scratch
+/// memory, which so grows with q_count * k_count. The tests' oracle, and `attn_implementation:
+/// reference`.
+i64 attention_scratch(std::span<const AttentionSegment> segments);
+void attention_forward(const AttentionParams& params, std::span<const AttentionSegment> segments,
+                       const AttentionForward& args, std::span<float> scratch);
+void attention_backward(const AttentionParams& params, std::span<const AttentionSegment> segments,
+                        const AttentionBackward& args, std::span<float> scratch);
+
+}  // namespace reference
+}  // namespace inlay::kernels

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <span>
+#include <string_view>
+
+#include "core/types.h"
+
+/// A read-only [rows, cols] matrix in any storage the products can read: dense floats, or blocks
+/// that are decoded while they are packed, so that no decoded copy of a weight ever exists.
+namespace inlay::kernels {
+
+enum class MatrixFormat : u8 {
+  kF32,
+  kBf16,
+  kF16,
+  kFourBit,  // bitsandbytes NF4 / FP4: a 16-entry code, a scale a block, blocks over the flattened
+             // matrix
+  kQ8_0,     // GGUF blocks, along a row; a row is a whole number of blocks
+  kQ4_0,
+  kQ4_1,
+  kQ5_0,
+  kQ5_1,
+  kQ4_K,
+  kQ5_K,
+  kQ6_K,
+};
+
+/// What a kFourBit matrix needs besides its nibbles. Scale of block b: absmax[b], or with double
+/// quantisation nested_code[absmax_codes[b]] * nested_absmax[b / nested_block_size] + offset.
+struct FourBitScales {
+  const float* code = nullptr;  // [16]
+  i64 block_size = 64;
+  const float* absmax = nullptr;         // [blocks], or null with double quantisation
+  const u8* absmax_codes = nullptr;      // [blocks]
+  const float* nested_absmax = nullptr;  // [ceil(blocks / nested_block_size)]
+  const float* nested_code = nullptr;    // [256]
+  i64 nested_block_size = 256;
+  float offset = 0.0F;
+};
+
+struct MatrixRef {
+  MatrixFormat format = MatrixFormat::kF32;
+  i64 rows = 0;
+  i64 cols = 0;
+  /// Row r starts at data + row_bytes * r. kFourBit: the nibbles of the flattened matrix, first
+  /// value in the high nibble, and row_bytes is unused (a row may start inside a byte).
+  const void* data = nullptr;
+  i64 row_bytes = 0;
+  /// When not null, row r of the matrix is stored as row row_map[r] (GGUF keeps the rows of q and k
+  /// in another order).
+  const i32* row_map = nullptr;
+  FourBitScales four_bit;
+};
+
+/// out[i] = m(row, col + i) for i < count, as f32. No alignment of col or count to a block is
+/// needed.
+void decode_row(const MatrixRef& m, i64 row, i64 col, i64 count, float* out);
+
+/// Values and bytes of a block: {1, 4} for kF32, {32, 20} for kQ4_1; {2, 1} for kFourBit (nibbles
+/// only).
+struct BlockSize {
+  i64 values;
+  i64 bytes;
+};
+BlockSize block_size(MatrixFormat format);
+std::string_view format_name(MatrixFormat format);
+
+}  // namespace inlay::kernels

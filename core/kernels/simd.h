@@ -1,0 +1,361 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// Vectors of floats for the .isa.cc files: one source, compiled for AVX-512 (16 lanes), AVX2 (8
+// lanes) and portable C++ (8 lanes, left to the compiler). Only an .isa.cc file may include this
+// header: everything in it lives in the namespace of the instruction set being compiled.
+//
+//   Vec v = Vec::load(p);            unaligned
+//   Vec t = Vec::load(p, n);         the first n < kLanes values, zeros behind
+//   v.store(p);  v.store(p, n);
+//   max(a, b), min(a, b)             b where either is NaN, so a bound goes first: max(bound, x)
+//   keeps a NaN in x fma(a, b, c) = a * b + c         one rounding with AVX2 and AVX-512, two in
+//   the portable form reduce_add(v)                    a fixed tree, halves first
+
+#include "core/types.h"
+
+#if !defined(INLAY_ISA)
+#error "simd.h is for .isa.cc files"
+#endif
+
+#if defined(__AVX512F__) || defined(__AVX2__)
+#include <immintrin.h>
+#endif
+
+namespace inlay::kernels::INLAY_ISA {
+namespace {
+
+#if defined(__AVX512F__)
+
+struct Vec {
+  static constexpr i64 kLanes = 16;
+  __m512 v;
+
+  static Vec zero() { return {_mm512_setzero_ps()}; }
+  static Vec set(float x) { return {_mm512_set1_ps(x)}; }
+  static Vec load(const float* p) { return {_mm512_loadu_ps(p)}; }
+  static Vec load(const float* p, i64 n) { return {_mm512_maskz_loadu_ps(mask(n), p)}; }
+  static Vec load_bf16(const u16* p) {
+    return widen_bf16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+  }
+  static Vec load_bf16(const u16* p, i64 n) {
+    return widen_bf16(_mm256_maskz_loadu_epi16(mask(n), p));
+  }
+  static Vec load_f16(const u16* p) {
+    return {_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)))};
+  }
+  static Vec load_f16(const u16* p, i64 n) {
+    return {_mm512_cvtph_ps(_mm256_maskz_loadu_epi16(mask(n), p))};
+  }
+  void store(float* p) const { _mm512_storeu_ps(p, v); }
+  void store(float* p, i64 n) const { _mm512_mask_storeu_ps(p, mask(n), v); }
+
+ private:
+  static __mmask16 mask(i64 n) { return static_cast<__mmask16>((1U << n) - 1U); }
+  static Vec widen_bf16(__m256i bits) {
+    return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16))};
+  }
+};
+
+inline Vec operator+(Vec a, Vec b) {
+  return {_mm512_add_ps(a.v, b.v)};
+}
+inline Vec operator-(Vec a, Vec b) {
+  return {_mm512_sub_ps(a.v, b.v)};
+}
+inline Vec operator*(Vec a, Vec b) {
+  return {_mm512_mul_ps(a.v, b.v)};
+}
+inline Vec operator/(Vec a, Vec b) {
+  return {_mm512_div_ps(a.v, b.v)};
+}
+inline Vec fma(Vec a, Vec b, Vec c) {
+  return {_mm512_fmadd_ps(a.v, b.v, c.v)};
+}
+inline Vec max(Vec a, Vec b) {
+  return {_mm512_max_ps(a.v, b.v)};
+}
+inline Vec min(Vec a, Vec b) {
+  return {_mm512_min_ps(a.v, b.v)};
+}
+inline Vec sqrt(Vec a) {
+  return {_mm512_sqrt_ps(a.v)};
+}
+inline Vec round(Vec a) {
+  return {_mm512_roundscale_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};
+}
+/// a * 2^n for integral n in [-200, 200]
+inline Vec scale_by_power_of_two(Vec a, Vec n) {
+  return {_mm512_scalef_ps(a.v, n.v)};
+}
+/// condition ? a : b, lane by lane, where `condition` is x < y
+inline Vec select_less(Vec x, Vec y, Vec a, Vec b) {
+  return {_mm512_mask_blend_ps(_mm512_cmp_ps_mask(x.v, y.v, _CMP_LT_OQ), b.v, a.v)};
+}
+inline float reduce_add(Vec a) {
+  const __m256 half = _mm256_add_ps(_mm512_castps512_ps256(a.v), _mm512_extractf32x8_ps(a.v, 1));
+  const __m128 quarter = _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
+  const __m128 pair = _mm_add_ps(quarter, _mm_movehl_ps(quarter, quarter));
+  return _mm_cvtss_f32(_mm_add_ss(pair, _mm_movehdup_ps(pair)));
+}
+inline float reduce_max(Vec a) {
+  return _mm512_reduce_max_ps(a.v);
+}
+
+#elif defined(__AVX2__)
+
+alignas(64) constexpr i32 kMaskWindow[16] = {-1, -1, -1, -1, -1, -1, -1, -1,
+                                             0,  0,  0,  0,  0,  0,  0,  0};
+
+struct Vec {
+  static constexpr i64 kLanes = 8;
+  __m256 v;
+
+  static Vec zero() { return {_mm256_setzero_ps()}; }
+  static Vec set(float x) { return {_mm256_set1_ps(x)}; }
+  static Vec load(const float* p) { return {_mm256_loadu_ps(p)}; }
+  static Vec load(const float* p, i64 n) { return {_mm256_maskload_ps(p, mask(n))}; }
+  static Vec load_bf16(const u16* p) {
+    return widen_bf16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+  }
+  static Vec load_bf16(const u16* p, i64 n) { return widen_bf16(load_16(p, n)); }
+  static Vec load_f16(const u16* p) {
+    return {_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)))};
+  }
+  static Vec load_f16(const u16* p, i64 n) { return {_mm256_cvtph_ps(load_16(p, n))}; }
+  void store(float* p) const { _mm256_storeu_ps(p, v); }
+  void store(float* p, i64 n) const { _mm256_maskstore_ps(p, mask(n), v); }
+
+ private:
+  static __m256i mask(i64 n) {
+    return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(kMaskWindow + 8 - n));
+  }
+  static __m128i load_16(const u16* p, i64 n) {
+    alignas(16) u16 lanes[8] = {};
+    for (i64 i = 0; i < n; ++i) {
+      lanes[i] = p[i];
+    }
+    return _mm_load_si128(reinterpret_cast<const __m128i*>(lanes));
+  }
+  static Vec widen_bf16(__m128i bits) {
+    return {_mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(bits), 16))};
+  }
+};
+
+inline Vec operator+(Vec a, Vec b) {
+  return {_mm256_add_ps(a.v, b.v)};
+}
+inline Vec operator-(Vec a, Vec b) {
+  return {_mm256_sub_ps(a.v, b.v)};
+}
+inline Vec operator*(Vec a, Vec b) {
+  return {_mm256_mul_ps(a.v, b.v)};
+}
+inline Vec operator/(Vec a, Vec b) {
+  return {_mm256_div_ps(a.v, b.v)};
+}
+inline Vec fma(Vec a, Vec b, Vec c) {
+  return {_mm256_fmadd_ps(a.v, b.v, c.v)};
+}
+inline Vec max(Vec a, Vec b) {
+  return {_mm256_max_ps(a.v, b.v)};
+}
+inline Vec min(Vec a, Vec b) {
+  return {_mm256_min_ps(a.v, b.v)};
+}
+inline Vec sqrt(Vec a) {
+  return {_mm256_sqrt_ps(a.v)};
+}
+inline Vec round(Vec a) {
+  return {_mm256_round_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};
+}
+inline Vec scale_by_power_of_two(Vec a, Vec n) {
+  // In two halves: 2^n alone overflows the exponent field for |n| > 127.
+  const __m256i whole = _mm256_cvtps_epi32(n.v);
+  const __m256i half = _mm256_srai_epi32(whole, 1);
+  const __m256i rest = _mm256_sub_epi32(whole, half);
+  const __m256i bias = _mm256_set1_epi32(127);
+  const __m256 first = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(half, bias), 23));
+  const __m256 second = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(rest, bias), 23));
+  return {_mm256_mul_ps(_mm256_mul_ps(a.v, first), second)};
+}
+inline Vec select_less(Vec x, Vec y, Vec a, Vec b) {
+  return {_mm256_blendv_ps(b.v, a.v, _mm256_cmp_ps(x.v, y.v, _CMP_LT_OQ))};
+}
+inline float reduce_add(Vec a) {
+  const __m128 quarter = _mm_add_ps(_mm256_castps256_ps128(a.v), _mm256_extractf128_ps(a.v, 1));
+  const __m128 pair = _mm_add_ps(quarter, _mm_movehl_ps(quarter, quarter));
+  return _mm_cvtss_f32(_mm_add_ss(pair, _mm_movehdup_ps(pair)));
+}
+inline float reduce_max(Vec a) {
+  const __m128 quarter = _mm_max_ps(_mm256_castps256_ps128(a.v), _mm256_extractf128_ps(a.v, 1));
+  const __m128 pair = _mm_max_ps(quarter, _mm_movehl_ps(quarter, quarter));
+  return _mm_cvtss_f32(_mm_max_ss(pair, _mm_movehdup_ps(pair)));
+}
+
+#else
+
+inline float f16_to_f32(u16 bits) {
+  const u32 sign = static_cast<u32>(bits & 0x8000U) << 16;
+  const u32 magnitude = bits & 0x7FFFU;
+  if (magnitude >= 0x7C00U) {  // infinities and NaNs
+    return __builtin_bit_cast(float, sign | 0x7F800000U | ((magnitude & 0x3FFU) << 13));
+  }
+  // 2^112 moves the half's exponent to the float's bias, subnormals included.
+  const float scaled = __builtin_bit_cast(float, magnitude << 13) * 0x1p112F;
+  return __builtin_bit_cast(float, sign | __builtin_bit_cast(u32, scaled));
+}
+
+struct Vec {
+  static constexpr i64 kLanes = 8;
+  float v[kLanes];
+
+  template <class F>
+  static Vec make(F lane) {
+    Vec out;
+    for (i64 i = 0; i < kLanes; ++i) {
+      out.v[i] = lane(i);
+    }
+    return out;
+  }
+  static Vec zero() { return set(0.0F); }
+  static Vec set(float x) {
+    return make([&](i64) { return x; });
+  }
+  static Vec load(const float* p) {
+    return make([&](i64 i) { return p[i]; });
+  }
+  static Vec load(const float* p, i64 n) {
+    return make([&](i64 i) { return i < n ? p[i] : 0.0F; });
+  }
+  static Vec load_bf16(const u16* p, i64 n = kLanes) {
+    return make([&](i64 i) {
+      return i < n ? __builtin_bit_cast(float, static_cast<u32>(p[i]) << 16) : 0.0F;
+    });
+  }
+  static Vec load_f16(const u16* p, i64 n = kLanes) {
+    return make([&](i64 i) { return i < n ? f16_to_f32(p[i]) : 0.0F; });
+  }
+  void store(float* p) const {
+    for (i64 i = 0; i < kLanes; ++i) {
+      p[i] = v[i];
+    }
+  }
+  void store(float* p, i64 n) const {
+    for (i64 i = 0; i < n; ++i) {
+      p[i] = v[i];
+    }
+  }
+};
+
+inline Vec operator+(Vec a, Vec b) {
+  return Vec::make([&](i64 i) { return a.v[i] + b.v[i]; });
+}
+inline Vec operator-(Vec a, Vec b) {
+  return Vec::make([&](i64 i) { return a.v[i] - b.v[i]; });
+}
+inline Vec operator*(Vec a, Vec b) {
+  return Vec::make([&](i64 i) { return a.v[i] * b.v[i]; });
+}
+inline Vec operator/(Vec a, Vec b) {
+  return Vec::make([&](i64 i) { return a.v[i] / b.v[i]; });
+}
+inline Vec fma(Vec a, Vec b, Vec c) {
+  return Vec::make([&](i64 i) { return a.v[i] * b.v[i] + c.v[i]; });
+}
+inline Vec max(Vec a, Vec b) {
+  return Vec::make([&](i64 i) { return a.v[i] > b.v[i] ? a.v[i] : b.v[i]; });
+}
+inline Vec min(Vec a, Vec b) {
+  return Vec::make([&](i64 i) { return a.v[i] < b.v[i] ? a.v[i] : b.v[i]; });
+}
+inline Vec sqrt(Vec a) {
+  return Vec::make([&](i64 i) { return __builtin_sqrtf(a.v[i]); });
+}
+inline Vec round(Vec a) {
+  return Vec::make([&](i64 i) { return __builtin_rintf(a.v[i]); });
+}
+inline Vec scale_by_power_of_two(Vec a, Vec n) {
+  return Vec::make([&](i64 i) {
+    const i32 whole = static_cast<i32>(n.v[i]);
+    const i32 half = whole >> 1;
+    const float first = __builtin_bit_cast(float, static_cast<u32>(half + 127) << 23);
+    const float second = __builtin_bit_cast(float, static_cast<u32>(whole - half + 127) << 23);
+    return a.v[i] * first * second;
+  });
+}
+inline Vec select_less(Vec x, Vec y, Vec a, Vec b) {
+  return Vec::make([&](i64 i) { return x.v[i] < y.v[i] ? a.v[i] : b.v[i]; });
+}
+inline float reduce_add(Vec a) {
+  return ((a.v[0] + a.v[4]) + (a.v[2] + a.v[6])) + ((a.v[1] + a.v[5]) + (a.v[3] + a.v[7]));
+}
+inline float reduce_max(Vec a) {
+  float out = a.v[0];
+  for (i64 i = 1; i < Vec::kLanes; ++i) {
+    out = out < a.v[i] ? a.v[i] : out;
+  }
+  return out;
+}
+
+#endif
+
+inline Vec operator-(Vec a) {
+  return Vec::zero() - a;
+}
+
+/// 2^x: 0 below -150, +inf above 128; relative error 2e-7 (degree-6 minimax on [-1/2, 1/2]).
+inline Vec exp2(Vec x) {
+  // Beyond these the result has left the float range; the clamp also keeps the integer part within
+  // scale_by_power_of_two.
+  const Vec clamped = min(Vec::set(129.0F), max(Vec::set(-151.0F), x));
+  const Vec whole = round(clamped);
+  const Vec r = clamped - whole;
+  Vec p = Vec::set(1.5403530393e-4F);
+  p = fma(p, r, Vec::set(1.3333558146e-3F));
+  p = fma(p, r, Vec::set(9.6181291076e-3F));
+  p = fma(p, r, Vec::set(5.5504108665e-2F));
+  p = fma(p, r, Vec::set(2.4022650696e-1F));
+  p = fma(p, r, Vec::set(6.9314718056e-1F));
+  p = fma(p, r, Vec::set(1.0F));
+  return scale_by_power_of_two(p, whole);
+}
+
+/// e^x, relative error 3e-7 for results in the normal range; a NaN stays one.
+inline Vec exp(Vec x) {
+  // x = n ln 2 + r with ln 2 in two parts, so that r keeps its low bits; then e^r by its Taylor
+  // series, |r| <= 0.347.
+  const Vec clamped = min(Vec::set(89.0F), max(Vec::set(-104.0F), x));
+  const Vec whole = round(clamped * Vec::set(1.44269504089F));
+  Vec r = fma(whole, Vec::set(-0.693359375F), clamped);
+  r = fma(whole, Vec::set(2.12194440e-4F), r);
+  Vec p = Vec::set(1.9841269841e-4F);
+  p = fma(p, r, Vec::set(1.3888888889e-3F));
+  p = fma(p, r, Vec::set(8.3333333333e-3F));
+  p = fma(p, r, Vec::set(4.1666666667e-2F));
+  p = fma(p, r, Vec::set(1.6666666667e-1F));
+  p = fma(p, r, Vec::set(0.5F));
+  p = fma(p, r, Vec::set(1.0F));
+  p = fma(p, r, Vec::set(1.0F));
+  return scale_by_power_of_two(p, whole);
+}
+
+/// 1 / (1 + e^-x)
+inline Vec sigmoid(Vec x) {
+  return Vec::set(1.0F) / (Vec::set(1.0F) + exp(-x));
+}
+
+/// tanh x = 1 - 2 / (e^2x + 1), and x - x^3/3 + 2 x^5/15 near 0, where that form would cancel.
+inline Vec tanh(Vec x) {
+  const Vec large = Vec::set(1.0F) - Vec::set(2.0F) / (exp(x + x) + Vec::set(1.0F));
+  const Vec s = x * x;
+  Vec p = fma(s, Vec::set(-1382.0F / 155925.0F), Vec::set(62.0F / 2835.0F));
+  p = fma(p, s, Vec::set(-17.0F / 315.0F));
+  p = fma(p, s, Vec::set(2.0F / 15.0F));
+  p = fma(p, s, Vec::set(-1.0F / 3.0F));
+  const Vec small = fma(p * s, x, x);
+  return select_less(s, Vec::set(0.0625F), small, large);
+}
+
+}  // namespace
+}  // namespace inlay::kernels::INLAY_ISA
