@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// The caching allocator behind allocate_block.
+//
+// Two arenas, small and large blocks apart, so that a long-lived small block cannot split the large
+// holes. An arena is one range of reserved addresses, made usable from the bottom up as it grows:
+//
+//     base                          top                                    limit
+//      | used | free | used | free | (untouched addresses, no memory behind)  |
+//
+// Invariants
+//   1. Free blocks never touch: neighbours are joined at once, and a free block that ends at `top`
+//   stays below it.
+//   2. `by_address` and `by_size` hold the same free blocks.
+//   3. `top` only rises: pages once touched are recycled, never returned.
+// A request takes the smallest free block that fits (the lowest address among equals) and leaves
+// the rest free; so the blocks a training step takes are the ones its predecessor gave back. The
+// outcome depends on the order of calls alone.
+
+#include <sys/mman.h>
+
+#include <cstdlib>
+#include <map>
+#include <mutex>
+#include <set>
+#include <utility>
+
+#include "core/error.h"
+#include "core/memory/memory.h"
+
+namespace inlay {
+namespace {
+
+constexpr i64 kAlignment = 64;          // a cache line, and an AVX-512 vector
+constexpr i64 kLargeBlock = 64 << 10;   // from here on a block comes from the large arena
+constexpr i64 kGrowth = 2 << 20;        // an arena grows by whole huge pages
+constexpr i64 kReserve = i64{1} << 42;  // addresses to ask for; they cost nothing until touched
+constexpr i64 kLeastReserve = 1 << 30;  // below this a limit on address space makes work pointless
+
+i64 rounded_up(i64 value, i64 unit) {
+  return (value + unit - 1) / unit * unit;
+}
+
+class Arena {
+ public:
+  void* allocate(i64 bytes) {
+    const std::lock_guard lock(mutex_);
+    auto fit = by_size_.lower_bound({bytes, nullptr});
+    if (fit == by_size_.end()) {
+      grow(bytes);
+      fit = by_size_.lower_bound({bytes, nullptr});
+    }
+    const auto [size, address] = *fit;
+    remove(address, size);
+    if (size > bytes) {
+      insert(address + bytes, size - bytes);
+    }
+    return address;
+  }
+
+  void free(void* block, i64 bytes) {
+    const std::lock_guard lock(mutex_);
+    auto* address = static_cast<std::byte*>(block);
+    const auto above = by_address_.lower_bound(address);
+    if (above != by_address_.end() && above->first == address + bytes) {
+      bytes += above->second;
+      remove(above->first, above->second);
+    }
+    const auto next = by_address_.lower_bound(address);
+    if (next != by_address_.begin()) {
+      const auto [start, size] = *std::prev(next);
+      if (start + size == address) {
+        remove(start, size);
+        address = start;
+        bytes += size;
+      }
+    }
+    insert(address, bytes);
+  }
+
+  i64 reserved() {
+    const std::lock_guard lock(mutex_);
+    return top_ - base_;
+  }
+
+ private:
+  void insert(std::byte* address, i64 bytes) {
+    by_address_.emplace(address, bytes);
+    by_size_.emplace(bytes, address);
+  }
+  void remove(std::byte* address, i64 bytes) {
+    by_address_.erase(address);
+    by_size_.erase({bytes, address});
+  }
+
+  void reserve() {
+    for (i64 size = kReserve; size >= kLeastReserve; size /= 2) {
+      void* range =
+          mmap(nullptr, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+      if (range != MAP_FAILED) {
+        const i64 skip =
+            rounded_up(reinterpret_cast<i64>(range), kGrowth) - reinterpret_cast<i64>(range);
+        base_ = top_ = static_cast<std::byte*>(range) + skip;
+        limit_ = static_cast<std::byte*>(range) + size;
+        return;
+      }
+    }
+    throw MemoryError("out of memory: the system grants no address space (see ulimit -v)");
+  }
+
+  // Makes room for `bytes` at the top, counting a free block that already ends there.
+  void grow(i64 bytes) {
+    if (base_ == nullptr) {
+      reserve();
+    }
+    i64 tail = 0;
+    if (!by_address_.empty()) {
+      const auto [start, size] = *by_address_.rbegin();
+      tail = start + size == top_ ? size : 0;
+    }
+    const i64 more = rounded_up(bytes - tail, kGrowth);
+    if (more > limit_ - top_ || mprotect(top_, more, PROT_READ | PROT_WRITE) != 0) {
+      throw MemoryError(str("out of memory: the system refuses ", more, " bytes more (",
+                            top_ - base_, " bytes are in use or cached)"));
+    }
+    madvise(top_, more, MADV_HUGEPAGE);  // advice: nothing depends on its being taken
+    std::byte* start = top_ - tail;
+    if (tail > 0) {
+      remove(start, tail);
+    }
+    top_ += more;
+    insert(start, tail + more);
+  }
+
+  std::mutex mutex_;
+  std::byte* base_ = nullptr;
+  std::byte* top_ = nullptr;
+  std::byte* limit_ = nullptr;
+  std::map<std::byte*, i64> by_address_;
+  std::set<std::pair<i64, std::byte*>> by_size_;
+};
+
+// Never destroyed: tensors with static lifetime may be freed after it would be.
+Arena& arena_for(i64 bytes) {
+  static auto* small = new Arena;
+  static auto* large = new Arena;
+  return bytes < kLargeBlock ? *small : *large;
+}
+
+}  // namespace
+
+#if defined(__SANITIZE_ADDRESS__)
+
+// Under the address sanitizer every block is its own, so that a step over its end is seen.
+void* allocate_block(i64 bytes) {
+  return std::aligned_alloc(kAlignment, rounded_up(bytes > 0 ? bytes : 1, kAlignment));
+}
+void free_block(void* block, i64 /*bytes*/) noexcept {
+  std::free(block);
+}
+i64 reserved_memory() {
+  return current_memory().total();
+}
+
+#else
+
+void* allocate_block(i64 bytes) {
+  const i64 size = rounded_up(bytes > 0 ? bytes : 1, kAlignment);
+  return arena_for(size).allocate(size);
+}
+
+void free_block(void* block, i64 bytes) noexcept {
+  const i64 size = rounded_up(bytes > 0 ? bytes : 1, kAlignment);
+  arena_for(size).free(block, size);
+}
+
+i64 reserved_memory() {
+  return arena_for(0).reserved() + arena_for(kLargeBlock).reserved();
+}
+
+#endif
+
+}  // namespace inlay
