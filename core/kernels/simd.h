@@ -304,6 +304,32 @@ inline Vec operator-(Vec a) {
   return Vec::zero() - a;
 }
 
+/// Runs body(i, lanes) over [0, n) a vector at a time, for a body generic in `lanes`: AllLanes, and
+/// at the end the number of values left. load(p, lanes) and store(v, p, lanes) take either.
+struct AllLanes {};
+inline Vec load(const float* p, AllLanes) {
+  return Vec::load(p);
+}
+inline Vec load(const float* p, i64 n) {
+  return Vec::load(p, n);
+}
+inline void store(Vec v, float* p, AllLanes) {
+  v.store(p);
+}
+inline void store(Vec v, float* p, i64 n) {
+  v.store(p, n);
+}
+template <class Body>
+inline void sweep(i64 n, Body body) {
+  i64 i = 0;
+  for (; i + Vec::kLanes <= n; i += Vec::kLanes) {
+    body(i, AllLanes());
+  }
+  if (i < n) {
+    body(i, n - i);
+  }
+}
+
 /// 2^x: 0 below -150, +inf above 128; relative error 2e-7 (degree-6 minimax on [-1/2, 1/2]).
 inline Vec exp2(Vec x) {
   // Beyond these the result has left the float range; the clamp also keeps the integer part within

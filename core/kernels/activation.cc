@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/kernels/activation.h"
+
+#include "core/kernels/activation.isa.h"
+#include "core/parallel.h"
+
+namespace inlay::kernels {
+namespace {
+
+constexpr i64 kGrain = 1 << 13;  // values a task handles: an exp costs about ten times an addition
+
+}  // namespace
+
+void activation(Activation kind, std::span<const float> x, std::span<float> y) {
+  parallel_rows(static_cast<i64>(x.size()), kGrain, [&](i64 begin, i64 end) {
+    INLAY_SELECT(activations).forward(kind, x.data() + begin, y.data() + begin, end - begin);
+  });
+}
+
+void activation_backward(Activation kind, std::span<const float> x, std::span<const float> dy,
+                         std::span<float> dx) {
+  parallel_rows(static_cast<i64>(x.size()), kGrain, [&](i64 begin, i64 end) {
+    INLAY_SELECT(activations)
+        .backward(kind, x.data() + begin, dy.data() + begin, dx.data() + begin, end - begin);
+  });
+}
+
+void gated(Activation kind, std::span<const float> gate, std::span<const float> up,
+           std::span<float> y) {
+  parallel_rows(static_cast<i64>(y.size()), kGrain, [&](i64 begin, i64 end) {
+    INLAY_SELECT(activations)
+        .gated(kind, gate.data() + begin, up.data() + begin, y.data() + begin, end - begin);
+  });
+}
+
+void gated_backward(Activation kind, std::span<const float> gate, std::span<const float> up,
+                    std::span<const float> dy, std::span<float> dgate, std::span<float> dup) {
+  parallel_rows(static_cast<i64>(dy.size()), kGrain, [&](i64 begin, i64 end) {
+    INLAY_SELECT(activations)
+        .gated_backward(kind, gate.data() + begin, up.data() + begin, dy.data() + begin,
+                        dgate.data() + begin, dup.data() + begin, end - begin);
+  });
+}
+
+}  // namespace inlay::kernels

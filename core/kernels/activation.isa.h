@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "core/kernels/activation.h"
+#include "core/kernels/isa.h"
+#include "core/types.h"
+
+namespace inlay::kernels {
+
+struct ActivationTable {
+  void (*forward)(Activation kind, const float* x, float* y, i64 n);
+  void (*backward)(Activation kind, const float* x, const float* dy, float* dx, i64 n);
+  void (*gated)(Activation kind, const float* gate, const float* up, float* y, i64 n);
+  void (*gated_backward)(Activation kind, const float* gate, const float* up, const float* dy,
+                         float* dgate, float* dup, i64 n);
+};
+INLAY_DECLARE_TABLES(ActivationTable, activations)
+
+}  // namespace inlay::kernels

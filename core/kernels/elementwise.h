@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <span>
+
+#include "core/types.h"
+
+/// Loops over contiguous f32 values. Spans named together have one length; an output may be an
+/// input.
+namespace inlay::kernels {
+
+void add(std::span<const float> a, std::span<const float> b, std::span<float> y);
+void multiply(std::span<const float> a, std::span<const float> b, std::span<float> y);
+void scale(std::span<const float> x, float factor, std::span<float> y);
+/// y += x
+void add_in_place(std::span<float> y, std::span<const float> x);
+/// y += factor * x
+void add_scaled(std::span<float> y, std::span<const float> x, float factor);
+
+/// y[r, c] = x[r, c] * factors[c] over rows of `factors.size()` values.
+void scale_columns(std::span<const float> x, std::span<const float> factors, std::span<float> y);
+
+/// out[c] (+)= sum over rows of x[r, c]; out.size() columns. Rows are added in order, in double.
+void column_sums(std::span<const float> x, std::span<float> out, bool accumulate);
+/// out[c] = sum over rows of a[r, c] * b[r, c], in double.
+void column_dots(std::span<const float> a, std::span<const float> b, std::span<float> out);
+
+/// Inverted dropout: y[i] = keep ? x[i] / (1 - p) : 0, where value i is dropped iff word i % 4 of
+/// philox(key, i / 4, 0) is below p * 2^32. Its own backward.
+void dropout(std::span<const float> x, float p, u64 key, std::span<float> y);
+
+/// Sum of squares in double, in an order that depends on the length alone.
+double sum_of_squares(std::span<const float> x);
+/// Index of the first value that is not finite, or -1.
+i64 first_not_finite(std::span<const float> x);
+
+}  // namespace inlay::kernels

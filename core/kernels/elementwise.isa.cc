@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/kernels/elementwise.isa.h"
+
+#include "core/kernels/philox.h"
+#include "core/kernels/simd.h"
+
+namespace inlay::kernels::INLAY_ISA {
+namespace {
+
+void add(const float* a, const float* b, float* y, i64 n) {
+  sweep(n,
+        [&](i64 i, auto lanes) { store(load(a + i, lanes) + load(b + i, lanes), y + i, lanes); });
+}
+
+void multiply(const float* a, const float* b, float* y, i64 n) {
+  sweep(n,
+        [&](i64 i, auto lanes) { store(load(a + i, lanes) * load(b + i, lanes), y + i, lanes); });
+}
+
+void scale(const float* x, float factor, float* y, i64 n) {
+  const Vec f = Vec::set(factor);
+  sweep(n, [&](i64 i, auto lanes) { store(load(x + i, lanes) * f, y + i, lanes); });
+}
+
+void add_scaled(float* y, const float* x, float factor, i64 n) {
+  const Vec f = Vec::set(factor);
+  sweep(n, [&](i64 i, auto lanes) {
+    store(fma(load(x + i, lanes), f, load(y + i, lanes)), y + i, lanes);
+  });
+}
+
+// Rows are summed in f32 sixteen at a time and those sums in double: the error of the f32 part
+// stays at a few ulps.
+constexpr i64 kRowsInFloat = 16;
+constexpr i64 kMostColumns = 64;
+
+void column_block(const float* a, const float* b, i64 stride, i64 rows, i64 columns, double* out) {
+  for (i64 c = 0; c < columns; ++c) {
+    out[c] = 0.0;
+  }
+  for (i64 first = 0; first < rows; first += kRowsInFloat) {
+    const i64 last = first + kRowsInFloat < rows ? first + kRowsInFloat : rows;
+    float part[kMostColumns] = {};
+    for (i64 r = first; r < last; ++r) {
+      const float* x = a + r * stride;
+      sweep(columns, [&](i64 c, auto lanes) {
+        Vec term = load(x + c, lanes);
+        if (b != nullptr) {
+          term = term * load(b + r * stride + c, lanes);
+        }
+        store(load(part + c, lanes) + term, part + c, lanes);
+      });
+    }
+    for (i64 c = 0; c < columns; ++c) {
+      out[c] += static_cast<double>(part[c]);
+    }
+  }
+}
+
+void dropout(const float* x, u64 begin, u32 threshold, float factor, u64 key, float* y, i64 n) {
+  for (i64 i = 0; i < n; i += 4) {  // `begin` is a multiple of 4
+    const PhiloxWords words = philox(key, (begin + static_cast<u64>(i)) / 4, 0);
+    for (i64 j = 0; j < 4 && i + j < n; ++j) {
+      y[i + j] = words.word[j] < threshold ? 0.0F : x[i + j] * factor;
+    }
+  }
+}
+
+double sum_of_squares(const float* x, i64 n) {
+  double sum = 0.0;
+  constexpr i64 kBlock = 64;  // squares added in f32 before they join the double sum
+  for (i64 i = 0; i < n; i += kBlock) {
+    Vec part = Vec::zero();
+    sweep(i + kBlock < n ? kBlock : n - i, [&](i64 j, auto lanes) {
+      const Vec v = load(x + i + j, lanes);
+      part = fma(v, v, part);
+    });
+    sum += static_cast<double>(reduce_add(part));
+  }
+  return sum;
+}
+
+}  // namespace
+
+extern const ElementwiseTable elementwise = {add,          multiply, scale,         add_scaled,
+                                             column_block, dropout,  sum_of_squares};
+
+}  // namespace inlay::kernels::INLAY_ISA

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <span>
+
+#include "core/types.h"
+
+/// Softmax over rows of V values, and the cross-entropy on it. Sums are taken in double.
+namespace inlay::kernels {
+
+/// y = softmax(x) row by row; y may be x.
+void softmax(std::span<const float> x, i64 V, std::span<float> y);
+/// dx = y (dy - sum(y dy)); dx may be dy.
+void softmax_backward(std::span<const float> y, std::span<const float> dy, i64 V,
+                      std::span<float> dx);
+
+/// losses[r] = log(sum(exp(logits[r]))) - logits[r][targets[r]], in nats; targets in [0, V).
+void cross_entropy(std::span<const float> logits, i64 V, std::span<const i32> targets,
+                   std::span<double> losses);
+/// The same, and the logits become their gradient: (softmax - onehot(target)) * scale.
+void cross_entropy_in_place(std::span<float> logits, i64 V, std::span<const i32> targets,
+                            float scale, std::span<double> losses);
+
+}  // namespace inlay::kernels
