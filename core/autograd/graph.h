@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <functional>
+#include <initializer_list>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "core/tensor/tensor.h"
+
+/// Define-by-run reverse-mode differentiation.
+///
+/// An op computes its result, then calls `record` with its inputs and a closure that turns the
+/// gradient of the result into gradients of the inputs. What the closure captures is the memory
+/// bill, so an op captures through `save`:
+///   * save(x, needed) holds nothing when the value will not be read (a frozen weight's x, say);
+///   * where x can be made again from cheaper things that are held anyway (its `set_recipe`: a
+///   norm's output from its
+///     input, a gate's product from its factors), save holds the recipe and x itself can be freed.
+///     Backward makes x once and keeps it until the last holder of the recipe is done with it.
+namespace inlay {
+
+struct Recipe;
+
+/// Gradients in the order of an op's inputs; an entry may be undefined where it was not wanted.
+using Grads = std::vector<Tensor>;
+
+/// Which of an op's inputs want a gradient.
+class Wants {
+ public:
+  explicit Wants(u64 bits) : bits_(bits) {}
+  bool operator[](int input) const { return ((bits_ >> input) & 1U) != 0; }
+
+ private:
+  u64 bits_;
+};
+
+/// dy -> gradients of the inputs. `dy` is contiguous and may be overwritten when dy.is_unique().
+using Backward = std::function<Grads(Tensor dy, Wants wants)>;
+/// The same for an op of several results; an undefined dy means that result was not used.
+using BackwardMany = std::function<Grads(std::span<Tensor> dys, Wants wants)>;
+
+/// True when some defined tensor of `inputs` wants a gradient and recording is on.
+bool should_record(std::initializer_list<Tensor> inputs);
+
+/// Attaches the operation to y when should_record(inputs); returns y. Undefined inputs stand for
+/// absent options.
+Tensor record(const char* name, Tensor y, std::initializer_list<Tensor> inputs, Backward backward);
+std::vector<Tensor> record_many(const char* name, std::vector<Tensor> ys,
+                                const std::vector<Tensor>& inputs, BackwardMany backward);
+
+/// A value held for backward: the tensor, or the recipe it can be made from.
+class Saved {
+ public:
+  Saved() = default;
+  /// The value, made again if need be; undefined when nothing was held.
+  Tensor get() const;
+
+ private:
+  friend Saved save(const Tensor& t, bool needed);
+  Tensor tensor_;
+  std::shared_ptr<Recipe> recipe_;
+};
+
+/// Holds t for backward when `needed` and recording is on. An op must not save its own recorded
+/// result (a cycle that never frees): it saves y.detach().
+Saved save(const Tensor& t, bool needed = true);
+
+/// Tells how the values of y can be made again. The closure must capture through `save` what it
+/// reads.
+void set_recipe(const Tensor& y, std::function<Tensor()> rebuild);
+
+/// Accumulates d(loss)/d(leaf) into the gradient of every leaf that wants one, and frees the graph
+/// on the way. `seed` is d(loss)/d(loss): by default 1, for which loss must have one element.
+/// Contributions are added in the reverse order of recording, so the bits do not depend on threads.
+void backward(const Tensor& loss, Tensor seed = {});
+
+/// Runs `body(x)` without recording, keeping only x; backward runs it again, recorded (Chen et al.
+/// 2016, arXiv:1604.06174). Leaves that `body` uses get their gradients as if it had been recorded.
+Tensor checkpoint(std::function<Tensor(const Tensor& x)> body, const Tensor& x);
+
+/// Recording is on by default; these switch it for the current thread and scope.
+bool grad_enabled();
+class GradMode {
+ public:
+  explicit GradMode(bool enabled);
+  ~GradMode();
+  GradMode(const GradMode&) = delete;
+  GradMode& operator=(const GradMode&) = delete;
+
+ private:
+  bool previous_;
+};
+class NoGrad : public GradMode {
+ public:
+  NoGrad() : GradMode(false) {}
+};
+
+}  // namespace inlay

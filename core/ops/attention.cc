@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/ops/attention.h"
+
+#include <utility>
+
+#include "core/error.h"
+
+namespace inlay {
+namespace {
+
+using kernels::AttentionParams;
+
+AttentionParams params_of(const AttentionOptions& options, const Tensor& q, const Tensor& k,
+                          const Tensor& v) {
+  AttentionParams p;
+  p.heads = options.heads;
+  p.kv_heads = options.kv_heads;
+  p.head_dim = options.head_dim;
+  p.q_stride = q.stride(0);
+  p.k_stride = k.stride(0);
+  p.v_stride = v.stride(0);
+  p.o_stride = options.heads * options.head_dim;
+  p.scale = options.scale;
+  p.causal = options.causal;
+  p.window = options.window;
+  p.softcap = options.softcap;
+  p.dropout = options.dropout;
+  p.dropout_key = options.dropout_key.value();
+  return p;
+}
+
+Tensor scratch_floats(i64 count) {
+  const MemoryScope scope(MemoryClass::kScratch);
+  return Tensor::empty({count});
+}
+
+void check_input(const char* what, const Tensor& t, i64 heads, i64 head_dim) {
+  if (t.rank() != 2 || t.dim(1) != heads * head_dim || t.stride(1) != 1) {
+    throw ShapeError(str("attention: ", what, " ", t.shape().to_string(), " for ", heads,
+                         " heads of ", head_dim));
+  }
+}
+
+void forward(AttentionKind kind, const AttentionParams& p,
+             std::span<const AttentionSegment> segments, const kernels::AttentionForward& args) {
+  if (kind == AttentionKind::kReference) {
+    const Tensor scratch = scratch_floats(kernels::reference::attention_scratch(segments));
+    kernels::reference::attention_forward(p, segments, args, scratch.mutable_values());
+  } else {
+    const Tensor scratch = scratch_floats(kernels::attention_forward_scratch(p, segments));
+    kernels::attention_forward(p, segments, args, scratch.mutable_values());
+  }
+}
+
+void backward(AttentionKind kind, const AttentionParams& p,
+              std::span<const AttentionSegment> segments, const kernels::AttentionBackward& args) {
+  if (kind == AttentionKind::kReference) {
+    const Tensor scratch = scratch_floats(kernels::reference::attention_scratch(segments));
+    kernels::reference::attention_backward(p, segments, args, scratch.mutable_values());
+  } else {
+    const Tensor scratch = scratch_floats(kernels::attention_backward_scratch(p, segments));
+    kernels::attention_backward(p, segments, args, scratch.mutable_values());
+  }
+}
+
+}  // namespace
+
+Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v,
+                 std::span<const AttentionSegment> segments, const AttentionOptions& options) {
+  INLAY_ASSERT(options.kv_heads > 0 && options.heads % options.kv_heads == 0);
+  check_input("q", q, options.heads, options.head_dim);
+  check_input("k", k, options.kv_heads, options.head_dim);
+  check_input("v", v, options.kv_heads, options.head_dim);
+  const i64 Nq = q.dim(0);
+  Tensor o = Tensor::empty({Nq, q.dim(1)});
+  const Tensor lse = Tensor::empty({options.heads, Nq});
+  forward(options.kind, params_of(options, q, k, v), segments,
+          {q.data<const float>(), k.data<const float>(), v.data<const float>(), o.data<float>(),
+           lse.data<float>(), Nq});
+  return record(
+      "attention", o, {q, k, v},
+      [sq = save(q), sk = save(k), sv = save(v), so = save(o.detach()), lse, options,
+       where = std::vector<AttentionSegment>(segments.begin(), segments.end())](const Tensor& dy,
+                                                                                Wants) -> Grads {
+        const Tensor Q = sq.get();
+        const Tensor K = sk.get();
+        const Tensor V = sv.get();
+        // The gradients take the strides of their tensors, so a view into a fused product gets a
+        // buffer of that width.
+        const auto strided = [](const Tensor& t) {
+          return Tensor::zeros({t.dim(0), t.stride(0)}).slice(1, 0, t.dim(1));
+        };
+        Tensor dq = strided(Q);
+        Tensor dk = strided(K);
+        Tensor dv = strided(V);
+        backward(options.kind, params_of(options, Q, K, V), where,
+                 {Q.data<const float>(), K.data<const float>(), V.data<const float>(),
+                  so.get().data<const float>(), lse.data<const float>(), dy.data<const float>(),
+                  dq.data<float>(), dk.data<float>(), dv.data<float>(), Q.dim(0)});
+        return {dq, dk, dv};
+      });
+}
+
+}  // namespace inlay

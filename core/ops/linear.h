@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "core/autograd/graph.h"
+#include "core/tensor/frozen_matrix.h"
+
+/// Products with weights. Leading axes of x are rows: x [..., in] gives [..., out].
+namespace inlay {
+
+/// How a weight lies in memory: [out, in] as everywhere, or [in, out] as GPT-2's Conv1D.
+enum class WeightLayout { kOutIn, kInOut };
+
+/// y = x W^T + bias.
+///   x [..., in] f32   weight [out, in] (or [in, out]), f32, bf16 or f16   bias [out] or undefined
+/// Saved for backward: x only when the weight wants a gradient; the weight only when x does.
+/// dx = dy W,  dW = dy^T x,  dbias = column sums of dy.
+Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias = {},
+              WeightLayout layout = WeightLayout::kOutIn);
+
+/// The same with a frozen weight in any storage, decoded inside the product, forward and backward.
+/// Saved: nothing of x.
+Tensor linear(const Tensor& x, const FrozenMatrix& weight, const Tensor& bias = {});
+
+/// a [M, K] times b [K, N].
+Tensor matmul(const Tensor& a, const Tensor& b);
+
+/// y + factor * (x A^T) B^T, the update of LoRA (Hu et al. 2021, arXiv:2106.09685, eq. 3), written
+/// over y when `y` is the only handle on it.
+///   y [..., out]   x [..., in]   A [rank, in]   B [out, rank]
+/// Saved: x (or its recipe), x A^T [..., rank], A, B.
+/// t = factor * dy B:  dx = t A,  dA = t^T x,  dB = factor * dy^T (x A^T).
+Tensor add_low_rank(Tensor y, const Tensor& x, const Tensor& a, const Tensor& b, float factor);
+
+}  // namespace inlay

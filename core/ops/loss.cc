@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/ops/loss.h"
+
+#include <algorithm>
+#include <numeric>
+#include <utility>
+#include <vector>
+
+#include "core/error.h"
+#include "core/kernels/elementwise.h"
+#include "core/kernels/softmax.h"
+#include "core/ops/support.h"
+
+namespace inlay {
+namespace {
+
+void check_targets(const Tensor& logits, std::span<const i32> targets) {
+  if (logits.rank() != 2 || logits.dim(0) != static_cast<i64>(targets.size())) {
+    throw ShapeError(str("cross_entropy: logits ", logits.shape().to_string(), " for ",
+                         targets.size(), " targets"));
+  }
+  INLAY_ASSERT(std::ranges::all_of(targets, [&](i32 t) { return t >= 0 && t < logits.dim(1); }));
+}
+
+double sum(const std::vector<double>& values) {
+  return std::accumulate(values.begin(), values.end(), 0.0);
+}
+
+Tensor scalar(double value) {
+  return Tensor::full({1}, static_cast<float>(value));
+}
+
+struct LossAndGradient {
+  double loss;     // sum over the rows, not yet normalised
+  Tensor dlogits;  // undefined when not wanted
+};
+
+LossAndGradient evaluate(const Tensor& logits, std::span<const i32> targets, double normalizer,
+                         bool wanted) {
+  std::vector<double> losses(targets.size());
+  if (!wanted) {
+    kernels::cross_entropy(dense(logits).values(), logits.dim(1), targets, losses);
+    return {sum(losses), {}};
+  }
+  Tensor gradient = result_over(logits);
+  if (!gradient.same_storage(logits)) {
+    gradient.copy_from(dense(logits));
+  }
+  kernels::cross_entropy_in_place(gradient.mutable_values(), logits.dim(1), targets,
+                                  static_cast<float>(1.0 / normalizer), losses);
+  return {sum(losses), gradient};
+}
+
+}  // namespace
+
+Tensor cross_entropy(Tensor logits, std::span<const i32> targets, double normalizer) {
+  check_targets(logits, targets);
+  const LossAndGradient result = evaluate(logits, targets, normalizer, should_record({logits}));
+  return record("cross_entropy", scalar(result.loss / normalizer), {logits},
+                [dlogits = result.dlogits](const Tensor& dy, Wants) -> Grads {
+                  if (dy.item() != 1.0F) {
+                    kernels::scale(dlogits.values(), dy.item(), dlogits.mutable_values());
+                  }
+                  return {dlogits};
+                });
+}
+
+std::vector<double> cross_entropy_rows(const Tensor& logits, std::span<const i32> targets) {
+  check_targets(logits, targets);
+  std::vector<double> losses(targets.size());
+  kernels::cross_entropy(dense(logits).values(), logits.dim(1), targets, losses);
+  return losses;
+}
+
+Tensor chunked_cross_entropy(const Tensor& h, std::span<const i32> targets, double normalizer,
+                             const std::function<Tensor(const Tensor&)>& head, i64 chunk) {
+  const i64 N = h.dim(0);
+  INLAY_ASSERT(N == static_cast<i64>(targets.size()));
+  const Tensor rows = dense(h).detach();
+  const bool h_wanted = should_record({h});
+  Tensor dh = h_wanted ? Tensor::empty_like(rows) : Tensor();
+  double loss = 0.0;
+  for (i64 begin = 0; begin < N; begin += chunk) {
+    const i64 end = std::min(N, begin + chunk);
+    const Tensor piece = rows.slice(0, begin, end).detach();
+    piece.set_requires_grad(h_wanted);
+    Tensor part;
+    {
+      Tensor logits = head(piece);
+      const std::span<const i32> wanted_ids = targets.subspan(begin, end - begin);
+      check_targets(logits, wanted_ids);
+      part = cross_entropy(std::move(logits), wanted_ids, normalizer);
+    }
+    loss += static_cast<double>(part.item());
+    if (part.requires_grad()) {
+      backward(part);
+    }
+    if (h_wanted) {
+      dh.slice(0, begin, end).copy_from(piece.grad());
+    }
+  }
+  return record("chunked_cross_entropy", scalar(loss), {h}, [dh](const Tensor& dy, Wants) -> Grads {
+    INLAY_ASSERT(dy.item() == 1.0F);
+    return {dh};
+  });
+}
+
+}  // namespace inlay

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <functional>
+#include <span>
+
+#include "core/autograd/graph.h"
+
+namespace inlay {
+
+/// Sum of the cross-entropies of the rows of `logits`, divided by `normalizer`, in nats.
+///   logits [N, V] f32, overwritten with their gradient when it is wanted and `logits` is the only
+///   handle targets [N] in [0, V)
+/// Saved for backward: the gradient of the logits.
+Tensor cross_entropy(Tensor logits, std::span<const i32> targets, double normalizer);
+
+/// The losses of single rows, in nats; nothing is recorded.
+std::vector<double> cross_entropy_rows(const Tensor& logits, std::span<const i32> targets);
+
+/// cross_entropy(head(h), targets, normalizer) without ever holding the whole [N, V] logits:
+/// `chunk` rows at a time go through the head, their loss and at once their gradient, and are
+/// dropped. What comes out of the forward pass is already d(loss)/dh, and the gradients of the
+/// head's own leaves.
+///   h [N, C]; `head` maps [n, C] to [n, V] through recorded operations; it may use trainable
+///   leaves
+/// Saved for backward: d(loss)/dh [N, C], in place of h. When nothing wants a gradient only the
+/// loss is computed. The gradient arriving for the loss must be 1: scale the loss through
+/// `normalizer`.
+Tensor chunked_cross_entropy(const Tensor& h, std::span<const i32> targets, double normalizer,
+                             const std::function<Tensor(const Tensor&)>& head, i64 chunk = 64);
+
+}  // namespace inlay
