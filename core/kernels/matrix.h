@@ -44,7 +44,8 @@ struct MatrixRef {
   i64 rows = 0;
   i64 cols = 0;
   /// Row r starts at data + row_bytes * r. kFourBit: the nibbles of the flattened matrix, first
-  /// value in the high nibble, and row_bytes is unused (a row may start inside a byte).
+  /// value in the high nibble, and row_bytes is unused (a row may start inside a byte). Rows of the
+  /// dense formats are aligned to their elements.
   const void* data = nullptr;
   i64 row_bytes = 0;
   /// When not null, row r of the matrix is stored as row row_map[r] (GGUF keeps the rows of q and k
@@ -53,8 +54,9 @@ struct MatrixRef {
   FourBitScales four_bit;
 };
 
-/// out[i] = m(row, col + i) for i < count, as f32. No alignment of col or count to a block is
-/// needed.
+/// out[i] = m(row, col + i) for i < count, as f32: the value the format's definition gives, every
+/// operation rounded in turn, the same bits with all instruction sets. No alignment of col or count
+/// to a block is needed.
 void decode_row(const MatrixRef& m, i64 row, i64 col, i64 count, float* out);
 
 /// Values and bytes of a block: {1, 4} for kF32, {32, 20} for kQ4_1; {2, 1} for kFourBit (nibbles

@@ -25,6 +25,20 @@
 namespace inlay::kernels::INLAY_ISA {
 namespace {
 
+/// The value of an IEEE half, exactly; a signalling NaN comes out quiet, as the processor's own
+/// conversion does it.
+inline float f16_to_f32(u16 bits) {
+  const u32 sign = static_cast<u32>(bits & 0x8000U) << 16;
+  const u32 magnitude = bits & 0x7FFFU;
+  if (magnitude >= 0x7C00U) {  // infinities and NaNs
+    const u32 quiet = magnitude > 0x7C00U ? 0x00400000U : 0U;
+    return __builtin_bit_cast(float, sign | 0x7F800000U | quiet | ((magnitude & 0x3FFU) << 13));
+  }
+  // 2^112 moves the half's exponent to the float's bias, subnormals included.
+  const float scaled = __builtin_bit_cast(float, magnitude << 13) * 0x1p112F;
+  return __builtin_bit_cast(float, sign | __builtin_bit_cast(u32, scaled));
+}
+
 #if defined(__AVX512F__)
 
 struct Vec {
@@ -104,7 +118,7 @@ inline float reduce_max(Vec a) {
 
 #elif defined(__AVX2__)
 
-alignas(64) constexpr i32 kMaskWindow[16] = {-1, -1, -1, -1, -1, -1, -1, -1,
+alignas(64) inline constexpr i32 kMaskWindow[16] = {-1, -1, -1, -1, -1, -1, -1, -1,
                                              0,  0,  0,  0,  0,  0,  0,  0};
 
 struct Vec {
@@ -194,17 +208,6 @@ inline float reduce_max(Vec a) {
 }
 
 #else
-
-inline float f16_to_f32(u16 bits) {
-  const u32 sign = static_cast<u32>(bits & 0x8000U) << 16;
-  const u32 magnitude = bits & 0x7FFFU;
-  if (magnitude >= 0x7C00U) {  // infinities and NaNs
-    return __builtin_bit_cast(float, sign | 0x7F800000U | ((magnitude & 0x3FFU) << 13));
-  }
-  // 2^112 moves the half's exponent to the float's bias, subnormals included.
-  const float scaled = __builtin_bit_cast(float, magnitude << 13) * 0x1p112F;
-  return __builtin_bit_cast(float, sign | __builtin_bit_cast(u32, scaled));
-}
 
 struct Vec {
   static constexpr i64 kLanes = 8;

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "core/kernels/isa.h"
+#include "core/kernels/matrix.h"
+
+// The seam between matrix.cc and matrix.isa.cc; nobody else includes it.
+namespace inlay::kernels {
+
+inline constexpr int kMatrixFormats = static_cast<int>(MatrixFormat::kQ6_K) + 1;
+
+struct MatrixDecoders {
+  /// By format: out[i] = value col + i of the row that starts at `row`. Null for kFourBit.
+  void (*row[kMatrixFormats])(const u8* row, i64 col, i64 count, float* out);
+  /// out[i] = value first + i of the flattened matrix.
+  void (*four_bit)(const u8* nibbles, const FourBitScales& scales, i64 first, i64 count,
+                   float* out);
+};
+
+INLAY_DECLARE_TABLES(MatrixDecoders, kMatrixDecoders)
+
+}  // namespace inlay::kernels
