@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "nn/embedding.h"
+
+namespace inlay {
+
+Tensor Embedding::forward(std::span<const i32> ids, const Pass& /*pass*/) const { return embedding(weight_, ids); }
+
+Tensor Embedding::weight_rows(i64 begin, i64 end) const {
+  return weight_.slice(0, begin, end).to(DType::kF32).contiguous();
+}
+
+std::unique_ptr<LinearLike> Embedding::tied_head() const {
+  return std::make_unique<TiedHead>(std::make_unique<Linear>(weight_, Tensor()));
+}
+
+void Embedding::visit(Visitor& visitor, const std::string& name) {
+  visitor.parameter(dotted(name, "weight"), weight_);
+}
+
+Tensor FrozenEmbedding::forward(std::span<const i32> ids, const Pass& /*pass*/) const {
+  return embedding(weight_, ids);
+}
+
+std::unique_ptr<LinearLike> FrozenEmbedding::tied_head() const {
+  return std::make_unique<TiedHead>(std::make_unique<FrozenLinear>(weight_, Tensor()));
+}
+
+void FrozenEmbedding::visit(Visitor& /*visitor*/, const std::string& /*name*/) {}
+
+}  // namespace inlay

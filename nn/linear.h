@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "core/ops/linear.h"
+#include "nn/module.h"
+#include "nn/pass.h"
+
+namespace inlay {
+
+/// Anything that maps [..., in] to [..., out] as a linear layer does: a dense weight, a quantised one, or one of these
+/// inside an adapter.
+class LinearLike : public Module {
+ public:
+  /// x W^T + bias
+  virtual Tensor forward(const Tensor& x, const Pass& pass) const = 0;
+  /// x W^T alone
+  virtual Tensor product(const Tensor& x, const Pass& pass) const = 0;
+  /// [out] f32, or undefined
+  virtual const Tensor& bias() const = 0;
+  virtual i64 in_features() const = 0;
+  virtual i64 out_features() const = 0;
+  /// Rows [begin, end) of the weight this layer amounts to, [end - begin, in] f32, adapters included. For merging and
+  /// row norms; decodes as it goes.
+  virtual Tensor weight_rows(i64 begin, i64 end) const = 0;
+};
+
+/// y = x W^T + bias with a dense weight [out, in], or [in, out] in GPT-2's layout; f32, bf16 or f16.
+class Linear final : public LinearLike {
+ public:
+  Linear(Tensor weight, Tensor bias, WeightLayout layout = WeightLayout::kOutIn);
+
+  Tensor forward(const Tensor& x, const Pass& pass) const override;
+  Tensor product(const Tensor& x, const Pass& pass) const override;
+  const Tensor& bias() const override { return bias_; }
+  i64 in_features() const override { return weight_.dim(layout_ == WeightLayout::kOutIn ? 1 : 0); }
+  i64 out_features() const override { return weight_.dim(layout_ == WeightLayout::kOutIn ? 0 : 1); }
+  Tensor weight_rows(i64 begin, i64 end) const override;
+  void visit(Visitor& visitor, const std::string& name) override;
+
+  const Tensor& weight() const { return weight_; }
+  WeightLayout layout() const { return layout_; }
+
+ private:
+  Tensor weight_;
+  Tensor bias_;
+  WeightLayout layout_;
+};
+
+/// A linear layer over a weight that is never trained, in any storage: bf16 from a mapped file, GGUF blocks, 4-bit
+/// codes. The weight is decoded inside the product.
+class FrozenLinear : public LinearLike {
+ public:
+  FrozenLinear(FrozenMatrix weight, Tensor bias);
+
+  Tensor forward(const Tensor& x, const Pass& pass) const override;
+  Tensor product(const Tensor& x, const Pass& pass) const override;
+  const Tensor& bias() const override { return bias_; }
+  i64 in_features() const override { return weight_.cols(); }
+  i64 out_features() const override { return weight_.rows(); }
+  Tensor weight_rows(i64 begin, i64 end) const override { return weight_.decode(begin, end); }
+  void visit(Visitor& visitor, const std::string& name) override;
+
+  const FrozenMatrix& weight() const { return weight_; }
+
+ private:
+  FrozenMatrix weight_;
+  Tensor bias_;
+};
+
+}  // namespace inlay

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <initializer_list>
+#include <memory>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "core/types.h"
+
+namespace inlay {
+
+/// A Hugging Face config.json, read key by key with checked types. Files leave out what equals the class default, so
+/// most reads name one; a JSON null counts as left out. Every complaint is a DataError naming the file and the key.
+class HfConfig {
+ public:
+  HfConfig(const nlohmann::json& values, std::string file);
+
+  const std::string& file() const { return file_; }
+  const nlohmann::json& json() const { return *values_; }
+
+  bool has(std::string_view key) const;
+  /// At least `least`; without a default the key must be there.
+  i64 integer(std::string_view key, std::optional<i64> otherwise = {}, i64 least = 1) const;
+  double number(std::string_view key, std::optional<double> otherwise = {}) const;
+  bool flag(std::string_view key, bool otherwise) const;
+  std::string text(std::string_view key, std::optional<std::string> otherwise = {}) const;
+  /// The object under `key`, or nothing.
+  std::optional<HfConfig> object(std::string_view key) const;
+
+  /// Refuses a key set to anything but its neutral value, which would change the maths in a way inlay does not know.
+  void refuse_flag(std::string_view key) const;
+  [[noreturn]] void fail(std::string_view key, const std::string& complaint) const;
+
+ private:
+  HfConfig(const nlohmann::json& values, std::string file, std::string path);
+  const nlohmann::json* find(std::string_view key) const;
+
+  std::shared_ptr<const nlohmann::json> values_;
+  std::string file_;
+  std::string path_;
+};
+
+}  // namespace inlay

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "nn/rotary.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+
+#include "core/error.h"
+
+namespace inlay {
+namespace {
+
+double llama3_frequency(const RopeConfig& c, double f) {
+  const double wavelength = 2.0 * std::numbers::pi / f;
+  const double L0 = static_cast<double>(c.original_max_positions);
+  if (wavelength < L0 / c.high_freq_factor) {
+    return f;
+  }
+  if (wavelength > L0 / c.low_freq_factor) {
+    return f / c.factor;
+  }
+  const double t = (L0 / wavelength - c.low_freq_factor) / (c.high_freq_factor - c.low_freq_factor);
+  return f * ((1.0 - t) / c.factor + t);
+}
+
+// The dimension whose pair turns `turns` times over the original length.
+double yarn_dimension(const RopeConfig& c, double turns) {
+  const double L0 = static_cast<double>(c.original_max_positions);
+  return static_cast<double>(c.rotary_dim) * std::log(L0 / (turns * 2.0 * std::numbers::pi)) /
+         (2.0 * std::log(c.theta));
+}
+
+void apply_yarn(const RopeConfig& c, std::vector<double>& f) {
+  double low = yarn_dimension(c, c.beta_fast);
+  double high = yarn_dimension(c, c.beta_slow);
+  if (c.truncate) {
+    low = std::floor(low);
+    high = std::ceil(high);
+  }
+  low = std::max(low, 0.0);
+  high = std::min(high, static_cast<double>(c.rotary_dim - 1));
+  if (low == high) {
+    high += 0.001;  // a ramp needs a width
+  }
+  for (std::size_t k = 0; k < f.size(); ++k) {
+    const double ramp = std::clamp((static_cast<double>(k) - low) / (high - low), 0.0, 1.0);
+    f[k] = f[k] / c.factor * ramp + f[k] * (1.0 - ramp);
+  }
+}
+
+double yarn_attention_factor(const RopeConfig& c) {
+  if (c.attention_factor > 0.0) {
+    return c.attention_factor;
+  }
+  const auto grown = [&](double m) { return c.factor <= 1.0 ? 1.0 : 0.1 * m * std::log(c.factor) + 1.0; };
+  return c.mscale > 0.0 && c.mscale_all_dim > 0.0 ? grown(c.mscale) / grown(c.mscale_all_dim) : grown(1.0);
+}
+
+RopeTables make_tables(const RopeFrequencies& f, i64 positions) {
+  const i64 half = static_cast<i64>(f.frequency.size());
+  RopeTables t{Tensor::empty({positions, half}), Tensor::empty({positions, half})};
+  float* cosines = t.cosines.data<float>();
+  float* sines = t.sines.data<float>();
+  for (i64 p = 0; p < positions; ++p) {
+    for (i64 k = 0; k < half; ++k) {
+      // Frequency and angle are rounded to f32, as the models were trained.
+      const float angle = static_cast<float>(p) * static_cast<float>(f.frequency[k]);
+      cosines[p * half + k] = static_cast<float>(std::cos(static_cast<double>(angle)) * f.attention_factor);
+      sines[p * half + k] = static_cast<float>(std::sin(static_cast<double>(angle)) * f.attention_factor);
+    }
+  }
+  return t;
+}
+
+}  // namespace
+
+RopeFrequencies rope_frequencies(const RopeConfig& config) {
+  RopeFrequencies out;
+  for (i64 k = 0; k < config.rotary_dim / 2; ++k) {
+    out.frequency.push_back(
+        std::pow(config.theta, -2.0 * static_cast<double>(k) / static_cast<double>(config.rotary_dim)));
+  }
+  switch (config.type) {
+    case RopeType::kDefault:
+      break;
+    case RopeType::kLinear:
+      for (double& f : out.frequency) {
+        f /= config.factor;
+      }
+      break;
+    case RopeType::kLlama3:
+      for (double& f : out.frequency) {
+        f = llama3_frequency(config, f);
+      }
+      break;
+    case RopeType::kYarn:
+      apply_yarn(config, out.frequency);
+      out.attention_factor = yarn_attention_factor(config);
+      break;
+  }
+  return out;
+}
+
+RotaryEmbedding::RotaryEmbedding(const RopeConfig& config) : RotaryEmbedding(config, {}) {}
+
+RotaryEmbedding::RotaryEmbedding(const RopeConfig& config, std::span<const float> divisors)
+    : frequencies_(rope_frequencies(config)) {
+  INLAY_ASSERT(divisors.empty() || divisors.size() == frequencies_.frequency.size());
+  for (std::size_t k = 0; k < divisors.size(); ++k) {
+    frequencies_.frequency[k] /= static_cast<double>(divisors[k]);
+  }
+}
+
+const RopeTables& RotaryEmbedding::tables(std::span<const i32> positions) const {
+  const i64 needed = positions.empty() ? 1 : i64{*std::ranges::max_element(positions)} + 1;
+  if (!tables_.cosines.defined() || tables_.cosines.dim(0) < needed) {
+    // Grown by half at least, so that generation does not rebuild it with every token.
+    const i64 had = tables_.cosines.defined() ? tables_.cosines.dim(0) : 0;
+    tables_ = make_tables(frequencies_, std::max(needed, had + had / 2));
+  }
+  return tables_;
+}
+
+}  // namespace inlay

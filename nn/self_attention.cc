@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "nn/self_attention.h"
+
+#include <array>
+#include <utility>
+
+#include "core/ops/shape.h"
+
+namespace inlay {
+
+Tensor attend(const SelfAttentionSizes& sizes, const Tensor& q, const Tensor& k, const Tensor& v, const Pass& pass) {
+  AttentionOptions options;
+  options.heads = sizes.heads;
+  options.kv_heads = sizes.kv_heads;
+  options.head_dim = sizes.head_dim;
+  options.scale = sizes.scale;
+  options.window = sizes.window;
+  options.kind = pass.attention;
+  if (pass.training && sizes.dropout > 0.0F) {
+    options.dropout = sizes.dropout;
+    options.dropout_key = pass.dropout.with("attention").with(static_cast<u64>(sizes.layer));
+  }
+  if (pass.cache != nullptr) {
+    const KvCache::View seen = pass.cache->extend(sizes.layer, k, v, *pass.tokens);
+    return attention(q, seen.k, seen.v, seen.segments, options);
+  }
+  return attention(q, k, v, pass.tokens->segments, options);
+}
+
+RotarySelfAttention::RotarySelfAttention(const SelfAttentionSizes& sizes, Parts parts)
+    : sizes_(sizes), parts_(std::move(parts)) {}
+
+Tensor RotarySelfAttention::forward(const Tensor& x, const Pass& pass) const {
+  const std::vector<i32>& positions = pass.tokens->positions;
+  const RopeTables& tables = parts_.rotary->tables(positions);
+  const Tensor q = rope(parts_.q_proj->forward(x, pass), sizes_.head_dim, positions, tables);
+  const Tensor k = rope(parts_.k_proj->forward(x, pass), sizes_.head_dim, positions, tables);
+  const Tensor v = parts_.v_proj->forward(x, pass);
+  return parts_.o_proj->forward(attend(sizes_, q, k, v, pass), pass);
+}
+
+void RotarySelfAttention::visit(Visitor& visitor, const std::string& name) {
+  visitor.linear(dotted(name, "q_proj"), parts_.q_proj);
+  visitor.linear(dotted(name, "k_proj"), parts_.k_proj);
+  visitor.linear(dotted(name, "v_proj"), parts_.v_proj);
+  visitor.linear(dotted(name, "o_proj"), parts_.o_proj);
+}
+
+FusedSelfAttention::FusedSelfAttention(const SelfAttentionSizes& sizes, std::unique_ptr<LinearLike> c_attn,
+                                       std::unique_ptr<LinearLike> c_proj)
+    : sizes_(sizes), c_attn_(std::move(c_attn)), c_proj_(std::move(c_proj)) {}
+
+Tensor FusedSelfAttention::forward(const Tensor& x, const Pass& pass) const {
+  const i64 width = sizes_.heads * sizes_.head_dim;
+  const std::array<i64, 3> thirds = {width, width, width};
+  const std::vector<Tensor> qkv = split_columns(c_attn_->forward(x, pass), thirds);
+  return c_proj_->forward(attend(sizes_, qkv[0], qkv[1], qkv[2], pass), pass);
+}
+
+void FusedSelfAttention::visit(Visitor& visitor, const std::string& name) {
+  visitor.linear(dotted(name, "c_attn"), c_attn_);
+  visitor.linear(dotted(name, "c_proj"), c_proj_);
+}
+
+}  // namespace inlay
