@@ -10,9 +10,11 @@ namespace inlay {
 Tensor CausalLM::hidden(const Pass& pass, std::optional<std::span<const i32>> rows) const {
   Tensor x = embed(pass);
   for (const std::unique_ptr<DecoderBlock>& block : blocks_) {
-    // Below the lowest trainable part nothing is recorded anyway, and there is nothing to recompute.
+    // Below the lowest trainable part nothing is recorded anyway, and there is nothing to
+    // recompute.
     if (pass.checkpoint_blocks && grad_enabled() && (x.requires_grad() || has_trainable(*block))) {
-      x = checkpoint([&block, &pass](const Tensor& input) { return block->forward(input, pass); }, x);
+      x = checkpoint([&block, &pass](const Tensor& input) { return block->forward(input, pass); },
+                     x);
     } else {
       x = block->forward(std::move(x), pass);
     }

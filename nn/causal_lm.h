@@ -24,15 +24,16 @@ struct ModelSizes {
   i64 vocab_size = 0;
   i64 hidden_size = 0;
   i64 layers = 0;
-  i64 kv_width = 0;       // floats a token and layer keep for keys, and again for values
-  i64 max_positions = 0;  // tokens the position table or rope was made for
+  i64 kv_width = 0;         // floats a token and layer keep for keys, and again for values
+  i64 max_positions = 0;    // tokens the position table or rope was made for
   bool hard_limit = false;  // positions beyond max_positions do not exist (a learned table)
 };
 
 /// A decoder-only language model: tokens in, logits for the next token out.
 class CausalLM : public Module {
  public:
-  /// Hidden states after the last norm, for the given rows of the pass (all N when none are given): [rows, C].
+  /// Hidden states after the last norm, for the given rows of the pass (all N when none are given):
+  /// [rows, C].
   Tensor hidden(const Pass& pass, std::optional<std::span<const i32>> rows = {}) const;
   /// Logits [n, V] of hidden states [n, C].
   Tensor logits(const Tensor& h, const Pass& pass) const { return lm_head_->forward(h, pass); }
@@ -41,7 +42,8 @@ class CausalLM : public Module {
   const std::string& family() const { return family_; }
 
  protected:
-  CausalLM(std::string family, const ModelSizes& sizes) : family_(std::move(family)), sizes_(sizes) {}
+  CausalLM(std::string family, const ModelSizes& sizes)
+      : family_(std::move(family)), sizes_(sizes) {}
   virtual Tensor embed(const Pass& pass) const = 0;
   virtual Tensor final_norm(const Tensor& x) const = 0;
 

@@ -3,7 +3,9 @@
 
 namespace inlay {
 
-Tensor Embedding::forward(std::span<const i32> ids, const Pass& /*pass*/) const { return embedding(weight_, ids); }
+Tensor Embedding::forward(std::span<const i32> ids, const Pass& /*pass*/) const {
+  return embedding(weight_, ids);
+}
 
 Tensor Embedding::weight_rows(i64 begin, i64 end) const {
   return weight_.slice(0, begin, end).to(DType::kF32).contiguous();

@@ -19,8 +19,8 @@ class EmbeddingLike : public Module {
   virtual i64 width() const = 0;
   /// Rows [begin, end) of the table this layer amounts to, f32, adapters included.
   virtual Tensor weight_rows(i64 begin, i64 end) const = 0;
-  /// An output head over this very table (tied weights): the same storage, and for a trainable table the same leaf.
-  /// An adapter on the embedding does not reach the head, as in PEFT.
+  /// An output head over this very table (tied weights): the same storage, and for a trainable
+  /// table the same leaf. An adapter on the embedding does not reach the head, as in PEFT.
   virtual std::unique_ptr<LinearLike> tied_head() const = 0;
 };
 
@@ -58,13 +58,18 @@ class FrozenEmbedding final : public EmbeddingLike {
   FrozenMatrix weight_;
 };
 
-/// The head of a model with tied weights: computes with the embedding's table and owns no parameter of its own.
+/// The head of a model with tied weights: computes with the embedding's table and owns no parameter
+/// of its own.
 class TiedHead final : public LinearLike {
  public:
   explicit TiedHead(std::unique_ptr<LinearLike> table) : table_(std::move(table)) {}
 
-  Tensor forward(const Tensor& x, const Pass& pass) const override { return table_->forward(x, pass); }
-  Tensor product(const Tensor& x, const Pass& pass) const override { return table_->product(x, pass); }
+  Tensor forward(const Tensor& x, const Pass& pass) const override {
+    return table_->forward(x, pass);
+  }
+  Tensor product(const Tensor& x, const Pass& pass) const override {
+    return table_->product(x, pass);
+  }
   const Tensor& bias() const override { return table_->bias(); }
   i64 in_features() const override { return table_->in_features(); }
   i64 out_features() const override { return table_->out_features(); }

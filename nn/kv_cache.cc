@@ -7,14 +7,16 @@
 
 namespace inlay {
 
-KvCache::KvCache(i64 layers, i64 width, i64 slots, i64 capacity) : slots_(slots), capacity_(capacity), width_(width) {
+KvCache::KvCache(i64 layers, i64 width, i64 slots, i64 capacity)
+    : slots_(slots), capacity_(capacity), width_(width) {
   for (i64 l = 0; l < layers; ++l) {
     keys_.push_back(Tensor::empty({slots * capacity, width}));
     values_.push_back(Tensor::empty({slots * capacity, width}));
   }
 }
 
-KvCache::View KvCache::extend(i64 layer, const Tensor& k, const Tensor& v, const PackedTokens& tokens) {
+KvCache::View KvCache::extend(i64 layer, const Tensor& k, const Tensor& v,
+                              const PackedTokens& tokens) {
   View view{keys_[layer], values_[layer], {}};
   for (std::size_t s = 0; s < tokens.segments.size(); ++s) {
     const AttentionSegment& segment = tokens.segments[s];

@@ -8,9 +8,13 @@ namespace inlay {
 Linear::Linear(Tensor weight, Tensor bias, WeightLayout layout)
     : weight_(std::move(weight)), bias_(std::move(bias)), layout_(layout) {}
 
-Tensor Linear::forward(const Tensor& x, const Pass& /*pass*/) const { return linear(x, weight_, bias_, layout_); }
+Tensor Linear::forward(const Tensor& x, const Pass& /*pass*/) const {
+  return linear(x, weight_, bias_, layout_);
+}
 
-Tensor Linear::product(const Tensor& x, const Pass& /*pass*/) const { return linear(x, weight_, {}, layout_); }
+Tensor Linear::product(const Tensor& x, const Pass& /*pass*/) const {
+  return linear(x, weight_, {}, layout_);
+}
 
 Tensor Linear::weight_rows(i64 begin, i64 end) const {
   if (layout_ == WeightLayout::kOutIn) {
@@ -24,11 +28,16 @@ void Linear::visit(Visitor& visitor, const std::string& name) {
   visitor.parameter(dotted(name, "bias"), bias_);
 }
 
-FrozenLinear::FrozenLinear(FrozenMatrix weight, Tensor bias) : weight_(std::move(weight)), bias_(std::move(bias)) {}
+FrozenLinear::FrozenLinear(FrozenMatrix weight, Tensor bias)
+    : weight_(std::move(weight)), bias_(std::move(bias)) {}
 
-Tensor FrozenLinear::forward(const Tensor& x, const Pass& /*pass*/) const { return linear(x, weight_, bias_); }
+Tensor FrozenLinear::forward(const Tensor& x, const Pass& /*pass*/) const {
+  return linear(x, weight_, bias_);
+}
 
-Tensor FrozenLinear::product(const Tensor& x, const Pass& /*pass*/) const { return linear(x, weight_, Tensor()); }
+Tensor FrozenLinear::product(const Tensor& x, const Pass& /*pass*/) const {
+  return linear(x, weight_, Tensor());
+}
 
 void FrozenLinear::visit(Visitor& visitor, const std::string& name) {
   visitor.parameter(dotted(name, "bias"), bias_);

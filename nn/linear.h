@@ -10,8 +10,8 @@
 
 namespace inlay {
 
-/// Anything that maps [..., in] to [..., out] as a linear layer does: a dense weight, a quantised one, or one of these
-/// inside an adapter.
+/// Anything that maps [..., in] to [..., out] as a linear layer does: a dense weight, a quantised
+/// one, or one of these inside an adapter.
 class LinearLike : public Module {
  public:
   /// x W^T + bias
@@ -22,12 +22,13 @@ class LinearLike : public Module {
   virtual const Tensor& bias() const = 0;
   virtual i64 in_features() const = 0;
   virtual i64 out_features() const = 0;
-  /// Rows [begin, end) of the weight this layer amounts to, [end - begin, in] f32, adapters included. For merging and
-  /// row norms; decodes as it goes.
+  /// Rows [begin, end) of the weight this layer amounts to, [end - begin, in] f32, adapters
+  /// included. For merging and row norms; decodes as it goes.
   virtual Tensor weight_rows(i64 begin, i64 end) const = 0;
 };
 
-/// y = x W^T + bias with a dense weight [out, in], or [in, out] in GPT-2's layout; f32, bf16 or f16.
+/// y = x W^T + bias with a dense weight [out, in], or [in, out] in GPT-2's layout; f32, bf16 or
+/// f16.
 class Linear final : public LinearLike {
  public:
   Linear(Tensor weight, Tensor bias, WeightLayout layout = WeightLayout::kOutIn);
@@ -49,8 +50,8 @@ class Linear final : public LinearLike {
   WeightLayout layout_;
 };
 
-/// A linear layer over a weight that is never trained, in any storage: bf16 from a mapped file, GGUF blocks, 4-bit
-/// codes. The weight is decoded inside the product.
+/// A linear layer over a weight that is never trained, in any storage: bf16 from a mapped file,
+/// GGUF blocks, 4-bit codes. The weight is decoded inside the product.
 class FrozenLinear : public LinearLike {
  public:
   FrozenLinear(FrozenMatrix weight, Tensor bias);

@@ -21,7 +21,8 @@ class GatedMlp final : public Module {
         activation_(activation) {}
 
   Tensor forward(const Tensor& x, const Pass& pass) const {
-    return down_proj_->forward(gated(activation_, gate_proj_->forward(x, pass), up_proj_->forward(x, pass)), pass);
+    return down_proj_->forward(
+        gated(activation_, gate_proj_->forward(x, pass), up_proj_->forward(x, pass)), pass);
   }
   void visit(Visitor& visitor, const std::string& name) override {
     visitor.linear(dotted(name, "gate_proj"), gate_proj_);
@@ -37,7 +38,8 @@ class GatedMlp final : public Module {
 /// c_proj(act(c_fc(x))), as in GPT-2.
 class PlainMlp final : public Module {
  public:
-  PlainMlp(std::unique_ptr<LinearLike> c_fc, std::unique_ptr<LinearLike> c_proj, kernels::Activation kind)
+  PlainMlp(std::unique_ptr<LinearLike> c_fc, std::unique_ptr<LinearLike> c_proj,
+           kernels::Activation kind)
       : c_fc_(std::move(c_fc)), c_proj_(std::move(c_proj)), activation_(kind) {}
 
   Tensor forward(const Tensor& x, const Pass& pass) const {

@@ -25,9 +25,13 @@ class Collector : public Visitor {
 
 void Visitor::parameter(const std::string& /*name*/, Tensor& /*value*/) {}
 
-void Visitor::linear(const std::string& name, std::unique_ptr<LinearLike>& slot) { slot->visit(*this, name); }
+void Visitor::linear(const std::string& name, std::unique_ptr<LinearLike>& slot) {
+  slot->visit(*this, name);
+}
 
-void Visitor::embedding(const std::string& name, std::unique_ptr<EmbeddingLike>& slot) { slot->visit(*this, name); }
+void Visitor::embedding(const std::string& name, std::unique_ptr<EmbeddingLike>& slot) {
+  slot->visit(*this, name);
+}
 
 std::string dotted(std::string_view prefix, std::string_view name) {
   std::string out(prefix);
@@ -49,6 +53,8 @@ std::vector<NamedTensor> trainable_parameters(Module& module, const std::string&
   return std::move(collector.found);
 }
 
-bool has_trainable(Module& module) { return !trainable_parameters(module).empty(); }
+bool has_trainable(Module& module) {
+  return !trainable_parameters(module).empty();
+}
 
 }  // namespace inlay

@@ -9,14 +9,16 @@
 
 #include "core/tensor/tensor.h"
 
-/// Modules know their parts by name, as checkpoints spell them: "model.layers.0.self_attn.q_proj.weight".
+/// Modules know their parts by name, as checkpoints spell them:
+/// "model.layers.0.self_attn.q_proj.weight".
 namespace inlay {
 
 class LinearLike;
 class EmbeddingLike;
 
-/// Walks a module tree. Names are whole dotted paths. The slots may be refilled: that is how an adapter or a quantised
-/// weight takes the place of a dense one. The defaults walk on into the slot.
+/// Walks a module tree. Names are whole dotted paths. The slots may be refilled: that is how an
+/// adapter or a quantised weight takes the place of a dense one. The defaults walk on into the
+/// slot.
 class Visitor {
  public:
   virtual ~Visitor() = default;
@@ -32,7 +34,8 @@ class Module {
   Module& operator=(const Module&) = delete;
   virtual ~Module() = default;
 
-  /// Shows the visitor every part, in the order of the forward pass; `name` is this module's own path ("" at the root).
+  /// Shows the visitor every part, in the order of the forward pass; `name` is this module's own
+  /// path ("" at the root).
   virtual void visit(Visitor& visitor, const std::string& name) = 0;
 };
 
@@ -44,7 +47,8 @@ struct NamedTensor {
   Tensor value;
 };
 
-/// Every parameter below `module`, or only those that want a gradient, in the order of the forward pass.
+/// Every parameter below `module`, or only those that want a gradient, in the order of the forward
+/// pass.
 std::vector<NamedTensor> parameters(Module& module, const std::string& name = "");
 std::vector<NamedTensor> trainable_parameters(Module& module, const std::string& name = "");
 bool has_trainable(Module& module);

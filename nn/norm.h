@@ -26,7 +26,8 @@ class RmsNorm final : public Module {
 /// Layer norm with weight and bias.
 class LayerNorm final : public Module {
  public:
-  LayerNorm(Tensor weight, Tensor bias, float eps) : weight_(std::move(weight)), bias_(std::move(bias)), eps_(eps) {}
+  LayerNorm(Tensor weight, Tensor bias, float eps)
+      : weight_(std::move(weight)), bias_(std::move(bias)), eps_(eps) {}
   Tensor forward(const Tensor& x) const { return layer_norm(x, weight_, bias_, eps_); }
   void visit(Visitor& visitor, const std::string& name) override {
     visitor.parameter(dotted(name, "weight"), weight_);

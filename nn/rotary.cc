@@ -52,8 +52,11 @@ double yarn_attention_factor(const RopeConfig& c) {
   if (c.attention_factor > 0.0) {
     return c.attention_factor;
   }
-  const auto grown = [&](double m) { return c.factor <= 1.0 ? 1.0 : 0.1 * m * std::log(c.factor) + 1.0; };
-  return c.mscale > 0.0 && c.mscale_all_dim > 0.0 ? grown(c.mscale) / grown(c.mscale_all_dim) : grown(1.0);
+  const auto grown = [&](double m) {
+    return c.factor <= 1.0 ? 1.0 : 0.1 * m * std::log(c.factor) + 1.0;
+  };
+  return c.mscale > 0.0 && c.mscale_all_dim > 0.0 ? grown(c.mscale) / grown(c.mscale_all_dim)
+                                                  : grown(1.0);
 }
 
 RopeTables make_tables(const RopeFrequencies& f, i64 positions) {
@@ -65,8 +68,10 @@ RopeTables make_tables(const RopeFrequencies& f, i64 positions) {
     for (i64 k = 0; k < half; ++k) {
       // Frequency and angle are rounded to f32, as the models were trained.
       const float angle = static_cast<float>(p) * static_cast<float>(f.frequency[k]);
-      cosines[p * half + k] = static_cast<float>(std::cos(static_cast<double>(angle)) * f.attention_factor);
-      sines[p * half + k] = static_cast<float>(std::sin(static_cast<double>(angle)) * f.attention_factor);
+      cosines[p * half + k] =
+          static_cast<float>(std::cos(static_cast<double>(angle)) * f.attention_factor);
+      sines[p * half + k] =
+          static_cast<float>(std::sin(static_cast<double>(angle)) * f.attention_factor);
     }
   }
   return t;
@@ -77,8 +82,8 @@ RopeTables make_tables(const RopeFrequencies& f, i64 positions) {
 RopeFrequencies rope_frequencies(const RopeConfig& config) {
   RopeFrequencies out;
   for (i64 k = 0; k < config.rotary_dim / 2; ++k) {
-    out.frequency.push_back(
-        std::pow(config.theta, -2.0 * static_cast<double>(k) / static_cast<double>(config.rotary_dim)));
+    out.frequency.push_back(std::pow(
+        config.theta, -2.0 * static_cast<double>(k) / static_cast<double>(config.rotary_dim)));
   }
   switch (config.type) {
     case RopeType::kDefault:

@@ -17,18 +17,19 @@ struct RopeConfig {
   i64 rotary_dim = 64;  // D': how many values of a head turn
   double theta = 10000.0;
   double factor = 1.0;
-  i64 original_max_positions = 0;  // L0
+  i64 original_max_positions = 0;                        // L0
   double low_freq_factor = 1.0, high_freq_factor = 4.0;  // llama3
   double beta_fast = 32.0, beta_slow = 1.0;              // yarn
-  bool truncate = true;                                  // yarn: round the ramp's ends to whole dimensions
-  double attention_factor = 0.0;                         // yarn: > 0 overrides 0.1 ln(factor) + 1
-  double mscale = 0.0, mscale_all_dim = 0.0;             // yarn: > 0 in pairs
+  bool truncate = true;                       // yarn: round the ramp's ends to whole dimensions
+  double attention_factor = 0.0;              // yarn: > 0 overrides 0.1 ln(factor) + 1
+  double mscale = 0.0, mscale_all_dim = 0.0;  // yarn: > 0 in pairs
 };
 
 /// Angles per position: f[k], k < D' / 2, and the factor on cosines and sines.
 ///   default: theta^(-2k / D');   linear: that / factor
-///   llama3:  kept above the high-frequency bound, divided below the low one, interpolated between (Llama 3.1)
-///   yarn:    interpolated by a ramp over the dimensions (Peng et al. 2023, arXiv:2309.00071, section 3.2)
+///   llama3:  kept above the high-frequency bound, divided below the low one, interpolated between
+///   (Llama 3.1) yarn:    interpolated by a ramp over the dimensions (Peng et al. 2023,
+///   arXiv:2309.00071, section 3.2)
 struct RopeFrequencies {
   std::vector<double> frequency;
   double attention_factor = 1.0;

@@ -8,7 +8,8 @@
 
 namespace inlay {
 
-Tensor attend(const SelfAttentionSizes& sizes, const Tensor& q, const Tensor& k, const Tensor& v, const Pass& pass) {
+Tensor attend(const SelfAttentionSizes& sizes, const Tensor& q, const Tensor& k, const Tensor& v,
+              const Pass& pass) {
   AttentionOptions options;
   options.heads = sizes.heads;
   options.kv_heads = sizes.kv_heads;
@@ -46,7 +47,8 @@ void RotarySelfAttention::visit(Visitor& visitor, const std::string& name) {
   visitor.linear(dotted(name, "o_proj"), parts_.o_proj);
 }
 
-FusedSelfAttention::FusedSelfAttention(const SelfAttentionSizes& sizes, std::unique_ptr<LinearLike> c_attn,
+FusedSelfAttention::FusedSelfAttention(const SelfAttentionSizes& sizes,
+                                       std::unique_ptr<LinearLike> c_attn,
                                        std::unique_ptr<LinearLike> c_proj)
     : sizes_(sizes), c_attn_(std::move(c_attn)), c_proj_(std::move(c_proj)) {}
 

@@ -20,9 +20,12 @@ struct SelfAttentionSizes {
   float dropout = 0.0F;
 };
 
-/// Attention of a pass's tokens on each other, sequence by sequence, and with a cache on what came before.
-///   q [N, heads * head_dim]   k, v [N, kv_heads * head_dim], already turned by RoPE where the model has it
-Tensor attend(const SelfAttentionSizes& sizes, const Tensor& q, const Tensor& k, const Tensor& v, const Pass& pass);
+/// Attention of a pass's tokens on each other, sequence by sequence, and with a cache on what came
+/// before.
+///   q [N, heads * head_dim]   k, v [N, kv_heads * head_dim], already turned by RoPE where the
+///   model has it
+Tensor attend(const SelfAttentionSizes& sizes, const Tensor& q, const Tensor& k, const Tensor& v,
+              const Pass& pass);
 
 /// q_proj, k_proj, v_proj, RoPE, attention, o_proj, as in Llama.
 class RotarySelfAttention final : public Module {

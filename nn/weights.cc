@@ -27,15 +27,21 @@ std::unique_ptr<LinearLike> RandomWeights::linear(const std::string& name, const
                                   spec.bias ? constant(spec.out, 0.0F) : Tensor(), spec.layout);
 }
 
-std::unique_ptr<EmbeddingLike> RandomWeights::embedding(const std::string& name, i64 rows, i64 width,
-                                                        double init_std) {
+std::unique_ptr<EmbeddingLike> RandomWeights::embedding(const std::string& name, i64 rows,
+                                                        i64 width, double init_std) {
   return std::make_unique<Embedding>(normal({rows, width}, key_.with(name), init_std));
 }
 
-Tensor RandomWeights::vector(const std::string& /*name*/, i64 size, float initial) { return constant(size, initial); }
+Tensor RandomWeights::vector(const std::string& /*name*/, i64 size, float initial) {
+  return constant(size, initial);
+}
 
-Tensor RandomWeights::optional_vector(const std::string& /*name*/, i64 /*size*/) { return {}; }
+Tensor RandomWeights::optional_vector(const std::string& /*name*/, i64 /*size*/) {
+  return {};
+}
 
-bool RandomWeights::has(const std::string& /*name*/) const { return false; }
+bool RandomWeights::has(const std::string& /*name*/) const {
+  return false;
+}
 
 }  // namespace inlay

@@ -8,8 +8,8 @@
 #include "nn/embedding.h"
 #include "nn/linear.h"
 
-/// Where a model's weights come from: a checkpoint, or random numbers. A family asks for its parts by their Hugging Face
-/// names and shapes; what storage they come in is the source's business.
+/// Where a model's weights come from: a checkpoint, or random numbers. A family asks for its parts
+/// by their Hugging Face names and shapes; what storage they come in is the source's business.
 namespace inlay {
 
 struct LinearSpec {
@@ -18,16 +18,20 @@ struct LinearSpec {
   bool bias = false;
   WeightLayout layout = WeightLayout::kOutIn;
   double init_std = 0.02;  // from scratch: N(0, init_std^2), bias 0
-  i64 rope_head_dim = 0;   // > 0: the output is turned by RoPE in heads of this size (GGUF orders those rows otherwise)
+  i64 rope_head_dim = 0;   // > 0: the output is turned by RoPE in heads of this size (GGUF orders
+                           // those rows otherwise)
 };
 
 class WeightSource {
  public:
   virtual ~WeightSource() = default;
-  /// A linear layer `name` (its weight is `name`.weight). Throws DataError when it is missing or of another shape.
+  /// A linear layer `name` (its weight is `name`.weight). Throws DataError when it is missing or of
+  /// another shape.
   virtual std::unique_ptr<LinearLike> linear(const std::string& name, const LinearSpec& spec) = 0;
-  virtual std::unique_ptr<EmbeddingLike> embedding(const std::string& name, i64 rows, i64 width, double init_std) = 0;
-  /// A whole parameter [size] as f32, such as "model.norm.weight"; `initial` is its value from scratch.
+  virtual std::unique_ptr<EmbeddingLike> embedding(const std::string& name, i64 rows, i64 width,
+                                                   double init_std) = 0;
+  /// A whole parameter [size] as f32, such as "model.norm.weight"; `initial` is its value from
+  /// scratch.
   virtual Tensor vector(const std::string& name, i64 size, float initial) = 0;
   /// The same when the source has it, else undefined; for parts only some files carry.
   virtual Tensor optional_vector(const std::string& name, i64 size) = 0;
@@ -35,13 +39,14 @@ class WeightSource {
   virtual bool has(const std::string& name) const = 0;
 };
 
-/// Fresh f32 weights: normal with each part's init_std, drawn from `key` by the part's name, so a layer's start does not
-/// depend on what else the model has.
+/// Fresh f32 weights: normal with each part's init_std, drawn from `key` by the part's name, so a
+/// layer's start does not depend on what else the model has.
 class RandomWeights final : public WeightSource {
  public:
   explicit RandomWeights(RandomKey key) : key_(key) {}
   std::unique_ptr<LinearLike> linear(const std::string& name, const LinearSpec& spec) override;
-  std::unique_ptr<EmbeddingLike> embedding(const std::string& name, i64 rows, i64 width, double init_std) override;
+  std::unique_ptr<EmbeddingLike> embedding(const std::string& name, i64 rows, i64 width,
+                                           double init_std) override;
   Tensor vector(const std::string& name, i64 size, float initial) override;
   Tensor optional_vector(const std::string& name, i64 size) override;
   bool has(const std::string& name) const override;

@@ -31,10 +31,12 @@ class Gpt2Block final : public DecoderBlock {
         mlp_(make_mlp(c, layer, weights)) {}
 
   Tensor forward(Tensor x, const Pass& pass) const override {
-    Tensor attended = maybe_dropout(attn_->forward(ln_1_.forward(x), pass), resid_pdrop_, pass, "resid_attn", layer_);
+    Tensor attended = maybe_dropout(attn_->forward(ln_1_.forward(x), pass), resid_pdrop_, pass,
+                                    "resid_attn", layer_);
     const Tensor middle = add(std::move(attended), x);
     x = Tensor();
-    Tensor fed = maybe_dropout(mlp_->forward(ln_2_.forward(middle), pass), resid_pdrop_, pass, "resid_mlp", layer_);
+    Tensor fed = maybe_dropout(mlp_->forward(ln_2_.forward(middle), pass), resid_pdrop_, pass,
+                               "resid_mlp", layer_);
     return add(std::move(fed), middle);
   }
 
@@ -46,14 +48,18 @@ class Gpt2Block final : public DecoderBlock {
   }
 
  private:
-  static std::string path(i64 layer, const char* part) { return str("transformer.h.", layer, ".", part); }
+  static std::string path(i64 layer, const char* part) {
+    return str("transformer.h.", layer, ".", part);
+  }
 
   static LayerNorm norm(const Gpt2Config& c, WeightSource& weights, const std::string& name) {
-    return {weights.vector(name + ".weight", c.n_embd, 1.0F), weights.vector(name + ".bias", c.n_embd, 0.0F),
+    return {weights.vector(name + ".weight", c.n_embd, 1.0F),
+            weights.vector(name + ".bias", c.n_embd, 0.0F),
             static_cast<float>(c.layer_norm_epsilon)};
   }
 
-  // The two products that write to the residual stream start smaller: 2 * n_layer of them add up (GPT-2, section 2.3).
+  // The two products that write to the residual stream start smaller: 2 * n_layer of them add up
+  // (GPT-2, section 2.3).
   static LinearSpec conv1d(const Gpt2Config& c, i64 in, i64 out, bool residual) {
     const double shrink = residual ? 1.0 / std::sqrt(2.0 * static_cast<double>(c.n_layer)) : 1.0;
     return {.in = in,
@@ -63,7 +69,8 @@ class Gpt2Block final : public DecoderBlock {
             .init_std = c.initializer_range * shrink};
   }
 
-  static std::unique_ptr<FusedSelfAttention> make_attention(const Gpt2Config& c, i64 layer, WeightSource& weights) {
+  static std::unique_ptr<FusedSelfAttention> make_attention(const Gpt2Config& c, i64 layer,
+                                                            WeightSource& weights) {
     SelfAttentionSizes s;
     s.layer = layer;
     s.heads = s.kv_heads = c.n_head;
@@ -112,13 +119,16 @@ class Gpt2 final : public CausalLM {
         wte_(weights.embedding("transformer.wte", c.vocab_size, c.n_embd, c.initializer_range)),
         wpe_(weights.embedding("transformer.wpe", c.n_positions, c.n_embd, c.initializer_range)),
         ln_f_(weights.vector("transformer.ln_f.weight", c.n_embd, 1.0F),
-              weights.vector("transformer.ln_f.bias", c.n_embd, 0.0F), static_cast<float>(c.layer_norm_epsilon)) {
+              weights.vector("transformer.ln_f.bias", c.n_embd, 0.0F),
+              static_cast<float>(c.layer_norm_epsilon)) {
     for (i64 layer = 0; layer < c.n_layer; ++layer) {
       blocks_.push_back(std::make_unique<Gpt2Block>(c, layer, weights));
     }
     lm_head_ = c.tie_word_embeddings
                    ? wte_->tied_head()
-                   : weights.linear("lm_head", {.in = c.n_embd, .out = c.vocab_size, .init_std = c.initializer_range});
+                   : weights.linear(
+                         "lm_head",
+                         {.in = c.n_embd, .out = c.vocab_size, .init_std = c.initializer_range});
   }
 
   void visit(Visitor& visitor, const std::string& name) override {
@@ -182,7 +192,8 @@ Gpt2Config parse_gpt2_config(const HfConfig& config) {
     c.activation = kernels::Activation::kSilu;
   } else {
     config.fail("activation_function",
-                str("\"", printable(act), "\" is not supported (gelu_new, gelu_pytorch_tanh, gelu, silu are)"));
+                str("\"", printable(act),
+                    "\" is not supported (gelu_new, gelu_pytorch_tanh, gelu, silu are)"));
   }
   return c;
 }

@@ -10,8 +10,8 @@
 
 namespace inlay {
 
-/// GPT-2 (Radford et al. 2019): learned positions, layer norms with bias, one product for q, k and v, weights kept
-/// [in, out] (Conv1D), head tied to the embedding.
+/// GPT-2 (Radford et al. 2019): learned positions, layer norms with bias, one product for q, k and
+/// v, weights kept [in, out] (Conv1D), head tied to the embedding.
 struct Gpt2Config {
   i64 vocab_size = 0, n_positions = 0, n_embd = 0, n_layer = 0, n_head = 0, n_inner = 0;
   double layer_norm_epsilon = 1e-5;

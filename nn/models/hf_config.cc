@@ -9,10 +9,13 @@
 
 namespace inlay {
 
-HfConfig::HfConfig(const nlohmann::json& values, std::string file) : HfConfig(values, std::move(file), "") {}
+HfConfig::HfConfig(const nlohmann::json& values, std::string file)
+    : HfConfig(values, std::move(file), "") {}
 
 HfConfig::HfConfig(const nlohmann::json& values, std::string file, std::string path)
-    : values_(std::make_shared<const nlohmann::json>(values)), file_(std::move(file)), path_(std::move(path)) {
+    : values_(std::make_shared<const nlohmann::json>(values)),
+      file_(std::move(file)),
+      path_(std::move(path)) {
   if (!values.is_object()) {
     throw DataError(str(file_, path_.empty() ? "" : ": " + path_, ": expected a JSON object"));
   }
@@ -27,7 +30,9 @@ const nlohmann::json* HfConfig::find(std::string_view key) const {
   return it == values_->end() || it->is_null() ? nullptr : &*it;
 }
 
-bool HfConfig::has(std::string_view key) const { return find(key) != nullptr; }
+bool HfConfig::has(std::string_view key) const {
+  return find(key) != nullptr;
+}
 
 i64 HfConfig::integer(std::string_view key, std::optional<i64> otherwise, i64 least) const {
   const nlohmann::json* value = find(key);
@@ -41,7 +46,8 @@ i64 HfConfig::integer(std::string_view key, std::optional<i64> otherwise, i64 le
   constexpr i64 kMost = i64{1} << 31;
   if (!value->is_number_integer() || (value->is_number_unsigned() && value->get<u64>() > kMost) ||
       value->get<i64>() < least || value->get<i64>() > kMost) {
-    fail(key, str("expected an integer from ", least, " to ", kMost, ", found ", printable(value->dump())));
+    fail(key, str("expected an integer from ", least, " to ", kMost, ", found ",
+                  printable(value->dump())));
   }
   return value->get<i64>();
 }

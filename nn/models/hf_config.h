@@ -12,8 +12,9 @@
 
 namespace inlay {
 
-/// A Hugging Face config.json, read key by key with checked types. Files leave out what equals the class default, so
-/// most reads name one; a JSON null counts as left out. Every complaint is a DataError naming the file and the key.
+/// A Hugging Face config.json, read key by key with checked types. Files leave out what equals the
+/// class default, so most reads name one; a JSON null counts as left out. Every complaint is a
+/// DataError naming the file and the key.
 class HfConfig {
  public:
   HfConfig(const nlohmann::json& values, std::string file);
@@ -30,7 +31,8 @@ class HfConfig {
   /// The object under `key`, or nothing.
   std::optional<HfConfig> object(std::string_view key) const;
 
-  /// Refuses a key set to anything but its neutral value, which would change the maths in a way inlay does not know.
+  /// Refuses a key set to anything but its neutral value, which would change the maths in a way
+  /// inlay does not know.
   void refuse_flag(std::string_view key) const;
   [[noreturn]] void fail(std::string_view key, const std::string& complaint) const;
 

@@ -14,7 +14,8 @@ namespace {
 
 class LlamaBlock final : public DecoderBlock {
  public:
-  LlamaBlock(const LlamaConfig& c, i64 layer, const std::shared_ptr<const RotaryEmbedding>& rotary, WeightSource& weights)
+  LlamaBlock(const LlamaConfig& c, i64 layer, const std::shared_ptr<const RotaryEmbedding>& rotary,
+             WeightSource& weights)
       : input_layernorm_(norm(c, weights, path(layer, "input_layernorm"))),
         self_attn_(sizes(c, layer), projections(c, weights, path(layer, "self_attn"), rotary)),
         post_attention_layernorm_(norm(c, weights, path(layer, "post_attention_layernorm"))),
@@ -36,10 +37,13 @@ class LlamaBlock final : public DecoderBlock {
   }
 
  private:
-  static std::string path(i64 layer, const char* part) { return str("model.layers.", layer, ".", part); }
+  static std::string path(i64 layer, const char* part) {
+    return str("model.layers.", layer, ".", part);
+  }
 
   static RmsNorm norm(const LlamaConfig& c, WeightSource& weights, const std::string& name) {
-    return {weights.vector(name + ".weight", c.hidden_size, 1.0F), static_cast<float>(c.rms_norm_eps)};
+    return {weights.vector(name + ".weight", c.hidden_size, 1.0F),
+            static_cast<float>(c.rms_norm_eps)};
   }
 
   static SelfAttentionSizes sizes(const LlamaConfig& c, i64 layer) {
@@ -53,8 +57,9 @@ class LlamaBlock final : public DecoderBlock {
     return s;
   }
 
-  static RotarySelfAttention::Parts projections(const LlamaConfig& c, WeightSource& weights, const std::string& name,
-                                                const std::shared_ptr<const RotaryEmbedding>& rotary) {
+  static RotarySelfAttention::Parts projections(
+      const LlamaConfig& c, WeightSource& weights, const std::string& name,
+      const std::shared_ptr<const RotaryEmbedding>& rotary) {
     const i64 q = c.num_attention_heads * c.head_dim;
     const i64 kv = c.num_key_value_heads * c.head_dim;
     LinearSpec spec{.in = c.hidden_size, .bias = c.attention_bias, .init_std = c.initializer_range};
@@ -74,8 +79,10 @@ class LlamaBlock final : public DecoderBlock {
   }
 
   static GatedMlp make_mlp(const LlamaConfig& c, WeightSource& weights, const std::string& name) {
-    const LinearSpec widen{
-        .in = c.hidden_size, .out = c.intermediate_size, .bias = c.mlp_bias, .init_std = c.initializer_range};
+    const LinearSpec widen{.in = c.hidden_size,
+                           .out = c.intermediate_size,
+                           .bias = c.mlp_bias,
+                           .init_std = c.initializer_range};
     LinearSpec narrow = widen;
     std::swap(narrow.in, narrow.out);
     auto gate = weights.linear(name + ".gate_proj", widen);
@@ -102,17 +109,20 @@ class Llama final : public CausalLM {
  public:
   Llama(const LlamaConfig& c, WeightSource& weights)
       : CausalLM("llama", sizes_of(c)),
-        embed_tokens_(weights.embedding("model.embed_tokens", c.vocab_size, c.hidden_size, c.initializer_range)),
-        norm_(weights.vector("model.norm.weight", c.hidden_size, 1.0F), static_cast<float>(c.rms_norm_eps)) {
+        embed_tokens_(weights.embedding("model.embed_tokens", c.vocab_size, c.hidden_size,
+                                        c.initializer_range)),
+        norm_(weights.vector("model.norm.weight", c.hidden_size, 1.0F),
+              static_cast<float>(c.rms_norm_eps)) {
     const Tensor divisors = weights.optional_vector("rope_freqs.weight", c.rope.rotary_dim / 2);
     const auto rotary = std::make_shared<const RotaryEmbedding>(
         c.rope, divisors.defined() ? divisors.values() : std::span<const float>());
     for (i64 layer = 0; layer < c.num_hidden_layers; ++layer) {
       blocks_.push_back(std::make_unique<LlamaBlock>(c, layer, rotary, weights));
     }
-    lm_head_ = c.tie_word_embeddings
-                   ? embed_tokens_->tied_head()
-                   : weights.linear("lm_head", {.in = c.hidden_size, .out = c.vocab_size, .init_std = c.initializer_range});
+    lm_head_ = c.tie_word_embeddings ? embed_tokens_->tied_head()
+                                     : weights.linear("lm_head", {.in = c.hidden_size,
+                                                                  .out = c.vocab_size,
+                                                                  .init_std = c.initializer_range});
   }
 
   void visit(Visitor& visitor, const std::string& name) override {
@@ -125,7 +135,9 @@ class Llama final : public CausalLM {
   }
 
  protected:
-  Tensor embed(const Pass& pass) const override { return embed_tokens_->forward(pass.tokens->ids, pass); }
+  Tensor embed(const Pass& pass) const override {
+    return embed_tokens_->forward(pass.tokens->ids, pass);
+  }
   Tensor final_norm(const Tensor& x) const override { return norm_.forward(x); }
 
  private:
@@ -137,9 +149,11 @@ class Llama final : public CausalLM {
 
 RopeConfig parse_rope(const HfConfig& config, i64 head_dim, i64 max_positions) {
   RopeConfig rope;
-  // Transformers 5 keeps everything in rope_parameters; 4 has rope_theta at the top and the rest in rope_scaling.
+  // Transformers 5 keeps everything in rope_parameters; 4 has rope_theta at the top and the rest in
+  // rope_scaling.
   std::optional<HfConfig> group = config.object("rope_parameters");
-  rope.theta = group && group->has("rope_theta") ? group->number("rope_theta") : config.number("rope_theta", 10000.0);
+  rope.theta = group && group->has("rope_theta") ? group->number("rope_theta")
+                                                 : config.number("rope_theta", 10000.0);
   if (!group) {
     group = config.object("rope_scaling");
   }
@@ -149,7 +163,8 @@ RopeConfig parse_rope(const HfConfig& config, i64 head_dim, i64 max_positions) {
   }
   const std::string key = group->has("rope_type") ? "rope_type" : "type";
   const std::string type = group->text(key, "default");
-  rope.rotary_dim = static_cast<i64>(static_cast<double>(head_dim) * group->number("partial_rotary_factor", 1.0));
+  rope.rotary_dim =
+      static_cast<i64>(static_cast<double>(head_dim) * group->number("partial_rotary_factor", 1.0));
   if (type == "default") {
     return rope;
   }
@@ -176,7 +191,8 @@ RopeConfig parse_rope(const HfConfig& config, i64 head_dim, i64 max_positions) {
     rope.mscale = group->number("mscale", 0.0);
     rope.mscale_all_dim = group->number("mscale_all_dim", 0.0);
   } else {
-    group->fail(key, str("\"", printable(type), "\" is not supported (default, linear, llama3, yarn are)"));
+    group->fail(
+        key, str("\"", printable(type), "\" is not supported (default, linear, llama3, yarn are)"));
   }
   return rope;
 }
@@ -190,8 +206,9 @@ LlamaConfig parse_llama_config(const HfConfig& config) {
   c.num_attention_heads = config.integer("num_attention_heads");
   c.num_key_value_heads = config.integer("num_key_value_heads", c.num_attention_heads);
   if (c.num_attention_heads % c.num_key_value_heads != 0) {
-    config.fail("num_key_value_heads", str(c.num_key_value_heads, " does not divide num_attention_heads, ",
-                                           c.num_attention_heads));
+    config.fail("num_key_value_heads",
+                str(c.num_key_value_heads, " does not divide num_attention_heads, ",
+                    c.num_attention_heads));
   }
   c.head_dim = config.integer("head_dim", std::max<i64>(1, c.hidden_size / c.num_attention_heads));
   if (c.head_dim % 2 != 0) {

@@ -12,8 +12,9 @@
 
 namespace inlay {
 
-/// The Llama family (Touvron et al. 2023, arXiv:2302.13971, and after): Llama 2 and 3, SmolLM2, TinyLlama.
-/// Pre-norm blocks: x += attention(norm(x)); x += mlp(norm(x)); gated MLP, RoPE, grouped-query attention.
+/// The Llama family (Touvron et al. 2023, arXiv:2302.13971, and after): Llama 2 and 3, SmolLM2,
+/// TinyLlama. Pre-norm blocks: x += attention(norm(x)); x += mlp(norm(x)); gated MLP, RoPE,
+/// grouped-query attention.
 struct LlamaConfig {
   i64 vocab_size = 0, hidden_size = 0, intermediate_size = 0;
   i64 num_hidden_layers = 0, num_attention_heads = 0, num_key_value_heads = 0, head_dim = 0;
@@ -25,11 +26,13 @@ struct LlamaConfig {
   RopeConfig rope;
 };
 
-/// Reads both spellings of config.json: rope_theta and rope_scaling (Transformers 4), rope_parameters (5).
-/// Throws DataError for what is missing, of the wrong type, or beyond what inlay computes.
+/// Reads both spellings of config.json: rope_theta and rope_scaling (Transformers 4),
+/// rope_parameters (5). Throws DataError for what is missing, of the wrong type, or beyond what
+/// inlay computes.
 LlamaConfig parse_llama_config(const HfConfig& config);
 
-/// The rope settings alone. `overrides`: the run config's rope_scaling, in place of the file's, or null.
+/// The rope settings alone. `overrides`: the run config's rope_scaling, in place of the file's, or
+/// null.
 RopeConfig parse_rope(const HfConfig& config, i64 head_dim, i64 max_positions);
 
 std::unique_ptr<CausalLM> make_llama(const LlamaConfig& config, WeightSource& weights);

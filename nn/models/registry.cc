@@ -15,7 +15,8 @@ struct Family {
 
 constexpr Family kFamilies[] = {
     {"gpt2", [](const HfConfig& c, WeightSource& w) { return make_gpt2(parse_gpt2_config(c), w); }},
-    {"llama", [](const HfConfig& c, WeightSource& w) { return make_llama(parse_llama_config(c), w); }},
+    {"llama",
+     [](const HfConfig& c, WeightSource& w) { return make_llama(parse_llama_config(c), w); }},
 };
 
 }  // namespace
@@ -39,8 +40,8 @@ std::unique_ptr<CausalLM> make_model(const HfConfig& config, WeightSource& weigh
   for (const std::string& name : model_families()) {
     known += (known.empty() ? "" : ", ") + name;
   }
-  config.fail("model_type", str("\"", printable(type), "\" is not a family inlay knows (", known, ")",
-                                did_you_mean(type, model_families())));
+  config.fail("model_type", str("\"", printable(type), "\" is not a family inlay knows (", known,
+                                ")", did_you_mean(type, model_families())));
 }
 
 }  // namespace inlay

@@ -11,7 +11,8 @@
 
 namespace inlay {
 
-/// Builds the model that `model_type` of config.json names. Throws DataError naming the families there are.
+/// Builds the model that `model_type` of config.json names. Throws DataError naming the families
+/// there are.
 std::unique_ptr<CausalLM> make_model(const HfConfig& config, WeightSource& weights);
 
 /// The families make_model knows, as `model_type` spells them.

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "optim/optimizer.h"
+
+namespace inlay {
+
+/// Adam with decoupled weight decay, in PyTorch's order (Loshchilov & Hutter 2019,
+/// arXiv:1711.05101, Alg. 2; see core/kernels/adamw.h). Two f32 moments a value: 8 bytes a
+/// parameter, made at the first step.
+class AdamW final : public Optimizer {
+ public:
+  AdamW(const OptimizerConfig& config, std::vector<Parameter> parameters);
+
+  void step(double learning_rate, double gradient_scale) override;
+  i64 steps() const override { return steps_; }
+  std::vector<Parameter> state() override;
+  void set_steps(i64 steps) override { steps_ = steps; }
+
+ private:
+  void ensure_moments();
+
+  OptimizerConfig config_;
+  std::vector<Parameter> parameters_;
+  std::vector<Tensor> first_, second_;
+  i64 steps_ = 0;
+};
+
+}  // namespace inlay
