@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "core/error.h"
+#include "core/io/file_system.h"
 
 namespace inlay {
 namespace {
@@ -178,6 +179,11 @@ class Builder {
 nlohmann::json parse_json(std::string_view text, std::string_view file,
                           const JsonOptions& options) {
   return Builder<nlohmann::json>(text, file, options).parse();
+}
+
+nlohmann::json read_json(const std::string& path, const JsonOptions& options) {
+  constexpr i64 kMaxBytes = 256 << 20;  // eight times the largest tokenizer
+  return parse_json(file_system().read(path, kMaxBytes), path, options);
 }
 
 nlohmann::ordered_json parse_ordered_json(std::string_view text, std::string_view file,

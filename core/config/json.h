@@ -2,6 +2,7 @@
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
+#include <string>
 #include <string_view>
 
 #include "core/types.h"
@@ -25,7 +26,10 @@ struct JsonOptions {
 nlohmann::json parse_json(std::string_view text, std::string_view file,
                           const JsonOptions& options = {});
 
-/// The same with objects in the order of the file. Lookups are linear: for configs, not for
+/// The file's content, parsed. Throws IoError when it cannot be read or is larger than 256 MiB.
+nlohmann::json read_json(const std::string& path, const JsonOptions& options = {});
+
+/// parse_json with objects in the order of the file. Lookups are linear: for configs, not for
 /// vocabularies.
 nlohmann::ordered_json parse_ordered_json(std::string_view text, std::string_view file,
                                           const JsonOptions& options = {});

@@ -7,6 +7,8 @@
 #include <string>
 
 #include "core/error.h"
+#include "core/io/atomic.h"
+#include "tests/support/temp_directory.h"
 
 namespace inlay {
 namespace {
@@ -89,6 +91,13 @@ TEST(Json, BoundsDepthAndNumberOfValues) {
   // A million brackets end at the cap, not in the stack.
   EXPECT_EQ(error_of(std::string(1'000'000, '[')),
             "a.json: line 1, column 65: arrays and objects are nested more than 64 levels deep");
+}
+
+TEST(Json, ReadsFiles) {
+  const TempDirectory temp;
+  write_file(temp.file("a.json"), R"({"r": 8})");
+  EXPECT_EQ(read_json(temp.file("a.json"))["r"].get<i64>(), 8);
+  EXPECT_THROW(read_json(temp.file("none.json")), IoError);
 }
 
 TEST(Json, KeepsMessagesShortAndFreeOfControlCharacters) {
