@@ -28,6 +28,18 @@ void column_products(const float* a, const float* b, i64 rows, i64 columns, floa
   });
 }
 
+// y = combine(x, row) for every row of x.
+void with_row(void (*combine)(const float*, const float*, float*, i64), std::span<const float> x,
+              std::span<const float> row, std::span<float> y) {
+  const i64 columns = static_cast<i64>(row.size());
+  const i64 rows = columns == 0 ? 0 : static_cast<i64>(x.size()) / columns;
+  parallel_rows(rows, kGrain / (columns + 1) + 1, [&](i64 begin, i64 end) {
+    for (i64 r = begin; r < end; ++r) {
+      combine(x.data() + r * columns, row.data(), y.data() + r * columns, columns);
+    }
+  });
+}
+
 }  // namespace
 
 void add(std::span<const float> a, std::span<const float> b, std::span<float> y) {
@@ -61,14 +73,11 @@ void add_scaled(std::span<float> y, std::span<const float> x, float factor) {
 }
 
 void scale_columns(std::span<const float> x, std::span<const float> factors, std::span<float> y) {
-  const i64 columns = static_cast<i64>(factors.size());
-  const i64 rows = columns == 0 ? 0 : static_cast<i64>(x.size()) / columns;
-  parallel_rows(rows, kGrain / (columns + 1) + 1, [&](i64 begin, i64 end) {
-    for (i64 r = begin; r < end; ++r) {
-      INLAY_SELECT(elementwise)
-          .multiply(x.data() + r * columns, factors.data(), y.data() + r * columns, columns);
-    }
-  });
+  with_row(INLAY_SELECT(elementwise).multiply, x, factors, y);
+}
+
+void add_row(std::span<const float> x, std::span<const float> row, std::span<float> y) {
+  with_row(INLAY_SELECT(elementwise).add, x, row, y);
 }
 
 void column_sums(std::span<const float> x, std::span<float> out, bool accumulate) {

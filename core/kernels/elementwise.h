@@ -20,6 +20,9 @@ void add_scaled(std::span<float> y, std::span<const float> x, float factor);
 /// y[r, c] = x[r, c] * factors[c] over rows of `factors.size()` values.
 void scale_columns(std::span<const float> x, std::span<const float> factors, std::span<float> y);
 
+/// y[r, c] = x[r, c] + row[c].
+void add_row(std::span<const float> x, std::span<const float> row, std::span<float> y);
+
 /// out[c] (+)= sum over rows of x[r, c]; out.size() columns. Rows are added in order, in double.
 void column_sums(std::span<const float> x, std::span<float> out, bool accumulate);
 /// out[c] = sum over rows of a[r, c] * b[r, c], in double.

@@ -19,6 +19,20 @@ Tensor add(Tensor a, const Tensor& b) {
   });
 }
 
+Tensor add_row(Tensor x, const Tensor& row) {
+  check_shape("add_row: row", row, {x.dim(-1)});
+  Tensor y = result_over(x);
+  kernels::add_row(dense(x).values(), row.values(), y.mutable_values());
+  return record("add_row", std::move(y), {x, row}, [](const Tensor& dy, Wants wants) -> Grads {
+    Tensor drow;
+    if (wants[1]) {
+      drow = Tensor::empty({dy.dim(-1)});
+      kernels::column_sums(dy.values(), drow.mutable_values(), false);
+    }
+    return {dy, drow};
+  });
+}
+
 Tensor mul(const Tensor& a, const Tensor& b) {
   check_shape("mul", b, a.shape());
   const Tensor left = dense(a);

@@ -11,6 +11,8 @@ namespace inlay {
 
 /// a + b; b has the shape of a. Saved for backward: nothing.
 Tensor add(Tensor a, const Tensor& b);
+/// x[..., C] + row[C]. Saved: nothing.
+Tensor add_row(Tensor x, const Tensor& row);
 /// a * b, element by element. Saved: the factor whose partner wants a gradient.
 Tensor mul(const Tensor& a, const Tensor& b);
 /// x * factor. Saved: nothing.
