@@ -41,6 +41,16 @@ class IsaScope {
   kernels::Isa before_;
 };
 
+/// Runs `body` on every supported instruction set.
+template <class Body>
+void for_each_isa(Body body) {
+  for (const kernels::Isa isa : supported_isas()) {
+    const IsaScope scope(isa);
+    SCOPED_TRACE(kernels::isa_name(isa));
+    body();
+  }
+}
+
 /// A test that runs once on every supported instruction set; instantiate it with INLAY_ON_EACH_ISA.
 class OnEachIsa : public ::testing::TestWithParam<kernels::Isa> {
  private:

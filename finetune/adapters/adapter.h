@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/random.h"
+#include "finetune/config/peft_config.h"
+#include "nn/causal_lm.h"
+
+namespace inlay {
+
+/// One tensor of an adapter file: `key` is its name there without the leading "base_model.model.".
+struct AdapterTensor {
+  std::string key;
+  Tensor value;  // the model's own parameter, f32
+};
+
+/// A module the adapter changes.
+struct AdaptedModule {
+  std::string path;
+  i64 rows = 0, cols = 0;  // of its weight
+  i64 rank = 0;            // 0: trained whole
+  i64 parameters = 0;
+};
+
+/// What `inject_adapter` put into a model. The tensors belong to the model, which must outlive it.
+struct Adapter {
+  PeftConfig config;  // target_modules spelt out
+  std::vector<AdapterTensor> tensors;
+  std::vector<AdaptedModule> modules;
+  bool fan_in_fan_out = false;  // some adapted weight lies [in, out]
+
+  i64 parameters() const;
+};
+
+/// Wraps every module the config means in LoRA (or DoRA) factors and makes what modules_to_save
+/// names trainable as an f32 copy. Everything else in the model is frozen, adapters injected before
+/// included. Factors are drawn from `key`. `scale` multiplies the update (the weight of one adapter
+/// among several). Throws ConfigError when a pattern matches nothing.
+Adapter inject_adapter(CausalLM& model, const PeftConfig& config, RandomKey key,
+                       double scale = 1.0);
+
+/// The modules as a table, layers of one kind in one row: module, shape, rank, count, parameters.
+std::string adapter_table(const Adapter& adapter);
+
+}  // namespace inlay

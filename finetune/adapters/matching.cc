@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "finetune/adapters/matching.h"
+
+#include <algorithm>
+#include <charconv>
+#include <utility>
+
+#include "core/error.h"
+#include "data/text/regex.h"
+
+namespace inlay {
+namespace {
+
+std::vector<std::string> as_list(const std::optional<StringOrList>& value) {
+  if (!value) {
+    return {};
+  }
+  const auto* list = std::get_if<std::vector<std::string>>(&*value);
+  return list != nullptr ? *list : std::vector<std::string>{std::get<std::string>(*value)};
+}
+
+std::vector<std::string> components(std::string_view path) {
+  std::vector<std::string> out(1);
+  for (const char c : path) {
+    if (c == '.') {
+      out.emplace_back();
+    } else {
+      out.back() += c;
+    }
+  }
+  return out;
+}
+
+std::optional<i64> as_number(const std::string& text) {
+  i64 value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  return error == std::errc() && end == text.data() + text.size() && value >= 0
+             ? std::optional(value)
+             : std::nullopt;
+}
+
+bool is_all_linear(const StringOrList& target) {
+  const auto* text = std::get_if<std::string>(&target);
+  if (text == nullptr) {
+    return false;
+  }
+  std::string lower = *text;
+  std::ranges::transform(lower, lower.begin(), [](char c) {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+  });
+  return lower == "all-linear";
+}
+
+}  // namespace
+
+bool ends_with_module(std::string_view path, std::string_view entry) {
+  return path == entry || (path.size() > entry.size() && path.ends_with(entry) &&
+                           path[path.size() - entry.size() - 1] == '.');
+}
+
+std::optional<i64> layer_index(std::string_view path, const std::vector<std::string>& lists) {
+  const std::vector<std::string> parts = components(path);
+  for (std::size_t i = 1; i + 1 < parts.size(); ++i) {
+    const std::optional<i64> number = as_number(parts[i]);
+    if (number && (lists.empty() || std::ranges::find(lists, parts[i - 1]) != lists.end())) {
+      return number;
+    }
+  }
+  return {};
+}
+
+// One entry of a list of patterns: a path's end, or a regular expression over the whole path.
+struct ModuleMatcher::Pattern {
+  std::string where;  // "/peft/target_modules"
+  std::string text;
+  std::optional<Regex> regex;
+  i64 hits = 0;
+
+  bool covers(const std::string& path) const {
+    if (!regex) {
+      return ends_with_module(path, text);
+    }
+    std::vector<Regex::Match> matches;
+    regex->find_all(path, matches);
+    return matches.size() == 1 && matches[0].begin == 0 &&
+           matches[0].end == static_cast<i64>(path.size());
+  }
+  bool hit(const std::string& path) {
+    const bool covered = covers(path);
+    hits += covered ? 1 : 0;
+    return covered;
+  }
+};
+
+struct ModuleMatcher::Patterns {
+  bool all_linear = false;
+  std::vector<Pattern> target, exclude, save, rank, alpha;
+  std::vector<std::string> layer_lists;
+  std::vector<std::pair<i64, i64>> layers;  // number, hits
+
+  static Pattern literal(const char* where, const std::string& text) {
+    return {where, text, {}, 0};
+  }
+  // `around` holds the expression: "^(?:" … ")$".
+  static Pattern expression(const char* where, const std::string& text, const char* before,
+                            const char* after) {
+    try {
+      return {where, text, Regex(before + text + after), 0};
+    } catch (const DataError& e) {
+      throw ConfigError(str(where, ": ", e.what()));
+    }
+  }
+};
+
+ModuleMatcher::ModuleMatcher(const PeftConfig& config)
+    : config_(config), patterns_(std::make_unique<Patterns>()) {
+  Patterns& p = *patterns_;
+  p.all_linear = is_all_linear(config.target_modules);
+  const auto fill = [](std::vector<Pattern>& out, const char* where, const StringOrList& value) {
+    if (const auto* list = std::get_if<std::vector<std::string>>(&value)) {
+      for (const std::string& entry : *list) {
+        out.push_back(Patterns::literal(where, entry));
+      }
+    } else {
+      out.push_back(Patterns::expression(where, std::get<std::string>(value), "^(?:", ")$"));
+    }
+  };
+  if (!p.all_linear) {
+    fill(p.target, "/peft/target_modules", config.target_modules);
+  }
+  if (config.exclude_modules) {
+    fill(p.exclude, "/peft/exclude_modules", *config.exclude_modules);
+  }
+  for (const std::string& entry : config.modules_to_save) {
+    p.save.push_back(Patterns::literal("/peft/modules_to_save", entry));
+  }
+  for (const auto& [pattern, rank] : config.rank_pattern) {
+    p.rank.push_back(Patterns::expression("/peft/rank_pattern", pattern, "^(?:.*\\.)?(?:", ")$"));
+  }
+  for (const auto& [pattern, alpha] : config.alpha_pattern) {
+    p.alpha.push_back(Patterns::expression("/peft/alpha_pattern", pattern, "^(?:.*\\.)?(?:", ")$"));
+  }
+  p.layer_lists = as_list(config.layers_pattern);
+  for (const i64 layer : config.layers_to_transform.value_or(std::vector<i64>{})) {
+    p.layers.emplace_back(layer, 0);
+  }
+}
+
+ModuleMatcher::~ModuleMatcher() = default;
+
+bool ModuleMatcher::all_linear() const {
+  return patterns_->all_linear;
+}
+
+bool ModuleMatcher::excluded(const std::string& path) {
+  for (Pattern& p : patterns_->exclude) {
+    if (p.hit(path)) {
+      return true;
+    }
+  }
+  // At or below a module that is saved whole.
+  for (std::size_t end = path.size(); end != std::string::npos;
+       end = end == 0 ? std::string::npos : path.rfind('.', end - 1)) {
+    for (const Pattern& p : patterns_->save) {
+      if (p.covers(path.substr(0, end))) {
+        return true;
+      }
+    }
+  }
+  return false;
+}
+
+bool ModuleMatcher::targeted(const std::string& path, bool all_linear) {
+  if (patterns_->all_linear) {
+    return all_linear;
+  }
+  bool hit = false;
+  for (Pattern& p : patterns_->target) {
+    hit = p.covers(path) || hit;
+  }
+  if (!hit || !layer_wanted(path)) {
+    return false;
+  }
+  for (Pattern& p : patterns_->target) {
+    p.hit(path);
+  }
+  return true;
+}
+
+bool ModuleMatcher::layer_wanted(const std::string& path) {
+  if (patterns_->layers.empty()) {
+    return true;
+  }
+  const std::optional<i64> layer = layer_index(path, patterns_->layer_lists);
+  for (auto& [number, hits] : patterns_->layers) {
+    if (layer == number) {
+      ++hits;
+      return true;
+    }
+  }
+  return false;
+}
+
+std::optional<ModuleMatcher::Choice> ModuleMatcher::match(const std::string& path,
+                                                          bool all_linear) {
+  seen_.push_back(path);
+  if (excluded(path) || !targeted(path, all_linear) ||
+      (patterns_->all_linear && !layer_wanted(path))) {
+    return {};
+  }
+  Choice choice{config_.r, config_.lora_alpha};
+  for (std::size_t i = 0; i < patterns_->rank.size(); ++i) {
+    if (patterns_->rank[i].hit(path)) {
+      choice.rank = config_.rank_pattern[i].second;
+      break;
+    }
+  }
+  for (std::size_t i = 0; i < patterns_->alpha.size(); ++i) {
+    if (patterns_->alpha[i].hit(path)) {
+      choice.alpha = config_.alpha_pattern[i].second;
+      break;
+    }
+  }
+  return choice;
+}
+
+bool ModuleMatcher::saves(const std::string& path) {
+  bool hit = false;
+  for (Pattern& p : patterns_->save) {
+    hit = p.hit(path) || hit;
+  }
+  return hit;
+}
+
+void ModuleMatcher::check_all_used() const {
+  std::vector<std::string> names;
+  for (const std::string& path : seen_) {
+    const std::string last = components(path).back();
+    if (std::ranges::find(names, last) == names.end()) {
+      names.push_back(last);
+    }
+  }
+  std::string known;
+  for (const std::string& name : names) {
+    known += (known.empty() ? "" : ", ") + name;
+  }
+  for (const auto* group : {&patterns_->target, &patterns_->exclude, &patterns_->save,
+                            &patterns_->rank, &patterns_->alpha}) {
+    for (const Pattern& p : *group) {
+      if (p.hits == 0) {
+        throw ConfigError(str(p.where, ": \"", printable(p.text),
+                              "\" matches no module of this model", did_you_mean(p.text, names),
+                              "; it has ", known));
+      }
+    }
+  }
+  for (const auto& [layer, hits] : patterns_->layers) {
+    if (hits == 0) {
+      throw ConfigError(str("/peft/layers_to_transform: no targeted module lies in layer ", layer));
+    }
+  }
+}
+
+}  // namespace inlay

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "finetune/config/peft_config.h"
+
+namespace inlay {
+
+/// Which modules an adapter config means, by PEFT's rules (full regex match of the path, or
+/// equality with a list entry's path end), and with which rank. It remembers what each pattern hit,
+/// for the errors about those that hit nothing.
+class ModuleMatcher {
+ public:
+  /// Throws ConfigError when a regular expression is wrong.
+  explicit ModuleMatcher(const PeftConfig& config);
+  ~ModuleMatcher();
+
+  /// True when target_modules is the literal "all-linear".
+  bool all_linear() const;
+
+  struct Choice {
+    i64 rank = 0;
+    double alpha = 0.0;
+  };
+  /// Rank and alpha for a linear layer or embedding at `path`, or nothing. `all_linear` says
+  /// whether the literal "all-linear" covers it (a linear layer other than the output head).
+  std::optional<Choice> match(const std::string& path, bool all_linear);
+  /// True when `path` is a module that modules_to_save names (not one below it).
+  bool saves(const std::string& path);
+
+  /// Throws ConfigError for the first entry of target_modules, exclude_modules, rank_pattern,
+  /// alpha_pattern, layers_to_transform or modules_to_save that hit nothing, with the nearest of
+  /// the names seen.
+  void check_all_used() const;
+
+ private:
+  struct Pattern;
+  struct Patterns;
+  bool excluded(const std::string& path);
+  bool targeted(const std::string& path, bool all_linear);
+  bool layer_wanted(const std::string& path);
+
+  PeftConfig config_;
+  std::unique_ptr<Patterns> patterns_;
+  std::vector<std::string> seen_;
+};
+
+/// True when `path` equals `entry` or ends with "." + entry.
+bool ends_with_module(std::string_view path, std::string_view entry);
+
+/// The layer number of a module path: the first number after one of `lists` ("layers", "h"), or
+/// after any name when `lists` is empty.
+std::optional<i64> layer_index(std::string_view path, const std::vector<std::string>& lists);
+
+}  // namespace inlay

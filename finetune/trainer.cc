@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "finetune/trainer.h"
+
+#include <cmath>
+#include <utility>
+
+#include "core/error.h"
+#include "core/kernels/elementwise.h"
+#include "core/memory/memory.h"
+#include "finetune/objective.h"
+#include "optim/clip.h"
+
+namespace inlay {
+namespace {
+
+std::vector<Parameter> trainable(CausalLM& model) {
+  std::vector<Parameter> out;
+  for (NamedTensor& p : trainable_parameters(model)) {
+    out.push_back({std::move(p.name), std::move(p.value)});
+  }
+  return out;
+}
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+}  // namespace
+
+void TrainerObserver::on_step(const StepMetrics& /*metrics*/) {}
+void TrainerObserver::on_eval(const EvalMetrics& /*metrics*/) {}
+void TrainerObserver::on_save(Trainer& /*trainer*/) {}
+bool TrainerObserver::stop_requested() {
+  return false;
+}
+
+Trainer::Trainer(CausalLM& model, const BatchSchedule& schedule, std::span<const Example> train,
+                 std::span<const Example> validation, const TrainerOptions& options)
+    : model_(model),
+      schedule_(schedule),
+      train_(train),
+      validation_(validation),
+      options_(options),
+      parameters_(trainable(model)),
+      optimizer_(make_optimizer(options.optimizer, parameters_)) {
+  if (parameters_.empty()) {
+    throw ConfigError("nothing to train: no parameter wants a gradient");
+  }
+}
+
+void Trainer::set_state(const TrainerState& state) {
+  state_ = state;
+  optimizer_->set_steps(state.step);
+}
+
+bool Trainer::run(TrainerObserver& observer) {
+  started_ = window_started_ = Clock::now();
+  const i64 total = options_.schedule.total_steps;
+  while (state_.step < total) {
+    const i64 step = state_.step;
+    const StepResult result = accumulate_gradients(step);
+    const double norm = checked_grad_norm(step);
+    const double learning_rate = learning_rate_at(options_.schedule, step);
+    optimizer_->step(learning_rate, clip_scale(norm, options_.max_grad_norm));
+    drop_gradients();
+    state_.step += 1;
+    state_.tokens += result.tokens;
+    log(observer, result, norm, learning_rate);
+    const bool last = state_.step == total;
+    if (options_.eval_steps > 0 && !validation_.empty() &&
+        (last || state_.step % options_.eval_steps == 0)) {
+      evaluate(observer);
+    }
+    const bool stop = !last && observer.stop_requested();
+    if (stop || (options_.save_steps > 0 && state_.step % options_.save_steps == 0)) {
+      observer.on_save(*this);
+    }
+    if (stop) {
+      return false;
+    }
+  }
+  return true;
+}
+
+Trainer::StepResult Trainer::accumulate_gradients(i64 step) {
+  const std::vector<std::vector<i64>> batches = schedule_.step(step);
+  StepResult result;
+  for (const std::vector<i64>& rows : batches) {
+    for (const i64 row : rows) {
+      result.trained_tokens += train_[row].trained();
+      result.tokens += static_cast<i64>(train_[row].ids.size());
+    }
+  }
+  INLAY_ASSERT(result.trained_tokens > 0);
+  for (std::size_t b = 0; b < batches.size(); ++b) {
+    std::vector<const Example*> examples;
+    for (const i64 row : batches[b]) {
+      examples.push_back(&train_[row]);
+    }
+    const PackedBatch batch = pack(examples);
+    Pass pass;
+    pass.tokens = &batch.tokens;
+    pass.training = true;
+    pass.dropout = RandomKey(options_.seed).with("dropout").with(static_cast<u64>(step)).with(b);
+    pass.attention = options_.attention;
+    pass.checkpoint_blocks = options_.checkpoint_blocks;
+    const Tensor loss =
+        next_token_loss(model_, batch, pass, static_cast<double>(result.trained_tokens));
+    if (!std::isfinite(loss.item())) {
+      drop_gradients();
+      throw DivergedError(str("step ", step + 1, ": the loss is ", loss.item()));
+    }
+    result.loss += static_cast<double>(loss.item());
+    backward(loss);
+  }
+  return result;
+}
+
+double Trainer::checked_grad_norm(i64 step) const {
+  const double norm = global_grad_norm(parameters_);
+  if (std::isfinite(norm)) {
+    return norm;
+  }
+  for (const Parameter& p : parameters_) {
+    const Tensor grad = p.value.grad();
+    if (grad.defined() && kernels::first_not_finite(grad.values()) >= 0) {
+      throw DivergedError(str("step ", step + 1, ": the gradient of ", p.name, " is not finite"));
+    }
+  }
+  throw DivergedError(str("step ", step + 1, ": the norm of the gradient is ", norm));
+}
+
+void Trainer::drop_gradients() {
+  for (const Parameter& p : parameters_) {
+    p.value.set_grad({});
+  }
+}
+
+void Trainer::log(TrainerObserver& observer, const StepResult& result, double grad_norm,
+                  double learning_rate) {
+  window_loss_ += result.loss * static_cast<double>(result.trained_tokens);
+  window_trained_ += result.trained_tokens;
+  window_tokens_ += result.tokens;
+  if (state_.step % options_.logging_steps != 0 && state_.step != options_.schedule.total_steps) {
+    return;
+  }
+  StepMetrics m;
+  m.step = state_.step;
+  m.epoch = schedule_.epoch_after(state_.step - 1);
+  // One step's mean is kept to its last bit, not multiplied and divided again.
+  m.loss = window_trained_ == result.trained_tokens
+               ? result.loss
+               : window_loss_ / static_cast<double>(window_trained_);
+  m.grad_norm = grad_norm;
+  m.learning_rate = learning_rate;
+  m.tokens = state_.tokens;
+  m.tokens_per_second =
+      static_cast<double>(window_tokens_) / std::max(1e-9, seconds_since(window_started_));
+  m.rss_bytes = current_rss();
+  m.elapsed_s = seconds_since(started_);
+  observer.on_step(m);
+  window_loss_ = 0.0;
+  window_trained_ = window_tokens_ = 0;
+  window_started_ = Clock::now();
+}
+
+void Trainer::evaluate(TrainerObserver& observer) {
+  EvalMetrics m;
+  m.step = state_.step;
+  m.epoch = schedule_.epoch_after(state_.step - 1);
+  m.report = evaluate_loss(model_, validation_, options_.eval_batch_size, options_.attention);
+  observer.on_eval(m);
+  window_started_ = Clock::now();  // evaluation is no training time
+}
+
+}  // namespace inlay

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "data/batch_schedule.h"
+#include "data/example.h"
+#include "finetune/evaluate.h"
+#include "nn/causal_lm.h"
+#include "optim/optimizer.h"
+#include "optim/schedule.h"
+
+namespace inlay {
+
+struct TrainerOptions {
+  Schedule schedule;  // its total_steps is the length of the run
+  OptimizerConfig optimizer;
+  double max_grad_norm = 1.0;  // <= 0: no clipping
+  u64 seed = 42;
+  i64 logging_steps = 1;
+  i64 eval_steps = 0;  // > 0: evaluate every so many steps, and at the end
+  i64 save_steps = 0;  // > 0: ask the observer to save every so many steps
+  i64 eval_batch_size = 1;
+  bool checkpoint_blocks = false;
+  AttentionKind attention = AttentionKind::kTiled;
+};
+
+/// What is logged of a step. `step` counts from 1: the number of optimizer steps done.
+struct StepMetrics {
+  i64 step = 0;
+  double epoch = 0.0;
+  double loss = 0.0;       // mean over the trained tokens of the steps since the last log, nats
+  double grad_norm = 0.0;  // of this step, before clipping
+  double learning_rate = 0.0;
+  i64 tokens = 0;  // seen since the run began, trained or not
+  double tokens_per_second = 0.0;
+  i64 rss_bytes = 0;
+  double elapsed_s = 0.0;
+};
+
+struct EvalMetrics {
+  i64 step = 0;
+  double epoch = 0.0;
+  LossReport report;
+};
+
+/// Where a run stands between two steps; with the trained parameters and the optimizer's state
+/// enough to go on.
+struct TrainerState {
+  i64 step = 0;    // optimizer steps done
+  i64 tokens = 0;  // tokens seen
+};
+
+class Trainer;
+
+/// Hears of a run as it goes.
+class TrainerObserver {
+ public:
+  virtual ~TrainerObserver() = default;
+  virtual void on_step(const StepMetrics& metrics);
+  virtual void on_eval(const EvalMetrics& metrics);
+  /// Time to save (every save_steps, and when a stop was asked for).
+  virtual void on_save(Trainer& trainer);
+  /// True ends the run after the step in hand, saved.
+  virtual bool stop_requested();
+};
+
+/// The one training loop: whatever parameters of the model want a gradient are trained. Without an
+/// adapter that is full training. A step's loss is the mean over all trained tokens of all its
+/// batches, so eight batches of one row equal one batch of eight. Every number is a function of
+/// config, data and step, not of threads or of where a run was resumed.
+class Trainer {
+ public:
+  Trainer(CausalLM& model, const BatchSchedule& schedule, std::span<const Example> train,
+          std::span<const Example> validation, const TrainerOptions& options);
+
+  /// Runs to the last step, or to a requested stop (then returns false). Throws DivergedError
+  /// naming step and parameter when a loss or gradient is not finite; the parameters are then those
+  /// before that step.
+  bool run(TrainerObserver& observer);
+
+  const TrainerState& state() const { return state_; }
+  void set_state(const TrainerState& state);
+  Optimizer& optimizer() { return *optimizer_; }
+  const std::vector<Parameter>& parameters() const { return parameters_; }
+
+ private:
+  struct StepResult {
+    double loss = 0.0;
+    i64 trained_tokens = 0;
+    i64 tokens = 0;
+  };
+  StepResult accumulate_gradients(i64 step);
+  double checked_grad_norm(i64 step) const;
+  void log(TrainerObserver& observer, const StepResult& result, double grad_norm,
+           double learning_rate);
+  void evaluate(TrainerObserver& observer);
+  void drop_gradients();
+
+  CausalLM& model_;
+  const BatchSchedule& schedule_;
+  std::span<const Example> train_;
+  std::span<const Example> validation_;
+  TrainerOptions options_;
+  std::vector<Parameter> parameters_;
+  std::unique_ptr<Optimizer> optimizer_;
+  TrainerState state_;
+
+  using Clock = std::chrono::steady_clock;
+  Clock::time_point started_, window_started_;
+  double window_loss_ = 0.0;
+  i64 window_trained_ = 0, window_tokens_ = 0;
+};
+
+}  // namespace inlay

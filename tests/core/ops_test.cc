@@ -1,0 +1,477 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <numbers>
+
+#include "core/kernels/softmax.h"
+#include "core/ops/elementwise.h"
+#include "core/ops/embedding.h"
+#include "core/ops/linear.h"
+#include "core/ops/loss.h"
+#include "core/ops/norm.h"
+#include "core/ops/rope.h"
+#include "core/ops/shape.h"
+#include "tests/support/gradcheck.h"
+#include "tests/support/isas.h"
+
+namespace inlay {
+namespace {
+
+using testing::for_each_isa;
+
+using Arrays = std::vector<Array>;
+using Tensors = std::vector<Tensor>;
+
+Array map(const Array& x, const std::function<double(double)>& f) {
+  Array y = x;
+  for (double& v : y.values) {
+    v = f(v);
+  }
+  return y;
+}
+
+// y[r, o] = sum over i of x[r, i] w(o, i)
+Array product(const Array& x, i64 out, const std::function<double(i64 o, i64 i)>& w) {
+  const i64 in = x.shape[-1];
+  Array y = zeros(x.shape.with(-1, out));
+  for (i64 r = 0; r < x.rows(); ++r) {
+    for (i64 o = 0; o < out; ++o) {
+      for (i64 i = 0; i < in; ++i) {
+        y[r * out + o] += x[r * in + i] * w(o, i);
+      }
+    }
+  }
+  return y;
+}
+
+double silu(double x) {
+  return x / (1.0 + std::exp(-x));
+}
+double gelu(double x) {
+  return 0.5 * x * (1.0 + std::erf(x / std::numbers::sqrt2));
+}
+double gelu_tanh(double x) {
+  return 0.5 * x *
+         (1.0 + std::tanh(std::sqrt(2.0 / std::numbers::pi) * (x + 0.044715 * x * x * x)));
+}
+
+double act(kernels::Activation kind, double x) {
+  switch (kind) {
+    case kernels::Activation::kSilu:
+      return silu(x);
+    case kernels::Activation::kGelu:
+      return gelu(x);
+    case kernels::Activation::kGeluTanh:
+      return gelu_tanh(x);
+  }
+  return 0.0;
+}
+
+constexpr kernels::Activation kActivations[] = {
+    kernels::Activation::kSilu, kernels::Activation::kGelu, kernels::Activation::kGeluTanh};
+
+// Sizes around the vectors' 8 and 16 lanes, 1, and primes.
+const std::vector<Shape> kShapes = {{1, 1}, {3, 7}, {2, 8}, {5, 16}, {3, 17}, {2, 3, 33}};
+
+// Runs `body` for each shape with every instruction set this machine has.
+void everywhere(const std::function<void(const Shape&)>& body) {
+  for_each_isa([&] {
+    for (const Shape& shape : kShapes) {
+      body(shape);
+    }
+  });
+}
+
+TEST(Ops, AddMulScaleMatchTheirTwins) {
+  everywhere([](const Shape& s) {
+    gradcheck(
+        "add", {s, s}, [](const Tensors& t) { return add(t[0], t[1]); },
+        [](const Arrays& a) {
+          Array y = a[0];
+          for (i64 i = 0; i < y.shape.numel(); ++i) {
+            y[i] += a[1][i];
+          }
+          return y;
+        });
+    gradcheck(
+        "mul", {s, s}, [](const Tensors& t) { return mul(t[0], t[1]); },
+        [](const Arrays& a) {
+          Array y = a[0];
+          for (i64 i = 0; i < y.shape.numel(); ++i) {
+            y[i] *= a[1][i];
+          }
+          return y;
+        });
+    gradcheck(
+        "scale", {s}, [](const Tensors& t) { return scale(t[0], -1.7F); },
+        [](const Arrays& a) {
+          return map(a[0], [](double x) { return x * static_cast<double>(-1.7F); });
+        });
+  });
+}
+
+TEST(Ops, RowsAndColumnsMatchTheirTwins) {
+  everywhere([](const Shape& s) {
+    const Shape row = {s[-1]};
+    gradcheck(
+        "add_row", {s, row}, [](const Tensors& t) { return add_row(t[0], t[1]); },
+        [](const Arrays& a) {
+          Array y = a[0];
+          for (i64 i = 0; i < y.shape.numel(); ++i) {
+            y[i] += a[1][i % y.shape[-1]];
+          }
+          return y;
+        });
+    gradcheck(
+        "scale_columns", {s, row}, [](const Tensors& t) { return scale_columns(t[0], t[1]); },
+        [](const Arrays& a) {
+          Array y = a[0];
+          for (i64 i = 0; i < y.shape.numel(); ++i) {
+            y[i] *= a[1][i % y.shape[-1]];
+          }
+          return y;
+        });
+  });
+}
+
+TEST(Ops, ActivationsMatchTheirTwins) {
+  everywhere([](const Shape& s) {
+    for (const kernels::Activation kind : kActivations) {
+      const GradcheckOptions wide{.input_scale = 3.0};
+      gradcheck(
+          "activation", {s}, [&](const Tensors& t) { return activation(kind, t[0]); },
+          [&](const Arrays& a) { return map(a[0], [&](double x) { return act(kind, x); }); }, wide);
+      gradcheck(
+          "gated", {s, s}, [&](const Tensors& t) { return gated(kind, t[0], t[1]); },
+          [&](const Arrays& a) {
+            Array y = map(a[0], [&](double x) { return act(kind, x); });
+            for (i64 i = 0; i < y.shape.numel(); ++i) {
+              y[i] *= a[1][i];
+            }
+            return y;
+          },
+          wide);
+    }
+  });
+}
+
+TEST(Ops, ActivationsStaySaneFarFromZero) {
+  for_each_isa([] {
+    const Tensor x = Tensor::from({-1e4F, -100.0F, 100.0F, 1e4F}, {4});
+    for (const kernels::Activation kind : kActivations) {
+      const std::vector<float> y = activation(kind, x).to_vector();
+      EXPECT_EQ(y[0], 0.0F);
+      EXPECT_NEAR(y[1], 0.0, 1e-30);
+      EXPECT_EQ(y[2], 100.0F);
+      EXPECT_EQ(y[3], 1e4F);
+    }
+  });
+}
+
+Array norm_twin(const Arrays& a, bool centred, double eps) {
+  Array y = a[0];
+  const i64 D = y.shape[-1];
+  for (i64 r = 0; r < y.rows(); ++r) {
+    double mean = 0.0;
+    double square = 0.0;
+    for (i64 i = 0; centred && i < D; ++i) {
+      mean += y[r * D + i] / static_cast<double>(D);
+    }
+    for (i64 i = 0; i < D; ++i) {
+      square += (y[r * D + i] - mean) * (y[r * D + i] - mean) / static_cast<double>(D);
+    }
+    for (i64 i = 0; i < D; ++i) {
+      y[r * D + i] =
+          (y[r * D + i] - mean) / std::sqrt(square + eps) * a[1][i] + (centred ? a[2][i] : 0.0);
+    }
+  }
+  return y;
+}
+
+TEST(Ops, NormsMatchTheirTwins) {
+  everywhere([](const Shape& s) {
+    const Shape row = {s[-1]};
+    constexpr float kEps =
+        1e-2F;  // large, so that a row of one value has a slope the differences can see
+    gradcheck(
+        "rms_norm", {s, row}, [](const Tensors& t) { return rms_norm(t[0], t[1], kEps); },
+        [](const Arrays& a) { return norm_twin(a, false, static_cast<double>(kEps)); });
+    gradcheck(
+        "layer_norm", {s, row, row},
+        [](const Tensors& t) { return layer_norm(t[0], t[1], t[2], kEps); },
+        [](const Arrays& a) { return norm_twin(a, true, static_cast<double>(kEps)); });
+  });
+}
+
+TEST(Ops, SoftmaxMatchesItsTwin) {
+  everywhere([](const Shape& s) {
+    gradcheck(
+        "softmax", {s}, [](const Tensors& t) { return softmax(t[0]); },
+        [](const Arrays& a) {
+          Array y = map(a[0], [](double x) { return std::exp(x); });
+          const i64 D = y.shape[-1];
+          for (i64 r = 0; r < y.rows(); ++r) {
+            double sum = 0.0;
+            for (i64 i = 0; i < D; ++i) {
+              sum += y[r * D + i];
+            }
+            for (i64 i = 0; i < D; ++i) {
+              y[r * D + i] /= sum;
+            }
+          }
+          return y;
+        });
+  });
+}
+
+TEST(Ops, LinearMatchesItsTwinInBothLayouts) {
+  everywhere([](const Shape& s) {
+    const i64 in = s[-1];
+    for (const i64 out : {1, 5, 16, 19}) {
+      const auto twin = [&](bool out_in) {
+        return [in, out, out_in](const Arrays& a) {
+          Array y = product(a[0], out, [&](i64 o, i64 i) {
+            return out_in ? a[1][o * in + i] : a[1][i * out + o];
+          });
+          for (i64 i = 0; i < y.shape.numel(); ++i) {
+            y[i] += a[2][i % out];
+          }
+          return y;
+        };
+      };
+      gradcheck(
+          "linear", {s, {out, in}, {out}},
+          [](const Tensors& t) { return linear(t[0], t[1], t[2]); }, twin(true));
+      gradcheck(
+          "conv1d", {s, {in, out}, {out}},
+          [](const Tensors& t) { return linear(t[0], t[1], t[2], WeightLayout::kInOut); },
+          twin(false));
+    }
+  });
+}
+
+TEST(Ops, FrozenWeightsPassTheGradientOnAndTakeNone) {
+  everywhere([](const Shape& s) {
+    const i64 in = s[-1];
+    constexpr i64 kOut = 11;
+    gradcheck(
+        "frozen linear", {s, {kOut, in}},
+        [](const Tensors& t) { return linear(t[0], FrozenMatrix(t[1]), Tensor()); },
+        [&](const Arrays& a) {
+          return product(a[0], kOut, [&](i64 o, i64 i) { return a[1][o * in + i]; });
+        },
+        {.differentiable = {true, false}});
+  });
+}
+
+TEST(Ops, LowRankUpdateMatchesItsTwin) {
+  everywhere([](const Shape& s) {
+    const i64 in = s[-1];
+    constexpr i64 kOut = 13;
+    for (const i64 rank : {1, 4, 17}) {
+      gradcheck(
+          "add_low_rank", {s.with(-1, kOut), s, {rank, in}, {kOut, rank}},
+          [](const Tensors& t) { return add_low_rank(t[0], t[1], t[2], t[3], 0.75F); },
+          [&](const Arrays& a) {
+            const Array inner = product(a[1], rank, [&](i64 o, i64 i) { return a[2][o * in + i]; });
+            Array y = product(inner, kOut, [&](i64 o, i64 i) { return 0.75 * a[3][o * rank + i]; });
+            for (i64 i = 0; i < y.shape.numel(); ++i) {
+              y[i] += a[0][i];
+            }
+            return y;
+          });
+    }
+  });
+}
+
+TEST(Ops, MatmulNamesTheSizesThatDiffer) {
+  try {
+    matmul(Tensor::zeros({2, 3}), Tensor::zeros({4, 5}));
+    FAIL() << "no error";
+  } catch (const ShapeError& e) {
+    EXPECT_STREQ(e.what(), "matmul: inner sizes differ: a [2, 3] @ b [4, 5]");
+  }
+}
+
+TEST(Ops, EmbeddingAndSelectionsMatchTheirTwins) {
+  const std::vector<i32> ids = {3, 0, 3, 6, 1};
+  for (const i64 C : {1, 7, 16, 65}) {
+    const auto rows = [&](const Arrays& a) {
+      Array y = zeros({5, C});
+      for (i64 t = 0; t < 5; ++t) {
+        for (i64 c = 0; c < C; ++c) {
+          y[t * C + c] = a[0][ids[t] * C + c];
+        }
+      }
+      return y;
+    };
+    gradcheck(
+        "embedding", {{7, C}}, [&](const Tensors& t) { return embedding(t[0], ids); }, rows);
+    gradcheck(
+        "gather_rows", {{7, C}}, [&](const Tensors& t) { return gather_rows(t[0], ids); }, rows);
+    gradcheck(
+        "gather_columns", {{C, 7}}, [&](const Tensors& t) { return gather_columns(t[0], ids); },
+        [&](const Arrays& a) {
+          Array y = zeros({5, C});
+          for (i64 t = 0; t < 5; ++t) {
+            for (i64 c = 0; c < C; ++c) {
+              y[t * C + c] = a[0][c * 7 + ids[t]];
+            }
+          }
+          return y;
+        });
+  }
+}
+
+TEST(Ops, SplitColumnsAddsUpUnevenUses) {
+  gradcheck(
+      "split_columns", {{4, 9}},
+      [](const Tensors& t) {
+        const std::vector<i64> widths = {3, 3, 3};
+        const std::vector<Tensor> parts = split_columns(t[0], widths);
+        return add(mul(parts[0], parts[2]), parts[0]);  // the middle part is not used
+      },
+      [](const Arrays& a) {
+        Array y = zeros({4, 3});
+        for (i64 r = 0; r < 4; ++r) {
+          for (i64 c = 0; c < 3; ++c) {
+            const double first = a[0][r * 9 + c];
+            y[r * 3 + c] = first * a[0][r * 9 + 6 + c] + first;
+          }
+        }
+        return y;
+      });
+}
+
+TEST(Ops, StridedInputsGiveTheSameAsDenseOnes) {
+  const GradcheckOptions strided{.strided_inputs = true};
+  gradcheck(
+      "strided add", {{5, 17}, {5, 17}}, [](const Tensors& t) { return add(t[0], t[1]); },
+      [](const Arrays& a) {
+        Array y = a[0];
+        for (i64 i = 0; i < y.shape.numel(); ++i) {
+          y[i] += a[1][i];
+        }
+        return y;
+      },
+      strided);
+  gradcheck(
+      "strided linear", {{5, 17}},
+      [](const Tensors& t) {
+        return linear(t[0], Tensor::full({2, 17}, 0.5F));
+      },
+      [](const Arrays& a) { return product(a[0], 2, [](i64, i64) { return 0.5; }); }, strided);
+}
+
+TEST(Ops, RopeTurnsPairsByTheirPosition) {
+  const std::vector<i32> positions = {0, 3, 1};
+  const i64 D = 10;
+  const i64 half = 4;  // two values of each head pass through
+  RopeTables tables{Tensor::empty({4, half}), Tensor::empty({4, half})};
+  for (i64 p = 0; p < 4; ++p) {
+    for (i64 k = 0; k < half; ++k) {
+      const double angle = static_cast<double>(p) * std::pow(100.0, -static_cast<double>(k) / half);
+      tables.cosines.data<float>()[p * half + k] = static_cast<float>(std::cos(angle));
+      tables.sines.data<float>()[p * half + k] = static_cast<float>(std::sin(angle));
+    }
+  }
+  for_each_isa([&] {
+    gradcheck(
+        "rope", {{3, 2 * D}}, [&](const Tensors& t) { return rope(t[0], D, positions, tables); },
+        [&](const Arrays& a) {
+          Array y = a[0];
+          for (i64 r = 0; r < 3; ++r) {
+            for (i64 h = 0; h < 2; ++h) {
+              for (i64 k = 0; k < half; ++k) {
+                const double c =
+                    static_cast<double>(tables.cosines.values()[positions[r] * half + k]);
+                const double s =
+                    static_cast<double>(tables.sines.values()[positions[r] * half + k]);
+                const i64 at = r * 2 * D + h * D + k;
+                y[at] = a[0][at] * c - a[0][at + half] * s;
+                y[at + half] = a[0][at + half] * c + a[0][at] * s;
+              }
+            }
+          }
+          return y;
+        });
+  });
+}
+
+double loss_twin(const Array& logits, const std::vector<i32>& targets, double normalizer) {
+  const i64 V = logits.shape[-1];
+  double loss = 0.0;
+  for (i64 r = 0; r < logits.rows(); ++r) {
+    double sum = 0.0;
+    for (i64 v = 0; v < V; ++v) {
+      sum += std::exp(logits[r * V + v]);
+    }
+    loss += (std::log(sum) - logits[r * V + targets[r]]) / normalizer;
+  }
+  return loss;
+}
+
+TEST(Ops, CrossEntropyMatchesItsTwin) {
+  for_each_isa([] {
+    for (const i64 V : {2, 16, 37, 300}) {
+      const std::vector<i32> targets = {0, static_cast<i32>(V - 1), static_cast<i32>(V / 2)};
+      gradcheck(
+          "cross_entropy", {{3, V}},
+          [&](const Tensors& t) { return cross_entropy(t[0], targets, 2.5); },
+          [&](const Arrays& a) {
+            return Array{Shape{1}, {loss_twin(a[0], targets, 2.5)}};
+          });
+    }
+  });
+}
+
+TEST(Ops, ChunkedCrossEntropyIsThatOfTheWholeHead) {
+  const std::vector<i32> targets = {1, 0, 4, 3, 2, 1, 1};
+  for (const i64 chunk : {1, 3, 7, 100}) {
+    const i64 N = 7;
+    const i64 C = 6;
+    const i64 V = 5;
+    Tensor h = Tensor::empty({N, C});
+    Tensor w = Tensor::empty({V, C});
+    fill_normal(h.mutable_values(), RandomKey(1), 0.0F, 1.0F);
+    fill_normal(w.mutable_values(), RandomKey(2), 0.0F, 1.0F);
+    h.set_requires_grad(true);
+    w.set_requires_grad(true);
+    const Tensor whole = cross_entropy(linear(h, w), targets, 7.0);
+    backward(whole);
+    const std::vector<float> dh = h.grad().to_vector();
+    const std::vector<float> dw = w.grad().to_vector();
+    h.set_grad({});
+    w.set_grad({});
+    const Tensor chunked = chunked_cross_entropy(
+        h, targets, 7.0, [&](const Tensor& x) { return linear(x, w); }, chunk);
+    backward(chunked);
+    EXPECT_NEAR(chunked.item(), whole.item(), 1e-6);  // the partial losses are rounded to f32
+    for (i64 i = 0; i < h.numel(); ++i) {
+      EXPECT_EQ(h.grad().values()[i], dh[i]);  // rows do not mix
+    }
+    for (i64 i = 0; i < w.numel(); ++i) {
+      EXPECT_NEAR(w.grad().values()[i], dw[i], 1e-6);  // another order of addition
+    }
+  }
+}
+
+TEST(Ops, DropoutKeepsItsMeanAndDrawsTheSameMaskAgain) {
+  const Tensor x = Tensor::full({1 << 16}, 1.0F);
+  x.set_requires_grad(true);
+  const Tensor y = dropout(x, 0.25F, RandomKey(5));
+  i64 dropped = 0;
+  for (const float v : y.values()) {
+    dropped += v == 0.0F ? 1 : 0;
+    EXPECT_TRUE(v == 0.0F || v == 1.0F / 0.75F);
+  }
+  // 3 sigma of a binomial: 3 sqrt(0.25 * 0.75 * 65536) = 333.
+  EXPECT_NEAR(static_cast<double>(dropped), 16384.0, 333.0);
+  backward(y, Tensor::full({1 << 16}, 1.0F));
+  EXPECT_EQ(x.grad().to_vector(), y.to_vector());
+  EXPECT_NE(dropout(x, 0.25F, RandomKey(6)).to_vector(), y.to_vector());
+}
+
+}  // namespace
+}  // namespace inlay
