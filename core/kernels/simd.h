@@ -119,7 +119,7 @@ inline float reduce_max(Vec a) {
 #elif defined(__AVX2__)
 
 alignas(64) inline constexpr i32 kMaskWindow[16] = {-1, -1, -1, -1, -1, -1, -1, -1,
-                                             0,  0,  0,  0,  0,  0,  0,  0};
+                                                    0,  0,  0,  0,  0,  0,  0,  0};
 
 struct Vec {
   static constexpr i64 kLanes = 8;
@@ -209,24 +209,24 @@ inline float reduce_max(Vec a) {
 
 #else
 
+// Two vectors of four, which SSE2 and NEON have, in the compiler's own vector type: an array of
+// floats would be left to its guesses.
 struct Vec {
   static constexpr i64 kLanes = 8;
-  float v[kLanes];
+  using Half = float __attribute__((vector_size(16)));
+  Half low, high;
 
   template <class F>
   static Vec make(F lane) {
-    Vec out;
-    for (i64 i = 0; i < kLanes; ++i) {
-      out.v[i] = lane(i);
-    }
-    return out;
+    return {Half{lane(0), lane(1), lane(2), lane(3)}, Half{lane(4), lane(5), lane(6), lane(7)}};
   }
   static Vec zero() { return set(0.0F); }
-  static Vec set(float x) {
-    return make([&](i64) { return x; });
-  }
+  static Vec set(float x) { return {Half{x, x, x, x}, Half{x, x, x, x}}; }
   static Vec load(const float* p) {
-    return make([&](i64 i) { return p[i]; });
+    Vec out;
+    __builtin_memcpy(&out.low, p, sizeof out.low);
+    __builtin_memcpy(&out.high, p + 4, sizeof out.high);
+    return out;
   }
   static Vec load(const float* p, i64 n) {
     return make([&](i64 i) { return i < n ? p[i] : 0.0F; });
@@ -240,63 +240,64 @@ struct Vec {
     return make([&](i64 i) { return i < n ? f16_to_f32(p[i]) : 0.0F; });
   }
   void store(float* p) const {
-    for (i64 i = 0; i < kLanes; ++i) {
-      p[i] = v[i];
-    }
+    __builtin_memcpy(p, &low, sizeof low);
+    __builtin_memcpy(p + 4, &high, sizeof high);
   }
   void store(float* p, i64 n) const {
     for (i64 i = 0; i < n; ++i) {
-      p[i] = v[i];
+      p[i] = lane(i);
     }
   }
+  float lane(i64 i) const { return i < 4 ? low[i] : high[i - 4]; }
 };
 
 inline Vec operator+(Vec a, Vec b) {
-  return Vec::make([&](i64 i) { return a.v[i] + b.v[i]; });
+  return {a.low + b.low, a.high + b.high};
 }
 inline Vec operator-(Vec a, Vec b) {
-  return Vec::make([&](i64 i) { return a.v[i] - b.v[i]; });
+  return {a.low - b.low, a.high - b.high};
 }
 inline Vec operator*(Vec a, Vec b) {
-  return Vec::make([&](i64 i) { return a.v[i] * b.v[i]; });
+  return {a.low * b.low, a.high * b.high};
 }
 inline Vec operator/(Vec a, Vec b) {
-  return Vec::make([&](i64 i) { return a.v[i] / b.v[i]; });
+  return {a.low / b.low, a.high / b.high};
 }
 inline Vec fma(Vec a, Vec b, Vec c) {
-  return Vec::make([&](i64 i) { return a.v[i] * b.v[i] + c.v[i]; });
+  return a * b + c;
 }
 inline Vec max(Vec a, Vec b) {
-  return Vec::make([&](i64 i) { return a.v[i] > b.v[i] ? a.v[i] : b.v[i]; });
+  return {a.low > b.low ? a.low : b.low, a.high > b.high ? a.high : b.high};
 }
 inline Vec min(Vec a, Vec b) {
-  return Vec::make([&](i64 i) { return a.v[i] < b.v[i] ? a.v[i] : b.v[i]; });
+  return {a.low < b.low ? a.low : b.low, a.high < b.high ? a.high : b.high};
 }
 inline Vec sqrt(Vec a) {
-  return Vec::make([&](i64 i) { return __builtin_sqrtf(a.v[i]); });
+  return Vec::make([&](i64 i) { return __builtin_sqrtf(a.lane(i)); });
 }
 inline Vec round(Vec a) {
-  return Vec::make([&](i64 i) { return __builtin_rintf(a.v[i]); });
+  return Vec::make([&](i64 i) { return __builtin_rintf(a.lane(i)); });
 }
 inline Vec scale_by_power_of_two(Vec a, Vec n) {
   return Vec::make([&](i64 i) {
-    const i32 whole = static_cast<i32>(n.v[i]);
+    const i32 whole = static_cast<i32>(n.lane(i));
     const i32 half = whole >> 1;
     const float first = __builtin_bit_cast(float, static_cast<u32>(half + 127) << 23);
     const float second = __builtin_bit_cast(float, static_cast<u32>(whole - half + 127) << 23);
-    return a.v[i] * first * second;
+    return a.lane(i) * first * second;
   });
 }
 inline Vec select_less(Vec x, Vec y, Vec a, Vec b) {
-  return Vec::make([&](i64 i) { return x.v[i] < y.v[i] ? a.v[i] : b.v[i]; });
+  return {x.low < y.low ? a.low : b.low, x.high < y.high ? a.high : b.high};
 }
 inline float reduce_add(Vec a) {
-  return ((a.v[0] + a.v[4]) + (a.v[2] + a.v[6])) + ((a.v[1] + a.v[5]) + (a.v[3] + a.v[7]));
+  const Vec::Half half = a.low + a.high;
+  return (half[0] + half[2]) + (half[1] + half[3]);
 }
 inline float reduce_max(Vec a) {
-  float out = a.v[0];
+  float out = a.lane(0);
   for (i64 i = 1; i < Vec::kLanes; ++i) {
-    out = out < a.v[i] ? a.v[i] : out;
+    out = out < a.lane(i) ? a.lane(i) : out;
   }
   return out;
 }

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/kernels/gemm_pack.h"
+#include "core/kernels/gemm_schemes.h"
+#include "core/parallel.h"
+
+// Decoding a token, or the gradient of a low-rank factor: B is large, and each of its values is
+// used a few times only. Packing it for everybody would cost more than the product, so a task takes
+// some columns through all of K by itself, in strips that stay in the first-level cache; A is read
+// where it lies and the sums rest in memory between strips.
+namespace inlay::kernels {
+namespace {
+
+// Panels a task when the rows of B run across them: enough to decode a good run of a row.
+constexpr i64 kMaxGroup = 8;
+constexpr i64 kMinGroup = 4;
+constexpr i64 kMaxCols = kMaxGroup * kMaxTileWidth;
+// A strip of B: 24 KB, which is 128 steps of one panel or 16 of eight.
+constexpr i64 kStripFloats = 6144;
+
+class ColumnsProduct {
+ public:
+  ColumnsProduct(const GemmArgs& args, i64 n, i64 N)
+      : args_(args),
+        tiles_(INLAY_SELECT(kGemmTiles)),
+        shape_(tiles_),
+        n_(n),
+        N_(N),
+        sum_stride_(round_up(N, shape_.lanes)) {}
+
+  void run() {
+    const i64 steps = kStripFloats / sum_stride_ / 16 * 16;
+    for_chunks(args_.K, n_, N_, [&](const Slab& chunk) {
+      std::fill_n(sums_, args_.M * sum_stride_, 0.0F);
+      for (i64 k = 0; k < chunk.K; k += steps) {
+        add_strip(chunk.k + k, std::min(steps, chunk.K - k));
+      }
+      tiles_.write(sums_, sum_stride_, args_.M, N_, chunk_output(args_, chunk.k, 0, n_));
+    });
+  }
+
+ private:
+  void add_strip(i64 k, i64 K) {
+    const float* rows = rows_in_place(args_.b, args_.b_transposed, k, n_);
+    if (rows == nullptr) {
+      pack_b({args_.b, args_.b_transposed, k, K, n_, N_}, {strip_, K * shape_.width, 0});
+    }
+    for (i64 p = 0; p < shape_.count(N_); ++p) {
+      const i64 j = p * shape_.width;
+      const i64 width = shape_.width_of(p, N_);
+      if (rows == nullptr) {
+        add_panel(k, K, p, strip_ + p * K * shape_.width, width);
+      } else if (j + width <= N_) {
+        add_panel(k, K, p, rows + j, args_.b.row_bytes / 4);
+      } else {  // the tile would read past the ends of the rows
+        pack_b({args_.b, false, k, K, n_ + j, N_ - j}, {strip_, 0, 0});
+        add_panel(k, K, p, strip_, width);
+      }
+    }
+  }
+
+  void add_panel(i64 k, i64 K, i64 p, const float* b, i64 b_stride) {
+    for (i64 i = 0; i < args_.M; i += tiles_.rows) {
+      tiles_.sum(K, std::min(tiles_.rows, args_.M - i), shape_.width_of(p, N_) / shape_.lanes,
+                 a_from(args_, i, k), b, b_stride, sums_ + i * sum_stride_ + p * shape_.width,
+                 sum_stride_);
+    }
+  }
+
+  const GemmArgs& args_;
+  const GemmTiles& tiles_;
+  const PanelShape shape_;
+  const i64 n_, N_, sum_stride_;
+  alignas(64) float strip_[kStripFloats];
+  alignas(64) float sums_[kFewRows * kMaxCols];
+};
+
+}  // namespace
+
+void few_rows_product(const GemmArgs& args) {
+  const PanelShape shape(INLAY_SELECT(kGemmTiles));
+  const i64 panels = shape.count(args.N);
+  // A transposed B is read along its rows, one panel at a time.
+  const i64 group = args.b_transposed ? 1 : std::clamp(panels / 8, kMinGroup, kMaxGroup);
+  parallel_for(ceil_div(panels, group), [&](i64 task) {
+    const i64 n = task * group * shape.width;
+    ColumnsProduct(args, n, std::min(group * shape.width, args.N - n)).run();
+  });
+}
+
+}  // namespace inlay::kernels

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "core/kernels/isa.h"
+#include "core/types.h"
+
+// The seam between the loop nest of gemm.cc and what depends on the instruction set: the register
+// tile (gemm_tile.isa.cc) and the reordering of operands for it (gemm_pack.isa.cc).
+//
+//   A panel  `rows` rows of A, k by k:     a[k * rows + r]         missing rows are zeros
+//   B panel  `width` columns of B, k by k:  b[k * width + j]        missing columns are zeros
+//            width = lanes * vectors, but for the last panel of a matrix, which has only as many
+//            vectors as it needs
+namespace inlay::kernels {
+
+/// What becomes of the sums of a tile: c = alpha * sum (+ bias) (+ c), rounded after each step.
+struct TileOutput {
+  float* c = nullptr;
+  i64 c_row_stride = 0;
+  float alpha = 1.0F;
+  const float* bias = nullptr;  // of the tile's first column
+  bool accumulate = false;
+};
+
+/// The k-th value of row r is at data[r * row_stride + k * col_stride].
+struct TileA {
+  const float* data = nullptr;
+  i64 row_stride = 0, col_stride = 0;
+};
+
+struct GemmTiles {
+  i64 rows;     // of a full tile
+  i64 lanes;    // of a vector
+  i64 vectors;  // of a full tile's row
+
+  /// full[v - 1]: the product of an A panel and a B panel v vectors wide, straight to C. Brings
+  /// kPrefetchedFloats floats a step of k from `next` towards the second-level cache meanwhile.
+  void (*full[3])(i64 K, const float* a_panel, const float* b_panel, const float* next,
+                  const TileOutput& out);
+  /// Sums [rows, sum_stride] += the product, for `rows` <= full rows and A of any strides; row k of
+  /// B at b + k * b_stride, `vectors` vectors of it.
+  void (*sum)(i64 K, i64 rows, i64 vectors, const TileA& a, const float* b, i64 b_stride,
+              float* sums, i64 sum_stride);
+  /// The sums of `rows` rows and `cols` columns to C.
+  void (*write)(const float* sums, i64 sum_stride, i64 rows, i64 cols, const TileOutput& out);
+};
+
+inline constexpr i64 kPrefetchedFloats = 4;
+
+struct GemmPacking {
+  /// A panel from rows in memory: panel[k * stride + r] = rows[r][k] for r < count, 0 for the
+  /// others below `width`; 0 < count <= width.
+  void (*transpose)(const float* const* rows, i64 count, i64 K, float* panel, i64 width,
+                    i64 stride);
+  /// Panels from a matrix that runs across them: value j of panel p at step k is
+  /// from[k * from_stride + p * width + j] while p * width + j < count, then 0 to the panel's end.
+  void (*copy)(const float* from, i64 from_stride, i64 count, i64 K, float* to, i64 width,
+               i64 panel_stride);
+};
+
+INLAY_DECLARE_TABLES(GemmTiles, kGemmTiles)
+INLAY_DECLARE_TABLES(GemmPacking, kGemmPacking)
+
+}  // namespace inlay::kernels

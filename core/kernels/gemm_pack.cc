@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/kernels/gemm_pack.h"
+
+#include <algorithm>
+
+namespace inlay::kernels {
+namespace {
+
+// Values decoded before they are laid out: 24 KB stay in the first-level cache of every processor.
+constexpr i64 kStripFloats = 6144;
+// Columns decoded at once when B's rows run across the panels: eight of the widest.
+constexpr i64 kStripCols = 384;
+constexpr i64 kMaxWidth = 48;
+
+const float* stored_row(const MatrixRef& m, i64 row) {
+  const i64 stored = m.row_map != nullptr ? m.row_map[row] : row;
+  return reinterpret_cast<const float*>(static_cast<const u8*>(m.data) + stored * m.row_bytes);
+}
+
+// One panel of a transposed f32 matrix: its columns are rows in memory.
+void transpose_f32(const BPart& part, const GemmPacking& packing, float* panel, i64 width) {
+  const float* rows[kMaxWidth];
+  for (i64 j = 0; j < part.N; ++j) {
+    rows[j] = stored_row(part.matrix, part.n + j) + part.k;
+  }
+  packing.transpose(rows, part.N, part.K, panel, width, width);
+}
+
+// The same for any format, one vector's columns at a time.
+void transpose_decoded(const BPart& part, const GemmPacking& packing, i64 lanes, float* panel,
+                       i64 width) {
+  alignas(64) float strip[kStripFloats];
+  const i64 length = kStripFloats / lanes / 16 * 16;
+  for (i64 j = 0; j < part.N; j += lanes) {
+    const i64 count = std::min(lanes, part.N - j);
+    for (i64 k = 0; k < part.K; k += length) {
+      const i64 steps = std::min(length, part.K - k);
+      const float* rows[kMaxWidth];
+      for (i64 r = 0; r < count; ++r) {
+        rows[r] = strip + r * length;
+        decode_row(part.matrix, part.n + j + r, part.k + k, steps, strip + r * length);
+      }
+      packing.transpose(rows, count, steps, panel + k * width + j, lanes, width);
+    }
+  }
+}
+
+void pack_transposed(const BPart& part, const PanelShape& shape, const GemmPacking& packing,
+                     const Panels& panels) {
+  for (i64 p = 0; p < shape.count(part.N); ++p) {
+    BPart columns = part;
+    columns.n += p * shape.width;
+    columns.N = std::min(shape.width, part.N - p * shape.width);
+    const i64 width = shape.width_of(p, part.N);
+    float* panel = panels.data + p * panels.stride + panels.first_row * width;
+    if (part.matrix.format == MatrixFormat::kF32) {
+      transpose_f32(columns, packing, panel, width);
+    } else {
+      transpose_decoded(columns, packing, shape.lanes, panel, width);
+    }
+  }
+}
+
+// Rows of floats that run across the panels.
+void copy_rows(const float* from, i64 from_stride, i64 K, i64 N, const PanelShape& shape,
+               const GemmPacking& packing, const Panels& panels) {
+  const i64 whole = N / shape.width;
+  packing.copy(from, from_stride, whole * shape.width, K,
+               panels.data + panels.first_row * shape.width, shape.width, panels.stride);
+  if (whole * shape.width < N) {
+    const i64 width = shape.width_of(whole, N);
+    packing.copy(from + whole * shape.width, from_stride, N - whole * shape.width, K,
+                 panels.data + whole * panels.stride + panels.first_row * width, width, 0);
+  }
+}
+
+void pack_rows(const BPart& part, const PanelShape& shape, const GemmPacking& packing,
+               const Panels& panels) {
+  if (const float* from = rows_in_place(part.matrix, part.transposed, part.k, part.n)) {
+    copy_rows(from, part.matrix.row_bytes / 4, part.K, part.N, shape, packing, panels);
+    return;
+  }
+  alignas(64) float strip[kStripFloats];
+  constexpr i64 kSteps = kStripFloats / kStripCols;
+  const i64 group = kStripCols / shape.width;
+  for (i64 p = 0; p < shape.count(part.N); p += group) {
+    const i64 j = p * shape.width;
+    const i64 cols = std::min(group * shape.width, part.N - j);
+    for (i64 k = 0; k < part.K; k += kSteps) {
+      const i64 steps = std::min(kSteps, part.K - k);
+      for (i64 s = 0; s < steps; ++s) {
+        decode_row(part.matrix, part.k + k + s, part.n + j, cols, strip + s * kStripCols);
+      }
+      copy_rows(strip, kStripCols, steps, cols, shape, packing,
+                {panels.data + p * panels.stride, panels.stride, panels.first_row + k});
+    }
+  }
+}
+
+}  // namespace
+
+const float* rows_in_place(const MatrixRef& matrix, bool transposed, i64 k, i64 n) {
+  const bool in_place =
+      !transposed && matrix.format == MatrixFormat::kF32 && matrix.row_map == nullptr;
+  return in_place ? stored_row(matrix, k) + n : nullptr;
+}
+
+void pack_b(const BPart& part, const Panels& panels) {
+  const GemmPacking& packing = INLAY_SELECT(kGemmPacking);
+  const PanelShape shape(INLAY_SELECT(kGemmTiles));
+  if (part.transposed) {
+    pack_transposed(part, shape, packing, panels);
+  } else {
+    pack_rows(part, shape, packing, panels);
+  }
+}
+
+}  // namespace inlay::kernels

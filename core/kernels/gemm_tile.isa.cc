@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/kernels/gemm_kernels.h"
+#include "core/kernels/simd.h"
+
+// The register tile: kRows x (kVectors * lanes) sums stay in registers while k runs; a step of k
+// loads the vectors of B once and broadcasts one value of A a row.
+//
+//   AVX-512  8 x 48: 24 sums + 3 of B + 1 of A, of 32 registers; 24 multiply-adds need 11 loads
+//   AVX2     6 x 16: 12 sums + 2 of B + 1 of A, of 16 registers
+//   portable 4 x 8: 8 sums + 2 of B + 1 of A and a product, of 16 registers of 4 lanes
+//
+// Every sum is one chain of fma, k upwards, whichever function computes it.
+namespace inlay::kernels::INLAY_ISA {
+namespace {
+
+#if defined(__AVX512F__)
+constexpr i64 kRows = 8, kVectors = 3;
+#elif defined(__AVX2__)
+constexpr i64 kRows = 6, kVectors = 2;
+#else
+constexpr i64 kRows = 4, kVectors = 1;
+#endif
+
+constexpr i64 kLanes = Vec::kLanes;
+
+// The sums must become registers, so every loop over them is unrolled.
+#define INLAY_UNROLL _Pragma("GCC unroll 8")
+// The loop over k has a few instructions of its own, which compete with the multiply-adds for
+// ports. (Unrolled by hand, GCC 12 spills sums.)
+#define INLAY_UNROLL_STEPS _Pragma("GCC unroll 4")
+
+template <i64 R, i64 V>
+struct Tile {
+  Vec sum[R][V];
+};
+
+template <i64 R, i64 V>
+inline void step(Tile<R, V>& tile, const float* a, i64 a_row_stride, const float* b) {
+  Vec row[V];
+  INLAY_UNROLL
+  for (i64 v = 0; v < V; ++v) {
+    row[v] = Vec::load(b + v * kLanes);
+  }
+  INLAY_UNROLL
+  for (i64 r = 0; r < R; ++r) {
+    const Vec value = Vec::set(a[r * a_row_stride]);
+    INLAY_UNROLL
+    for (i64 v = 0; v < V; ++v) {
+      tile.sum[r][v] = fma(value, row[v], tile.sum[r][v]);
+    }
+  }
+}
+
+// ---- a full tile, from panels to C
+// ---------------------------------------------------------------
+
+template <i64 V>
+inline void clear_and_fetch(Tile<kRows, V>& tile, const TileOutput& out) {
+  // C is needed after K steps only: time enough to bring it near.
+  for (i64 r = 0; r < kRows; ++r) {
+    INLAY_UNROLL
+    for (i64 v = 0; v < V; ++v) {
+      __builtin_prefetch(out.c + r * out.c_row_stride + v * kLanes, 1);
+    }
+  }
+  INLAY_UNROLL
+  for (i64 r = 0; r < kRows; ++r) {
+    INLAY_UNROLL
+    for (i64 v = 0; v < V; ++v) {
+      tile.sum[r][v] = Vec::zero();
+    }
+  }
+}
+
+template <i64 V>
+inline void store_row(Vec (&sum)[V], const TileOutput& out, float* c) {
+  INLAY_UNROLL
+  for (i64 v = 0; v < V; ++v) {
+    sum[v] = Vec::set(out.alpha) * sum[v];
+  }
+  if (out.bias != nullptr) {
+    INLAY_UNROLL
+    for (i64 v = 0; v < V; ++v) {
+      sum[v] = sum[v] + Vec::load(out.bias + v * kLanes);
+    }
+  }
+  if (out.accumulate) {
+    INLAY_UNROLL
+    for (i64 v = 0; v < V; ++v) {
+      sum[v] = sum[v] + Vec::load(c + v * kLanes);
+    }
+  }
+  INLAY_UNROLL
+  for (i64 v = 0; v < V; ++v) {
+    sum[v].store(c + v * kLanes);
+  }
+}
+
+template <i64 V>
+void full(i64 K, const float* a, const float* b, const float* next, const TileOutput& out) {
+  constexpr i64 kWidth = V * kLanes;
+  Tile<kRows, V> tile;
+  clear_and_fetch(tile, out);
+  INLAY_UNROLL_STEPS
+  for (i64 k = 0; k < K; ++k) {
+    __builtin_prefetch(next, 0, 2);
+    next += kPrefetchedFloats;
+    step(tile, a, 1, b);
+    a += kRows;
+    b += kWidth;
+  }
+  float* c = out.c;
+  INLAY_UNROLL
+  for (i64 r = 0; r < kRows; ++r) {
+    store_row(tile.sum[r], out, c);
+    c += out.c_row_stride;
+  }
+}
+
+// ---- any tile, with its sums in memory
+// -----------------------------------------------------------
+
+template <i64 R, i64 V>
+void add(i64 K, const TileA& a, const float* b, i64 b_stride, float* sums, i64 sum_stride) {
+  Tile<R, V> tile;
+  INLAY_UNROLL
+  for (i64 r = 0; r < R; ++r) {
+    INLAY_UNROLL
+    for (i64 v = 0; v < V; ++v) {
+      tile.sum[r][v] = Vec::load(sums + r * sum_stride + v * kLanes);
+    }
+  }
+  const float* value = a.data;
+  INLAY_UNROLL_STEPS
+  for (i64 k = 0; k < K; ++k) {
+    step(tile, value, a.row_stride, b);
+    value += a.col_stride;
+    b += b_stride;
+  }
+  INLAY_UNROLL
+  for (i64 r = 0; r < R; ++r) {
+    INLAY_UNROLL
+    for (i64 v = 0; v < V; ++v) {
+      tile.sum[r][v].store(sums + r * sum_stride + v * kLanes);
+    }
+  }
+}
+
+using Add = void (*)(i64 K, const TileA& a, const float* b, i64 b_stride, float* sums,
+                     i64 sum_stride);
+
+#if defined(__AVX512F__)
+constexpr i64 kHeights[] = {kRows, 4, 2, 1};
+constexpr Add kAdd[][kVectors] = {{add<kRows, 1>, add<kRows, 2>, add<kRows, 3>},
+                                  {add<4, 1>, add<4, 2>, add<4, 3>},
+                                  {add<2, 1>, add<2, 2>, add<2, 3>},
+                                  {add<1, 1>, add<1, 2>, add<1, 3>}};
+#elif defined(__AVX2__)
+constexpr i64 kHeights[] = {kRows, 4, 2, 1};
+constexpr Add kAdd[][kVectors] = {{add<kRows, 1>, add<kRows, 2>},
+                                  {add<4, 1>, add<4, 2>},
+                                  {add<2, 1>, add<2, 2>},
+                                  {add<1, 1>, add<1, 2>}};
+#else
+constexpr i64 kHeights[] = {kRows, 2, 1};
+constexpr Add kAdd[][kVectors] = {{add<kRows, 1>}, {add<2, 1>}, {add<1, 1>}};
+#endif
+
+void sum(i64 K, i64 rows, i64 vectors, const TileA& a, const float* b, i64 b_stride, float* sums,
+         i64 sum_stride) {
+  i64 kind = 0;
+  for (i64 done = 0; done < rows; done += kHeights[kind]) {
+    while (kHeights[kind] > rows - done) {
+      ++kind;
+    }
+    const TileA part = {a.data + done * a.row_stride, a.row_stride, a.col_stride};
+    kAdd[kind][vectors - 1](K, part, b, b_stride, sums + done * sum_stride, sum_stride);
+  }
+}
+
+Vec finished(Vec sum, const TileOutput& out, i64 col, const float* c, i64 n) {
+  sum = Vec::set(out.alpha) * sum;
+  if (out.bias != nullptr) {
+    sum = sum + Vec::load(out.bias + col, n);
+  }
+  return out.accumulate ? sum + Vec::load(c, n) : sum;
+}
+
+void write(const float* sums, i64 sum_stride, i64 rows, i64 cols, const TileOutput& out) {
+  for (i64 r = 0; r < rows; ++r) {
+    for (i64 col = 0; col < cols; col += kLanes) {
+      const i64 n = cols - col < kLanes ? cols - col : kLanes;
+      float* c = out.c + r * out.c_row_stride + col;
+      finished(Vec::load(sums + r * sum_stride + col), out, col, c, n).store(c, n);
+    }
+  }
+}
+
+}  // namespace
+
+#if defined(__AVX512F__)
+const GemmTiles kGemmTiles = {kRows, kLanes, kVectors, {full<1>, full<2>, full<3>}, sum, write};
+#elif defined(__AVX2__)
+const GemmTiles kGemmTiles = {kRows, kLanes, kVectors, {full<1>, full<2>, nullptr}, sum, write};
+#else
+const GemmTiles kGemmTiles = {kRows, kLanes, kVectors, {full<1>, nullptr, nullptr}, sum, write};
+#endif
+
+}  // namespace inlay::kernels::INLAY_ISA

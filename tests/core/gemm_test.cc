@@ -1,0 +1,492 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/kernels/gemm.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <list>
+#include <string>
+#include <vector>
+
+#include "core/error.h"
+#include "core/parallel.h"
+#include "core/random.h"
+#include "tests/support/isas.h"
+
+namespace inlay::kernels {
+namespace {
+
+using inlay::testing::IsaScope;
+using inlay::testing::OnEachIsa;
+using inlay::testing::supported_isas;
+
+constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+constexpr float kNf4[16] = {-1.0F,        -0.6961928F,  -0.52507305F,  -0.3949175F,
+                            -0.28444138F, -0.18477343F, -0.091050036F, 0.0F,
+                            0.0795803F,   0.1609302F,   0.2461123F,    0.33791524F,
+                            0.44070983F,  0.562617F,    0.72295684F,   1.0F};
+
+struct Case {
+  i64 M = 1, N = 1, K = 1;
+  MatrixFormat format = MatrixFormat::kF32;
+  bool a_transposed = false;
+  bool b_transposed = false;
+  float alpha = 1.0F;
+  bool bias = false;
+  bool accumulate = false;
+  bool row_map = false;
+};
+
+std::string text(const Case& c) {
+  return str("M ", c.M, " N ", c.N, " K ", c.K, " ", format_name(c.format),
+             c.a_transposed ? " A^T" : "", c.b_transposed ? " B^T" : "", " alpha ", c.alpha,
+             c.bias ? " bias" : "", c.accumulate ? " accumulate" : "", c.row_map ? " row_map" : "");
+}
+
+// A matrix of random values in any format; it owns what its MatrixRef points to.
+class Storage {
+ public:
+  Storage(MatrixFormat format, i64 rows, i64 cols, bool mapped, RandomKey key) {
+    ref.format = format;
+    ref.rows = rows;
+    ref.cols = cols;
+    if (format == MatrixFormat::kFourBit) {
+      make_four_bit(key);
+    } else {
+      make_blocks(key);
+    }
+    ref.data = bytes_.data();
+    if (mapped) {
+      for (const i64 row : random_permutation(rows, key.with("map"))) {
+        map_.push_back(static_cast<i32>(row));
+      }
+      ref.row_map = map_.data();
+    }
+  }
+  Storage(const Storage&) = delete;
+  Storage& operator=(const Storage&) = delete;
+
+  MatrixRef ref;
+
+ private:
+  void make_four_bit(RandomKey key) {
+    const i64 values = ref.rows * ref.cols;
+    bytes_.resize((values + 1) / 2);
+    fill_bytes(key);
+    absmax_.resize((values + 31) / 32);
+    fill_uniform(absmax_, key.with("absmax"), 0.5F, 2.0F);
+    ref.four_bit.code = kNf4;
+    ref.four_bit.block_size = 32;
+    ref.four_bit.absmax = absmax_.data();
+  }
+
+  void make_blocks(RandomKey key) {
+    const BlockSize block = block_size(ref.format);
+    const i64 blocks = ref.cols / block.values;
+    // One spare value of the dense formats between rows: nobody may use it.
+    ref.row_bytes = (blocks + (block.values == 1 ? 1 : 0)) * block.bytes;
+    bytes_.resize(ref.row_bytes * ref.rows);
+    if (block.values > 1) {
+      fill_bytes(key);
+    }
+    std::vector<float> values(ref.rows * blocks);
+    fill_uniform(values, key.with("values"), -1.0F, 1.0F);
+    for (i64 row = 0; row < ref.rows; ++row) {
+      for (i64 b = 0; b < blocks; ++b) {
+        tame(bytes_.data() + row * ref.row_bytes + b * block.bytes, values[row * blocks + b]);
+      }
+      if (block.values == 1) {  // all ones: a NaN in each of the dense formats
+        std::memset(bytes_.data() + row * ref.row_bytes + blocks * block.bytes, 0xFF, block.bytes);
+      }
+    }
+  }
+
+  void fill_bytes(RandomKey key) {
+    for (size_t i = 0; i < bytes_.size(); ++i) {
+      bytes_[i] = static_cast<u8>(random_bits(key, i / 4) >> (i % 4 * 8));
+    }
+  }
+
+  // Makes the floats of a block moderate.
+  void tame(u8* block, float value) const {
+    switch (ref.format) {
+      case MatrixFormat::kF32:
+        std::memcpy(block, &value, sizeof value);
+        break;
+      case MatrixFormat::kBf16:
+        std::memcpy(block, reinterpret_cast<const u8*>(&value) + 2, 2);
+        break;
+      case MatrixFormat::kQ6_K:
+        block[209] = 0x24;  // d: a half in [2^-6, 2^-5), as below
+        break;
+      case MatrixFormat::kF16:
+        block[0] = static_cast<u8>(1000.0F * value);
+        block[1] = value < 0.0F ? 0xB8 : 0x38;  // +-[1/2, 1)
+        break;
+      case MatrixFormat::kQ4_1:
+      case MatrixFormat::kQ5_1:
+      case MatrixFormat::kQ4_K:
+      case MatrixFormat::kQ5_K:
+        block[3] = 0x24;  // m or dmin
+        [[fallthrough]];
+      default:
+        block[1] = 0x24;  // d
+    }
+  }
+
+  std::vector<u8> bytes_;
+  std::vector<float> absmax_;
+  std::vector<i32> map_;
+};
+
+// A product with its operands. A and C have spare columns full of NaN between their rows, which
+// must be neither used nor written.
+class Product {
+ public:
+  explicit Product(const Case& c, u64 seed = 1)
+      : case_(c),
+        b_(c.format, c.b_transposed ? c.N : c.K, c.b_transposed ? c.K : c.N, c.row_map,
+           RandomKey(seed).with("b")),
+        a_stride_((c.a_transposed ? c.M : c.K) + kGap),
+        a_(padded(c.a_transposed ? c.K : c.M, c.a_transposed ? c.M : c.K,
+                  RandomKey(seed).with("a"))),
+        c0_(padded(c.M, c.N, RandomKey(seed).with("c"))),
+        bias_(c.N) {
+    fill_uniform(bias_, RandomKey(seed).with("bias"), -1.0F, 1.0F);
+  }
+
+  // C, with its gaps.
+  std::vector<float> computed() const {
+    std::vector<float> c = c0_;
+    const GemmArgs args = arguments(c.data());
+    std::vector<float> scratch(gemm_scratch(args));
+    gemm(args, scratch);
+    return c;
+  }
+
+  std::vector<float> by_reference() const {
+    std::vector<float> c = c0_;
+    reference::gemm(arguments(c.data()));
+    return c;
+  }
+
+  // Rows [row, row + count) computed alone, without gaps.
+  std::vector<float> rows_alone(i64 row, i64 count) const {
+    std::vector<float> c(c0_);
+    GemmArgs args = arguments(c.data() + row * (case_.N + kGap));
+    args.a += row * args.a_row_stride;
+    args.M = count;
+    std::vector<float> scratch(gemm_scratch(args));
+    gemm(args, scratch);
+    return {args.c, args.c + (count - 1) * args.c_row_stride + case_.N};
+  }
+
+  void expect_right(const std::vector<float>& c) const {
+    const std::vector<float> b = decoded_b();
+    for (i64 i = 0; i < case_.M; ++i) {
+      ASSERT_NO_FATAL_FAILURE(expect_row(c, b, i));
+    }
+  }
+
+ private:
+  static constexpr i64 kGap = 3;
+
+  static std::vector<float> padded(i64 rows, i64 cols, RandomKey key) {
+    std::vector<float> out(rows * (cols + kGap));
+    fill_uniform(out, key, -1.0F, 1.0F);
+    for (i64 r = 0; r < rows; ++r) {
+      std::fill_n(out.begin() + r * (cols + kGap) + cols, kGap, kNan);
+    }
+    return out;
+  }
+
+  GemmArgs arguments(float* c) const {
+    GemmArgs args;
+    args.M = case_.M;
+    args.N = case_.N;
+    args.K = case_.K;
+    args.a = a_.data();
+    args.a_row_stride = case_.a_transposed ? 1 : a_stride_;
+    args.a_col_stride = case_.a_transposed ? a_stride_ : 1;
+    args.b = b_.ref;
+    args.b_transposed = case_.b_transposed;
+    args.c = c;
+    args.c_row_stride = case_.N + kGap;
+    args.alpha = case_.alpha;
+    args.bias = case_.bias ? bias_.data() : nullptr;
+    args.accumulate = case_.accumulate;
+    return args;
+  }
+
+  // [K, N]
+  std::vector<float> decoded_b() const {
+    std::vector<float> b(case_.K * case_.N), row(std::max(case_.K, case_.N));
+    for (i64 r = 0; r < b_.ref.rows; ++r) {
+      decode_row(b_.ref, r, 0, b_.ref.cols, row.data());
+      for (i64 col = 0; col < b_.ref.cols; ++col) {
+        (case_.b_transposed ? b[col * case_.N + r] : b[r * case_.N + col]) = row[col];
+      }
+    }
+    return b;
+  }
+
+  void expect_row(const std::vector<float>& c, const std::vector<float>& b, i64 i) const {
+    std::vector<double> sum(case_.N), size(case_.N);  // of the products, of their magnitudes
+    for (i64 k = 0; k < case_.K; ++k) {
+      const double a = case_.a_transposed ? a_[k * a_stride_ + i] : a_[i * a_stride_ + k];
+      for (i64 j = 0; j < case_.N; ++j) {
+        const double term = a * b[k * case_.N + j];
+        sum[j] += term;
+        size[j] += std::abs(term);
+      }
+    }
+    // K products and K additions, each rounded by at most 2^-24 of a value no larger than `size`
+    // (fma rounds once), then the chunks' sums, alpha, bias and C.
+    const double unit = (2.0 * static_cast<double>(case_.K) + 8.0) * std::ldexp(1.0, -24);
+    const float* row = c.data() + i * (case_.N + kGap);
+    const float* before = c0_.data() + i * (case_.N + kGap);
+    for (i64 j = 0; j < case_.N; ++j) {
+      const double bias = case_.bias ? bias_[j] : 0.0;
+      const double old = case_.accumulate ? before[j] : 0.0;
+      ASSERT_NEAR(row[j], case_.alpha * sum[j] + bias + old,
+                  unit * (std::abs(case_.alpha) * size[j] + std::abs(bias) + std::abs(old)))
+          << "at " << i << ", " << j;
+    }
+    for (i64 j = case_.N; j < case_.N + kGap; ++j) {
+      ASSERT_TRUE(std::isnan(row[j])) << "written beside row " << i;
+    }
+  }
+
+  Case case_;
+  Storage b_;
+  i64 a_stride_;
+  std::vector<float> a_, c0_, bias_;
+};
+
+class ThreadsScope {
+ public:
+  explicit ThreadsScope(int count) : before_(num_threads()) { set_num_threads(count); }
+  ~ThreadsScope() { set_num_threads(before_); }
+  ThreadsScope(const ThreadsScope&) = delete;
+  ThreadsScope& operator=(const ThreadsScope&) = delete;
+
+ private:
+  int before_;
+};
+
+bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
+  return a.size() == b.size() &&
+         (a.empty() || std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0);
+}
+
+class GemmOnEachIsa : public OnEachIsa {};
+INLAY_ON_EACH_ISA(GemmOnEachIsa);
+
+// One thread: how many there are changes nothing, which has a test of its own.
+void expect_right(const Case& c) {
+  const ThreadsScope one(1);
+  const Product product(c);
+  ASSERT_NO_FATAL_FAILURE(product.expect_right(product.computed())) << text(c);
+}
+
+// Sizes around the tiles (8 x 48, 6 x 16, 4 x 8), the scheme for few rows (32), the block of rows
+// (128) and the chunk of K (768).
+TEST_P(GemmOnEachIsa, IsRightAtSizesAroundTheTiles) {
+  for (const i64 M : {1, 2, 5, 7, 8, 9, 31, 33, 41, 137}) {
+    for (const i64 N : {1, 7, 15, 16, 17, 31, 47, 48, 49, 97, 113}) {
+      for (const i64 K : {1, 3, 4, 17, 65}) {
+        expect_right({.M = M, .N = N, .K = K, .b_transposed = true});
+        expect_right({.M = M, .N = N, .K = K});
+        expect_right({.M = M, .N = N, .K = K, .a_transposed = true});
+      }
+    }
+  }
+}
+
+TEST_P(GemmOnEachIsa, IsRightWhenKIsCutIntoChunks) {
+  for (const i64 K : {767, 768, 769, 1537}) {
+    for (const i64 M : {3, 37, 130}) {
+      for (const bool transposed : {false, true}) {
+        expect_right({.M = M, .N = 53, .K = K, .b_transposed = transposed, .accumulate = true});
+        expect_right({.M = M,
+                      .N = 53,
+                      .K = K,
+                      .a_transposed = true,
+                      .b_transposed = transposed,
+                      .alpha = 0.5F,
+                      .bias = true});
+      }
+    }
+  }
+}
+
+TEST_P(GemmOnEachIsa, TakesAlphaBiasAndWhatCHeld) {
+  for (const i64 M : {4, 64}) {
+    for (const float alpha : {1.0F, -0.37F, 0.0F}) {
+      for (const bool bias : {false, true}) {
+        for (const bool accumulate : {false, true}) {
+          expect_right({.M = M,
+                        .N = 52,
+                        .K = 40,
+                        .b_transposed = true,
+                        .alpha = alpha,
+                        .bias = bias,
+                        .accumulate = accumulate});
+        }
+      }
+    }
+  }
+}
+
+TEST_P(GemmOnEachIsa, AnEmptySumLeavesBiasAndC) {
+  for (const i64 M : {2, 40}) {
+    expect_right({.M = M, .N = 50, .K = 0});
+    expect_right({.M = M, .N = 50, .K = 0, .b_transposed = true, .bias = true});
+    expect_right({.M = M, .N = 50, .K = 0, .accumulate = true});
+  }
+  expect_right({.M = 0, .N = 5, .K = 3});
+  expect_right({.M = 5, .N = 0, .K = 3});
+  expect_right({.M = 50, .N = 0, .K = 3});
+}
+
+TEST_P(GemmOnEachIsa, ReadsEveryFormatInBothDirections) {
+  for (int f = 0; f <= static_cast<int>(MatrixFormat::kQ6_K); ++f) {
+    const auto format = static_cast<MatrixFormat>(f);
+    for (const i64 M : {3, 33}) {
+      for (const bool row_map : {false, true}) {
+        expect_right({.M = M,
+                      .N = 70,
+                      .K = 512,
+                      .format = format,
+                      .b_transposed = true,
+                      .row_map = row_map});
+        expect_right({.M = M, .N = 512, .K = 70, .format = format, .row_map = row_map});
+      }
+    }
+  }
+}
+
+TEST_P(GemmOnEachIsa, ReadsFourBitRowsThatStartAnywhere) {
+  for (const i64 width : {5, 33, 79}) {  // odd, and not a multiple of the block of 32
+    for (const i64 M : {3, 40}) {
+      expect_right(
+          {.M = M, .N = 50, .K = width, .format = MatrixFormat::kFourBit, .b_transposed = true});
+      expect_right({.M = M, .N = width, .K = 50, .format = MatrixFormat::kFourBit});
+    }
+  }
+}
+
+// Two blocks of columns, two chunks of K, two blocks of rows, several groups of panels; and the
+// scheme for few rows.
+struct LargeProduct {
+  explicit LargeProduct(const Case& c)
+      : name(text(c)), product(c), by_eigen(product.by_reference()) {}
+
+  std::string name;
+  Product product;
+  std::vector<float> by_eigen;
+};
+
+const std::list<LargeProduct>& large_products() {
+  static const std::list<LargeProduct> products = [] {
+    std::list<LargeProduct> out;
+    for (const Case& c :
+         std::vector<Case>{{.M = 150, .N = 1400, .K = 1500, .b_transposed = true, .bias = true},
+                           {.M = 150, .N = 1400, .K = 1500, .accumulate = true},
+                           {.M = 150, .N = 1400, .K = 1500, .a_transposed = true, .alpha = 0.5F},
+                           {.M = 9, .N = 1400, .K = 1500, .b_transposed = true},
+                           {.M = 9, .N = 1400, .K = 1500, .a_transposed = true}}) {
+      out.emplace_back(c);
+    }
+    return out;
+  }();
+  return products;
+}
+
+TEST_P(GemmOnEachIsa, AgreesWithEigenOnLargeProducts) {
+  for (const LargeProduct& large : large_products()) {
+    const std::vector<float> ours = large.product.computed();
+    const std::vector<float> theirs = large.product.by_reference();
+    float worst = 0.0F;
+    for (size_t i = 0; i < ours.size(); ++i) {
+      const float difference = std::abs(ours[i] - theirs[i]);
+      worst = std::isnan(difference) ? worst : std::max(worst, difference);
+    }
+    // Sums of 1500 products of numbers below 1 (their standard deviation is 13), each rounded 1500
+    // times by 2^-24 of at most about 40: 4e-3 at worst, both sides.
+    EXPECT_LT(worst, 8e-3F) << large.name;
+  }
+}
+
+TEST_P(GemmOnEachIsa, GivesTheSameBitsAtAnyThreadCount) {
+  for (const LargeProduct& large : large_products()) {
+    std::vector<float> one;
+    for (const int threads : {1, 2, 4, 7}) {
+      const ThreadsScope scope(threads);
+      const std::vector<float> c = large.product.computed();
+      one = one.empty() ? c : one;
+      EXPECT_TRUE(same_bits(c, one)) << large.name << ", threads " << threads;
+    }
+  }
+}
+
+void expect_rows_alone_alike(const Case& c) {
+  const ThreadsScope one(1);
+  const Product product(c);
+  const std::vector<float> all = product.computed();
+  const i64 stride = c.N + 3;
+  for (const i64 count : {1, 2, 3, 7, 8, 33, 64, 256}) {
+    for (const i64 row : {i64{0}, c.M - count}) {
+      const std::vector<float> alone = product.rows_alone(row, count);
+      const std::vector<float> expected(
+          all.begin() + row * stride, all.begin() + row * stride + static_cast<i64>(alone.size()));
+      EXPECT_TRUE(same_bits(alone, expected)) << text(c) << " rows " << row << " + " << count;
+    }
+  }
+}
+
+TEST_P(GemmOnEachIsa, ARowHasTheSameBitsWhateverStandsBesideIt) {
+  for (const MatrixFormat format :
+       {MatrixFormat::kF32, MatrixFormat::kBf16, MatrixFormat::kFourBit}) {
+    for (const i64 N : {16, 61, 200}) {
+      expect_rows_alone_alike(
+          {.M = 270, .N = N, .K = 900, .format = format, .b_transposed = true, .bias = true});
+      expect_rows_alone_alike({.M = 270, .N = N, .K = 900, .format = format, .accumulate = true});
+      expect_rows_alone_alike({.M = 270, .N = N, .K = 900, .format = format, .a_transposed = true});
+    }
+  }
+}
+
+TEST(Gemm, Avx2AndAvx512GiveTheSameBits) {
+  if (!isa_supported(Isa::kAvx512)) {
+    GTEST_SKIP() << "no AVX-512 here";
+  }
+  for (const LargeProduct& large : large_products()) {
+    std::vector<float> results[2];
+    for (const int wide : {0, 1}) {
+      const IsaScope scope(wide == 1 ? Isa::kAvx512 : Isa::kAvx2);
+      results[wide] = large.product.computed();
+    }
+    EXPECT_TRUE(same_bits(results[0], results[1])) << large.name;
+  }
+}
+
+TEST(Gemm, ScratchIsBoundedWhateverTheSizes) {
+  const i64 bound = (i64{1} << 20) + 16 + num_threads() * (i64{128} * 768);
+  for (const i64 M : {1, 33, 256, 1 << 20}) {
+    for (const i64 N : {1, 576, 49152, 1 << 20}) {
+      for (const i64 K : {1, 16, 576, 8192, 1 << 20}) {
+        GemmArgs args;
+        args.M = M;
+        args.N = N;
+        args.K = K;
+        EXPECT_LE(gemm_scratch(args), bound) << M << " " << N << " " << K;
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace inlay::kernels
