@@ -68,7 +68,7 @@ class Builder {
 
   bool key(std::string& name) {
     count_value();
-    if (!open_.back().keys.insert(name).second) {
+    if (!is_new(name)) {
       fail(key_start(), str("key \"", printable(name), "\" is given twice in one object"));
     }
     key_ = std::move(name);
@@ -92,10 +92,21 @@ class Builder {
   }
 
  private:
+  static constexpr bool kOrdered = std::is_same_v<Json, nlohmann::ordered_json>;
+
   struct Open {
     Json* value;
-    std::unordered_set<std::string> keys;
+    std::unordered_set<std::string> keys;  // only where the object itself would have to search
   };
+
+  bool is_new(const std::string& name) {
+    Open& object = open_.back();
+    if constexpr (kOrdered) {
+      return object.keys.insert(name).second;
+    } else {
+      return !object.value->contains(name);
+    }
+  }
 
   Json* place(Json&& value) {
     count_value();
@@ -109,7 +120,7 @@ class Builder {
       return &parent.back();
     }
     auto& object = parent.template get_ref<typename Json::object_t&>();
-    if constexpr (std::is_same_v<Json, nlohmann::ordered_json>) {
+    if constexpr (kOrdered) {
       // Straight to the end: emplace would look for the key among all that came before.
       object.push_back({std::move(key_), std::move(value)});
       return &object.back().second;

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "core/error.h"
+#include "tests/support/memory_file.h"
 
 namespace inlay {
 namespace {
@@ -22,20 +23,6 @@ int errno_of(Fault fault) {
       return EIO;
   }
 }
-
-class SnapshotFile final : public MappedFile {
- public:
-  SnapshotFile(const std::string& path, std::string data)
-      : MappedFile(path), data_(std::move(data)) {
-    bytes_ = std::as_bytes(std::span(data_));
-  }
-  void will_read_in_order(std::span<const std::byte> /*part*/) const override {}
-  void will_need(std::span<const std::byte> /*part*/) const override {}
-  void no_longer_needed(std::span<const std::byte> /*part*/) const override {}
-
- private:
-  std::string data_;
-};
 
 }  // namespace
 
@@ -233,7 +220,7 @@ std::shared_ptr<const MappedFile> FaultyFileSystem::map(const std::string& path)
   if (!is_here(path)) {
     return posix_file_system().map(path);
   }
-  return std::make_shared<SnapshotFile>(path, existing(path, "open")->data);
+  return memory_file(path, existing(path, "open")->data);
 }
 
 std::string FaultyFileSystem::read(const std::string& path, i64 limit) {
