@@ -9,6 +9,7 @@
 #include "data/tokenizer/bpe.h"
 #include "data/tokenizer/byte_level.h"
 #include "data/tokenizer/json_loader.h"
+#include "data/tokenizer/special_tokens.h"
 
 namespace inlay {
 namespace {
@@ -35,7 +36,9 @@ Tokenizer load_tokenizer(const std::string& path) {
   }
   const std::string file = find_tokenizer_json(path);
   const nlohmann::json json = read_json(file);
-  return Tokenizer(parts_from_json(JsonView(json, file)));
+  TokenizerParts parts = parts_from_json(JsonView(json, file));
+  read_special_tokens(parent_path(file), parts);
+  return Tokenizer(std::move(parts));
 }
 
 Tokenizer byte_tokenizer() {

@@ -10,7 +10,8 @@
 /// needs a part that is not supported: the sentence names the part and what is.
 namespace inlay {
 
-/// From a directory with a tokenizer.json, from such a file itself, or "bytes".
+/// From a directory with a tokenizer.json, from such a file itself, or "bytes". The files beside
+/// tokenizer.json that concern it are read too (special_tokens.h).
 Tokenizer load_tokenizer(const std::string& path);
 
 /// 256 tokens, one a byte, with the byte's value as id; none is special.
