@@ -7,6 +7,27 @@
 namespace inlay {
 namespace {
 
+/// A golden tokenizer as its GGUF file would have it.
+GgufTokenizerData as_gguf(const std::string& style, const std::string& pre) {
+  const nlohmann::json json = golden_tokenizer_json(style);
+  GgufTokenizerData data;
+  data.model = "gpt2";
+  data.pre = pre;
+  data.tokens.resize(json["model"]["vocab"].size());
+  data.token_types.assign(data.tokens.size(), 1);
+  for (const auto& [piece, id] : json["model"]["vocab"].items()) {
+    data.tokens[id.get<i64>()] = piece;
+  }
+  for (const auto& merge : json["model"]["merges"]) {
+    data.merges.push_back(merge[0].get<std::string>() + ' ' + merge[1].get<std::string>());
+  }
+  for (const auto& token : json["added_tokens"]) {
+    data.token_types[token["id"].get<i64>()] = 3;
+  }
+  data.bos_id = data.eos_id = 0;
+  return data;
+}
+
 void expect_golden(const Tokenizer& tokenizer, const std::string& style) {
   const auto cases = golden_cases(style);
   ASSERT_EQ(cases.size(), 91U);
@@ -22,6 +43,16 @@ void expect_golden(const Tokenizer& tokenizer, const std::string& style) {
 TEST(TokenizerGolden, GivesTheIdsAndTextsOfTokenizerJson) {
   for (const std::string& style : golden_styles()) {
     expect_golden(load_tokenizer(golden_directory(style)), style);
+  }
+}
+
+TEST(TokenizerGolden, GivesTheSameFromGgufMetadata) {
+  const std::vector<std::pair<std::string, std::string>> names = {
+      {"gpt2_style", "gpt-2"},    {"smollm_style", "smollm"},   {"llama3_style", "llama-bpe"},
+      {"llama3_style", "llama3"}, {"llama3_style", "llama-v3"}, {"qwen2_style", "qwen2"}};
+  for (const auto& [style, pre] : names) {
+    SCOPED_TRACE(pre);
+    expect_golden(tokenizer_from_gguf(as_gguf(style, pre), "model.gguf"), style);
   }
 }
 
