@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <array>
+#include <initializer_list>
+#include <utility>
+
+#include "core/error.h"
+#include "data/text/utf8.h"
+#include "data/tokenizer/bpe.h"
+#include "data/tokenizer/load.h"
+#include "data/tokenizer/parts.h"
+
+namespace inlay {
+namespace {
+
+constexpr std::string_view kLlama3Pattern =
+    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+constexpr std::string_view kQwen2Pattern =
+    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+
+/// A way to split that `tokenizer.ggml.pre` can name.
+struct NamedPreTokenizer {
+  std::initializer_list<std::string_view> names;
+  std::initializer_list<std::string_view> patterns;  // each isolates its matches
+  bool nfc = false;
+  bool ignore_merges = false;
+  bool add_bos = false;  // where the file does not say
+};
+
+/// Names, patterns and flags as llama.cpp has them. But Qwen's models were trained on normalised
+/// text, which llama.cpp leaves to the user: here it is done.
+const NamedPreTokenizer kPreTokenizers[] = {
+    {.names = {"gpt-2", "phi-2", "mpt", "olmo", "jais", "exaone4", "trillion"},
+     .patterns = {kGpt2Pattern}},
+    {.names = {"smollm", "starcoder", "refact", "command-r", "codeshell", "exaone", "minerva-7b"},
+     .patterns = {R"(\p{N})", kGpt2Pattern}},
+    {.names = {"llama-bpe", "llama3", "llama-v3", "falcon3", "falcon-h1", "lfm2"},
+     .patterns = {kLlama3Pattern},
+     .ignore_merges = true,
+     .add_bos = true},
+    {.names = {"dbrx", "smaug-bpe"}, .patterns = {kLlama3Pattern}},
+    {.names = {"qwen2"}, .patterns = {kQwen2Pattern}, .nfc = true},
+    {.names = {"deepseek-r1-qwen", "stablelm2", "hunyuan", "megrez"}, .patterns = {kQwen2Pattern}},
+    {.names = {"default"},
+     .patterns = {R"([\p{P}\$\+<=>\^~\|]+)", kGpt2Pattern, R"(\p{N}+)", "[0-9][0-9][0-9]"}},
+};
+
+std::string allowed_names() {
+  std::string all;
+  for (const NamedPreTokenizer& entry : kPreTokenizers) {
+    for (const std::string_view name : entry.names) {
+      all += str(all.empty() ? "" : ", ", name);
+    }
+  }
+  return all;
+}
+
+const NamedPreTokenizer& pre_tokenizer_named(const std::string& name, const std::string& file) {
+  for (const NamedPreTokenizer& entry : kPreTokenizers) {
+    if (std::count(entry.names.begin(), entry.names.end(), name) != 0) {
+      return entry;
+    }
+  }
+  throw DataError(
+      name.empty()
+          ? str(file, ": tokenizer.ggml.pre is missing, so how to split text is not known; give a ",
+                "tokenizer.json instead")
+          : str(file, ": tokenizer.ggml.pre: \"", printable(name),
+                "\" is not supported; supported are ", allowed_names()));
+}
+
+/// Values of tokenizer.ggml.token_type.
+enum TokenType { kUnknown = 2, kControl = 3, kUserDefined = 4 };
+
+class GgufReader {
+ public:
+  GgufReader(const GgufTokenizerData& data, const std::string& file) : data_(data), file_(file) {}
+
+  Tokenizer read() {
+    if (data_.model != "gpt2") {
+      fail("model", str("\"", printable(data_.model), "\" is not supported; supported is gpt2"));
+    }
+    if (data_.add_space_prefix) {
+      fail("add_space_prefix", "is true, which no tokenizer of model gpt2 follows");
+    }
+    const NamedPreTokenizer& pre = pre_tokenizer_named(data_.pre, file_);
+    for (const std::string_view pattern : pre.patterns) {
+      parts_.pre_tokenizer.add_split(Regex(pattern), SplitBehavior::kIsolated);
+    }
+    parts_.normalizer = pre.nfc ? Normalizer::nfc() : Normalizer();
+    parts_.decoder = std::make_unique<ByteLevelDecoder>();
+    read_tokens();
+    read_merges(pre);
+    read_special_ids(pre);
+    parts_.chat_templates = data_.chat_templates;
+    return Tokenizer(std::move(parts_));
+  }
+
+ private:
+  [[noreturn]] void fail(std::string_view key, std::string_view message) const {
+    throw DataError(str(file_, ": tokenizer.ggml.", key, ": ", message));
+  }
+
+  void read_tokens() {
+    const i64 count = data_.tokens.size();
+    const i64 types = data_.token_types.size();
+    if (types != 0 && types != count) {
+      fail("token_type", str("has ", types, " elements for ", count, " tokens"));
+    }
+    std::vector<AddedToken> added;
+    for (i64 id = 0; id < count; ++id) {
+      const std::string& piece = data_.tokens[id];
+      at_element("tokens", id, [&] {
+        check_utf8(piece, "the token");
+        parts_.vocabulary.add(piece, id);
+      });
+      const i32 type = types == 0 ? 1 : data_.token_types[id];
+      const bool special = type == kControl || type == kUnknown;
+      if ((special || type == kUserDefined) && !piece.empty()) {
+        added.push_back({.content = piece, .id = static_cast<i32>(id), .special = special});
+      }
+    }
+    parts_.added_tokens = AddedTokens(std::move(added), parts_.normalizer);
+  }
+
+  void read_merges(const NamedPreTokenizer& pre) {
+    parts_.unk_id = checked_id("unknown_token_id", data_.unk_id);
+    auto bpe = std::make_unique<ByteLevelBpe>(
+        parts_.vocabulary, BpeOptions{.unk_id = parts_.unk_id, .ignore_merges = pre.ignore_merges});
+    for (i64 i = 0; i < static_cast<i64>(data_.merges.size()); ++i) {
+      at_element("merges", i, [&] {
+        const std::string_view both = data_.merges[i];
+        const auto blank = both.find(' ', 1);
+        if (blank == std::string_view::npos) {
+          throw DataError(str("\"", printable(both), "\" is not two pieces with a blank between"));
+        }
+        bpe->add_merge(parts_.vocabulary, both.substr(0, blank), both.substr(blank + 1));
+      });
+    }
+    parts_.model = std::move(bpe);
+  }
+
+  void read_special_ids(const NamedPreTokenizer& pre) {
+    parts_.bos_id = checked_id("bos_token_id", data_.bos_id);
+    parts_.eos_id = checked_id("eos_token_id", data_.eos_id);
+    parts_.pad_id = checked_id("padding_token_id", data_.pad_id);
+    if (const auto eot = checked_id("eot_token_id", data_.eot_id); eot && eot != parts_.eos_id) {
+      parts_.eos_ids.push_back(*eot);
+    }
+    if (data_.add_bos.value_or(pre.add_bos)) {
+      parts_.prefix.push_back(needed("bos", parts_.bos_id));
+    }
+    if (data_.add_eos.value_or(false)) {
+      parts_.suffix.push_back(needed("eos", parts_.eos_id));
+    }
+  }
+
+  std::optional<i32> checked_id(std::string_view key, const std::optional<i64>& id) const {
+    if (!id) {
+      return std::nullopt;
+    }
+    if (*id < 0 || *id >= static_cast<i64>(data_.tokens.size())) {
+      fail(key, str("there is no token with id ", *id));
+    }
+    return static_cast<i32>(*id);
+  }
+
+  i32 needed(std::string_view name, const std::optional<i32>& id) const {
+    if (!id) {
+      fail(str(name, "_token_id"), str("is missing, but ", name, " is to be added to texts"));
+    }
+    return *id;
+  }
+
+  template <class Action>
+  void at_element(std::string_view key, i64 index, const Action& action) const {
+    try {
+      action();
+    } catch (const DataError& error) {
+      fail(key, str("element ", index, ": ", error.what()));
+    }
+  }
+
+  const GgufTokenizerData& data_;
+  const std::string& file_;
+  TokenizerParts parts_;
+};
+
+}  // namespace
+
+Tokenizer tokenizer_from_gguf(const GgufTokenizerData& data, const std::string& file) {
+  return GgufReader(data, file).read();
+}
+
+}  // namespace inlay

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "data/tokenizer/load.h"
+
+#include <utility>
+
+#include "core/config/json.h"
+#include "core/error.h"
+#include "core/io/file_system.h"
+#include "data/tokenizer/bpe.h"
+#include "data/tokenizer/byte_level.h"
+#include "data/tokenizer/json_loader.h"
+#include "data/tokenizer/special_tokens.h"
+
+namespace inlay {
+namespace {
+
+std::string find_tokenizer_json(const std::string& path) {
+  if (!is_directory(path)) {
+    return path;
+  }
+  const std::string file = join_path(path, "tokenizer.json");
+  if (!is_file(file)) {
+    throw DataError(str(path, ": there is no tokenizer.json in this directory",
+                        is_file(join_path(path, "tokenizer.model"))
+                            ? ", and tokenizer.model is not supported"
+                            : ""));
+  }
+  return file;
+}
+
+}  // namespace
+
+Tokenizer load_tokenizer(const std::string& path) {
+  if (path == "bytes") {
+    return byte_tokenizer();
+  }
+  const std::string file = find_tokenizer_json(path);
+  const nlohmann::json json = read_json(file);
+  TokenizerParts parts = parts_from_json(JsonView(json, file));
+  read_special_tokens(parent_path(file), parts);
+  return Tokenizer(std::move(parts));
+}
+
+Tokenizer byte_tokenizer() {
+  TokenizerParts parts;
+  for (int byte = 0; byte < 256; ++byte) {
+    parts.vocabulary.add(byte_letter(static_cast<u8>(byte)), byte);
+  }
+  parts.model = std::make_unique<ByteLevelBpe>(parts.vocabulary, BpeOptions{});
+  parts.decoder = std::make_unique<ByteLevelDecoder>();
+  return Tokenizer(std::move(parts));
+}
+
+}  // namespace inlay

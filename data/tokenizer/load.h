@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/types.h"
+#include "data/tokenizer/tokenizer.h"
+
+/// Where tokenizers come from. Everything here throws DataError for a file that is wrong, or that
+/// needs a part that is not supported: the sentence names the part and what is.
+namespace inlay {
+
+/// From a directory with a tokenizer.json, from such a file itself, or "bytes". The files beside
+/// tokenizer.json that concern it are read too (special_tokens.h).
+Tokenizer load_tokenizer(const std::string& path);
+
+/// 256 tokens, one a byte, with the byte's value as id; none is special.
+Tokenizer byte_tokenizer();
+
+/// From the text of a tokenizer.json alone: no bos, eos or pad, and no chat template. `file` is its
+/// name in messages. Supported: byte-level BPE. `truncation` and `padding` are not followed.
+Tokenizer tokenizer_from_json(std::string_view text, const std::string& file);
+
+/// The tokenizer of a GGUF file, as its metadata `tokenizer.ggml.…` has it.
+struct GgufTokenizerData {
+  std::string model;  // "gpt2"
+  std::string pre;    // name of the pre-tokenizer; "" where the file has none
+  std::vector<std::string> tokens;
+  std::vector<std::string> merges;  // "left right"
+  std::vector<i32> token_types;     // empty, or one a token
+  std::optional<i64> bos_id;
+  std::optional<i64> eos_id;
+  std::optional<i64> unk_id;
+  std::optional<i64> pad_id;
+  std::optional<i64> eot_id;
+  std::optional<bool> add_bos;  // absent: as usual for the pre-tokenizer
+  std::optional<bool> add_eos;
+  bool add_space_prefix = false;
+  std::vector<ChatTemplate> chat_templates;
+};
+
+/// Supported: model "gpt2" with the pre-tokenizers listed in gguf_loader.cc.
+Tokenizer tokenizer_from_gguf(const GgufTokenizerData& data, const std::string& file);
+
+}  // namespace inlay

@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "data/tokenizer/special_tokens.h"
+
+#include <algorithm>
+#include <functional>
+#include <optional>
+
+#include "core/config/json.h"
+#include "core/io/file_system.h"
+#include "data/text/utf8.h"
+#include "data/tokenizer/json_view.h"
+
+namespace inlay {
+namespace {
+
+/// Chat templates are a few kilobytes.
+constexpr i64 kMaxTemplate = i64{16} << 20;
+
+/// A special token of the tokenizer: its name in the files and its place in the parts.
+struct Role {
+  std::string_view name;  // "eos"
+  std::optional<i32> TokenizerParts::*id;
+  bool required;  // must be a token where it is named
+};
+
+constexpr Role kRoles[] = {{"bos", &TokenizerParts::bos_id, true},
+                           {"eos", &TokenizerParts::eos_id, true},
+                           {"pad", &TokenizerParts::pad_id, false},
+                           {"unk", &TokenizerParts::unk_id, false}};
+
+class Reader {
+ public:
+  Reader(const std::string& directory, TokenizerParts& parts)
+      : directory_(directory), parts_(parts) {}
+
+  void read() {
+    with_file("tokenizer_config.json", [&](const JsonView& root) {
+      read_pieces(root);
+      read_config_templates(root);
+      compare_added_tokens(root);
+      compare_flags(root);
+    });
+    with_file("special_tokens_map.json", [&](const JsonView& root) { read_pieces(root); });
+    with_file("generation_config.json", [&](const JsonView& root) {
+      read_ids(root);
+      for (const i32 id : ids_of(root, "eos_token_id")) {
+        add_eos(id);
+      }
+    });
+    with_file("config.json", [&](const JsonView& root) { read_ids(root); });
+    read_template_files();
+  }
+
+ private:
+  void with_file(const std::string& name, const std::function<void(const JsonView&)>& visit) {
+    const std::string path = join_path(directory_, name);
+    if (is_file(path)) {
+      const nlohmann::json json = read_json(path);
+      visit(JsonView(json, path));
+    }
+  }
+
+  /// "eos_token": "</s>", or an object whose "content" it is.
+  void read_pieces(const JsonView& root) {
+    for (const Role& role : kRoles) {
+      const auto value = root.find(str(role.name, "_token"));
+      if (!value || parts_.*role.id) {
+        continue;
+      }
+      const std::string& piece =
+          value->is_object() ? value->at("content").string() : value->string();
+      parts_.*role.id = parts_.vocabulary.find(piece);
+      if (parts_.*role.id) {
+        continue;
+      }
+      const std::string problem =
+          str("\"", printable(piece), "\" is not a token of tokenizer.json");
+      if (role.required) {
+        value->fail(problem);
+      }
+      parts_.notes.push_back(str(value->path(), ": ", problem, "; it is not used"));
+    }
+  }
+
+  /// "eos_token_id": 2, or [2, 32000]. Ids without a token are left out: some models write -1.
+  std::vector<i32> ids_of(const JsonView& root, const std::string& key) {
+    std::vector<i32> ids;
+    const auto add = [&](const JsonView& json) {
+      const i64 id = json.integer();
+      if (id >= 0 && id < parts_.vocabulary.id_end() &&
+          parts_.vocabulary.piece(static_cast<i32>(id)) != nullptr) {
+        ids.push_back(static_cast<i32>(id));
+      } else {
+        parts_.notes.push_back(
+            str(json.path(), ": there is no token with id ", id, "; it is not used"));
+      }
+    };
+    if (const auto value = root.find(key)) {
+      if (value->is_array()) {
+        value->each_element(add);
+      } else {
+        add(*value);
+      }
+    }
+    return ids;
+  }
+
+  void read_ids(const JsonView& root) {
+    for (const Role& role : kRoles) {
+      if (!(parts_.*role.id)) {
+        const std::vector<i32> ids = ids_of(root, str(role.name, "_token_id"));
+        if (!ids.empty()) {
+          parts_.*role.id = ids[0];
+        }
+      }
+    }
+  }
+
+  void add_eos(i32 id) {
+    if (std::count(parts_.eos_ids.begin(), parts_.eos_ids.end(), id) == 0) {
+      parts_.eos_ids.push_back(id);
+    }
+  }
+
+  /// A token that only tokenizer_config.json has would get an id from some readers, and none here.
+  void compare_added_tokens(const JsonView& root) {
+    const auto added = root.find("added_tokens_decoder");
+    if (!added) {
+      return;
+    }
+    added->each_member([&](const std::string& id, const JsonView& token) {
+      const std::string& piece = token.at("content").string();
+      const auto known = parts_.vocabulary.find(piece);
+      if (!known || std::to_string(*known) != id) {
+        token.fail(str("\"", printable(piece), "\" ",
+                       known ? str("has id ", *known) : std::string("is no token"),
+                       " in tokenizer.json; save the tokenizer again, both files together"));
+      }
+    });
+  }
+
+  void compare_flags(const JsonView& root) {
+    const auto has = [](const std::vector<i32>& ids, const std::optional<i32>& id) {
+      return id && std::count(ids.begin(), ids.end(), *id) != 0;
+    };
+    compare_flag(root, "add_bos_token", has(parts_.prefix, parts_.bos_id));
+    compare_flag(root, "add_eos_token", has(parts_.suffix, parts_.eos_id));
+    compare_flag(root, "add_prefix_space", parts_.pre_tokenizer.has_prefix_blank());
+  }
+
+  void compare_flag(const JsonView& root, const std::string& name, bool followed) {
+    const auto flag = root.find(name);
+    if (flag && flag->boolean() != followed) {
+      parts_.notes.push_back(str(flag->path(), ": is ", flag->boolean() ? "true" : "false",
+                                 ", but tokenizer.json, which is followed, says ",
+                                 followed ? "true" : "false"));
+    }
+  }
+
+  /// "chat_template": text, or [{"name": …, "template": …}, …].
+  void read_config_templates(const JsonView& root) {
+    const auto value = root.find("chat_template");
+    if (value && value->is_array()) {
+      value->each_element([&](const JsonView& json) {
+        set_template(json.at("name").string(), json.at("template").string());
+      });
+    } else if (value) {
+      set_template("default", value->string());
+    }
+  }
+
+  void read_template_files() {
+    read_template_file("chat_template.jinja", "default");
+    const std::string folder = "additional_chat_templates";
+    if (!is_directory(join_path(directory_, folder))) {
+      return;
+    }
+    constexpr std::string_view kSuffix = ".jinja";
+    for (const std::string& file : file_system().list(join_path(directory_, folder))) {
+      if (file.size() > kSuffix.size() && file.ends_with(kSuffix)) {
+        read_template_file(join_path(folder, file), file.substr(0, file.size() - kSuffix.size()));
+      }
+    }
+  }
+
+  void read_template_file(const std::string& file, const std::string& name) {
+    const std::string path = join_path(directory_, file);
+    if (is_file(path)) {
+      const std::string text = file_system().read(path, kMaxTemplate);
+      check_utf8(text, path);
+      set_template(name, text);
+    }
+  }
+
+  /// Later sources win.
+  void set_template(const std::string& name, const std::string& text) {
+    auto& templates = parts_.chat_templates;
+    const auto found = std::find_if(templates.begin(), templates.end(),
+                                    [&](const ChatTemplate& t) { return t.name == name; });
+    if (found == templates.end()) {
+      templates.push_back({name, text});
+    } else {
+      found->text = text;
+    }
+  }
+
+  const std::string& directory_;
+  TokenizerParts& parts_;
+};
+
+}  // namespace
+
+void read_special_tokens(const std::string& directory, TokenizerParts& parts) {
+  Reader(directory, parts).read();
+}
+
+}  // namespace inlay
