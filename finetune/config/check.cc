@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "finetune/config/check.h"
+
+#include <bit>
+#include <filesystem>
+#include <variant>
+
+#include "core/config/run_file.h"
+#include "core/error.h"
+
+namespace inlay {
+namespace {
+
+void check_model(const ModelConfig& model, Problems& problems) {
+  if (model.model_name_or_path.has_value() && model.config) {
+    problems.add("/model", "model_name_or_path and config exclude each other: set one to null");
+  }
+  if (!model.model_name_or_path.has_value() && !model.config) {
+    problems.add("/model/model_name_or_path",
+                 "this path to a model, or model.config for random weights, is needed");
+  }
+}
+
+void check_quantization(const RunConfig& config, Problems& problems) {
+  if (!config.quantization.has_value()) {
+    return;
+  }
+  if (!config.quantization->load_in_4bit) {
+    problems.add("/quantization/load_in_4bit",
+                 "false quantises nothing: set it to true, or quantization to null");
+  }
+  const i64 block_size = config.quantization->bnb_4bit_blocksize;
+  if (!std::has_single_bit(static_cast<u64>(block_size))) {
+    problems.add("/quantization/bnb_4bit_blocksize",
+                 str("expected a power of two from 32 to 4096, found ", block_size));
+  }
+  if (!config.peft.has_value()) {
+    problems.add("/quantization",
+                 "4-bit weights cannot be trained: add peft, or set quantization to null");
+  }
+}
+
+/// Whether rows of this format can have prompt and completion, or messages. Of "auto" nobody knows
+/// before the data is read.
+bool may_have_completion(const std::string& format) {
+  return format != "text" && format != "tokens";
+}
+bool may_have_messages(const std::string& format) {
+  return format == "auto" || format == "messages";
+}
+
+void check_data(const RunConfig& config, Problems& problems) {
+  const DataConfig& data = config.data;
+  if (!data.train.has_value()) {
+    problems.add("/data/train", "a file to train on is needed");
+  }
+  if (data.completion_only_loss == true && !may_have_completion(data.format)) {
+    problems.add("/data/completion_only_loss",
+                 str("rows of format \"", data.format, "\" have no completion"));
+  }
+  if (data.assistant_only_loss == true && !may_have_messages(data.format)) {
+    problems.add("/data/assistant_only_loss",
+                 str("rows of format \"", data.format, "\" have no messages"));
+  }
+  const bool ids_only = data.format == "tokens" || data.format == "auto";
+  if (config.model.config && !config.model.tokenizer.has_value() && !ids_only) {
+    problems.add("/model/tokenizer",
+                 str("data.format \"", data.format,
+                     "\" needs one, and model.config brings none: name one, or \"bytes\""));
+  }
+  if (config.eval.eval_steps > 0 && !data.validation.has_value()) {
+    problems.add("/eval/eval_steps",
+                 str(config.eval.eval_steps, " needs data.validation, a file to evaluate on"));
+  }
+}
+
+void check_training(const TrainingConfig& training, Problems& problems) {
+  if (training.max_steps == 0) {
+    problems.add("/training/max_steps", "expected -1 (not set) or at least 1, found 0");
+  }
+  if (training.warmup_steps > 0 && training.warmup_ratio > 0.0) {
+    problems.add("/training/warmup_ratio",
+                 "warmup_steps and warmup_ratio exclude each other: set one to 0");
+  }
+}
+
+template <class List>
+bool holds_nothing(const List& list) {
+  return list.empty();
+}
+bool holds_nothing(const StringOrList& value) {
+  return std::visit([](const auto& held) { return holds_nothing(held); }, value);
+}
+
+}  // namespace
+
+void check(const PeftConfig& config, std::string_view pointer, Problems& problems) {
+  const auto at = [&](std::string_view key) { return json_pointer(pointer, key); };
+  if (holds_nothing(config.target_modules)) {
+    problems.add(at("target_modules"),
+                 "is empty: name modules, or \"all-linear\" for every linear layer but the head");
+  }
+  const bool by_regex = std::holds_alternative<std::string>(config.target_modules);
+  if (by_regex && config.layers_to_transform.has_value()) {
+    problems.add(at("layers_to_transform"),
+                 "needs target_modules to be a list: a string says which layers by itself");
+  }
+  if (by_regex && config.layers_pattern.has_value()) {
+    problems.add(at("layers_pattern"),
+                 "needs target_modules to be a list: a string says which layers by itself");
+  }
+  if (!by_regex && config.layers_pattern.has_value() && !config.layers_to_transform.has_value()) {
+    problems.add(at("layers_pattern"), "has no meaning without layers_to_transform");
+  }
+  if (config.layers_to_transform.has_value() && config.layers_to_transform->empty()) {
+    problems.add(at("layers_to_transform"), "is empty: name layers, or set it to null for all");
+  }
+}
+
+void check(const RunConfig& config, const ConfigDocument& document) {
+  Problems problems(document);
+  check_model(config.model, problems);
+  check_quantization(config, problems);
+  if (config.peft.has_value()) {
+    check(*config.peft, "/peft", problems);
+  }
+  check_data(config, problems);
+  check_training(config.training, problems);
+  problems.throw_if_any();
+}
+
+RunConfig load_run_config(const std::string& path, std::span<const std::string> overrides) {
+  const ConfigDocument document = load_run_file(path, overrides);
+  RunConfig config = read_config<RunConfig>(document);
+  check(config, document);
+  if (!config.save.output_dir.has_value()) {
+    const std::filesystem::path file(path);
+    config.save.output_dir =
+        resolved_path("runs/" + file.stem().string(), file.parent_path().string());
+  }
+  return config;
+}
+
+}  // namespace inlay

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "finetune/config/peft_config.h"
+
+namespace inlay {
+namespace {
+
+/// What PEFT writes beside the fields of PeftConfig.
+void other_peft_keys(FieldVisitor& v) {
+  v.ignored("base_model_name_or_path", "the base is model.model_name_or_path");
+  v.ignored("revision", "the base is model.model_name_or_path");
+  v.ignored("auto_mapping", "informational");
+  v.ignored("peft_version", "informational");
+  v.ignored("inference_mode", "true in every saved adapter, whatever it was in training");
+  v.ignored("fan_in_fan_out", "how the base stores its weights is seen from the base itself");
+  v.ignored("megatron_config", "has no effect without Megatron");
+  v.ignored("megatron_core", "has no effect without Megatron");
+  v.ignored("qalora_group_size", "has no effect without use_qalora");
+
+  v.neutral("lora_bias", {"false"}, "a bias of lora_B is not supported");
+  v.neutral("loftq_config", {"{}", "null"}, "LoftQ is not supported");
+  v.neutral("eva_config", {"null"}, "EVA is not supported");
+  v.neutral("corda_config", {"null"}, "CorDA is not supported");
+  v.neutral("lora_ga_config", {"null"}, "LoRA-GA is not supported");
+  v.neutral("kasa_config", {"null"}, "KaSA is not supported");
+  v.neutral("velora_config", {"null"}, "VeLoRA is not supported");
+  v.neutral("monteclora_config", {"null"}, "MonteCLoRA is not supported");
+  v.neutral("arrow_config", {"null"}, "Arrow routing is not supported");
+  v.neutral("use_qalora", {"false"}, "QALoRA is not supported");
+  v.neutral("use_bdlora", {"null", "false"}, "BD-LoRA is not supported");
+  v.neutral("alora_invocation_tokens", {"null"}, "activated LoRA is not supported");
+  v.neutral("trainable_token_indices", {"null"}, "training single tokens is not supported");
+  v.neutral("target_parameters", {"null", "[]"}, "LoRA on bare parameters is not supported");
+  v.neutral("layer_replication", {"null"}, "replicated layers are not supported");
+  v.neutral("ensure_weight_tying", {"false"}, "tied adapters are not supported");
+}
+
+}  // namespace
+
+void PeftConfig::fields(FieldVisitor& v) {
+  v.choice("peft_type", peft_type, {"LORA"}, "the adapter method");
+  v.choice("task_type", task_type, {"CAUSAL_LM"}, "what the adapter is for");
+  v.field("r", r, {1, 1024}, "rank r of the update B A");
+  v.field("lora_alpha", lora_alpha, {0.0, 1e6},
+          "the update is scaled by lora_alpha / r, with use_rslora by lora_alpha / sqrt(r)");
+  v.field("lora_dropout", lora_dropout, {.min = 0.0, .max = 1.0, .below_max = true},
+          "probability of dropping an input of A in training");
+  v.field(
+      "target_modules", target_modules,
+      "\"all-linear\" (every linear layer but the output head), a regex that matches a module's "
+      "whole path, or a list of module names");
+  v.field("exclude_modules", exclude_modules,
+          "modules to leave out, matched as target_modules are");
+  v.field("use_rslora", use_rslora, "scale the update by lora_alpha / sqrt(r)");
+  v.field("use_dora", use_dora,
+          "DoRA: train the length of each weight row apart from its direction");
+  v.field("rank_pattern", rank_pattern, {1, 1024},
+          "ranks of single modules: a regex over the end of the path, the first match counts");
+  v.field("alpha_pattern", alpha_pattern, {0.0, 1e6}, "lora_alpha of single modules, likewise");
+  constexpr i64 kMaxLayer = 100'000;
+  v.typed("layers_to_transform", layers_to_transform,
+          nullable(one_of({integer_type({0, kMaxLayer}), list_of(integer_type({0, kMaxLayer}))})),
+          "only these layers, counted from 0; target_modules must then be a list");
+  v.field("layers_pattern", layers_pattern,
+          "the name before the layer number in module paths, for layers_to_transform");
+  v.typed("modules_to_save", modules_to_save,
+          nullable(list_of(type_of_kind(FieldType::Kind::kString))),
+          "modules trained whole and saved with the adapter");
+  v.choice("bias", bias, {"none"}, "which biases of the base are trained");
+  v.choice("init_lora_weights", init_lora_weights, {"gaussian"},
+           "true: A uniform, B zero; \"gaussian\": A normal, B zero; false: both random");
+  v.path("init_from", init_from, "a directory with an adapter to go on from");
+  other_peft_keys(v);
+  v.hint("rank", "r");
+  v.hint("lora_r", "r");
+  v.hint("lora_rank", "r");
+  v.hint("alpha", "lora_alpha");
+  v.hint("dropout", "lora_dropout");
+}
+
+}  // namespace inlay

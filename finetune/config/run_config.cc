@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "finetune/config/run_config.h"
+
+#include <limits>
+
+namespace inlay {
+namespace {
+
+/// Steps, epochs and batch sizes beyond any run, and far from overflow when multiplied.
+constexpr i64 kMaxSteps = 1'000'000'000;
+constexpr i64 kMaxBatch = 65'536;
+constexpr double kMaxEpochs = 1e6;
+constexpr i64 kMaxTokens = 1 << 20;
+
+}  // namespace
+
+void ModelConfig::fields(FieldVisitor& v) {
+  v.path_or_name("model_name_or_path", model_name_or_path,
+                 "Hugging Face directory, .gguf file, or a name found in the local cache");
+  v.field("config", config,
+          "instead of a path: Hugging Face config keys of a model with random weights");
+  v.path_or("tokenizer", tokenizer, {"bytes"},
+            "tokenizer directory or file, or \"bytes\" for 256 byte tokens; null: the model's own");
+  v.path_or("chat_template", chat_template, {"auto"},
+            "a file with a Jinja template, or \"auto\" for the tokenizer's own");
+  v.choice("dtype", dtype, {"auto", "f32", "bf16"},
+           "storage of the base weights; \"auto\": as the files have them");
+  v.choice("attn_implementation", attn_implementation, {"tiled", "reference"},
+           "\"tiled\" keeps no T x T scores; \"reference\" is the plain formula, for comparison");
+  v.field("rope_scaling", rope_scaling, "replaces the model's own rope_scaling");
+  v.hint("path", "model_name_or_path");
+  v.hint("name", "model_name_or_path");
+  v.hint("torch_dtype", "dtype");
+}
+
+void QuantizationConfig::fields(FieldVisitor& v) {
+  v.field("load_in_4bit", load_in_4bit, "quantise the frozen linear layers to 4 bits as they load");
+  v.choice("bnb_4bit_quant_type", bnb_4bit_quant_type, {"nf4", "fp4"}, "the 16 values of a code");
+  v.field("bnb_4bit_use_double_quant", bnb_4bit_use_double_quant,
+          "store the scale of a block in 8 bits too");
+  v.field("bnb_4bit_blocksize", bnb_4bit_blocksize, {32, 4096},
+          "weights that share a scale, a power of two");
+  v.choice("bnb_4bit_compute_dtype", bnb_4bit_compute_dtype, {"auto", "f32"},
+           "type the weights are decoded to; \"auto\": training.compute_dtype");
+  v.field("skip_modules", skip_modules, "linear layers to leave as they are, by name or path end");
+  v.ignored("quant_method", "one of bitsandbytes' config keys, for which load_in_4bit speaks");
+  v.neutral("load_in_8bit", {"false"}, "8-bit weights are not supported");
+  v.neutral("bnb_4bit_quant_storage", {"\"uint8\""}, "two codes are stored in a byte");
+  v.hint("llm_int8_skip_modules", "skip_modules");
+}
+
+void DataConfig::fields(FieldVisitor& v) {
+  v.path("train", train, "JSONL file, JSON array or text to train on");
+  v.path("validation", validation, "the same for evaluations");
+  v.choice("format", format, {"auto", "text", "prompt_completion", "messages", "alpaca", "tokens"},
+           "columns of a row; \"auto\": judged by the first row");
+  v.field("max_length", max_length, {2, kMaxTokens}, "tokens a row may have");
+  v.field("packing", packing,
+          "lay the rows of a batch end to end instead of padding them; the numbers stay the same");
+  v.choice("truncation", truncation, {"keep_start", "keep_end", "error"},
+           "what a row over max_length keeps: its first tokens, its last, or it stops the run");
+  v.field("shuffle", shuffle, "a new order each epoch, drawn from training.seed");
+  v.field("completion_only_loss", completion_only_loss,
+          "train on the completion alone; null: yes where rows have a prompt");
+  v.field("assistant_only_loss", assistant_only_loss,
+          "train on the assistant's messages alone; null: yes where rows are messages");
+  v.field("add_eos", add_eos, "end text and completions with the end-of-sequence token");
+  v.hint("dataset", "train");
+  v.hint("train_file", "train");
+  v.hint("validation_file", "validation");
+  v.hint("max_seq_length", "max_length");
+  v.hint("max_seq_len", "max_length");
+}
+
+void TrainingConfig::fields(FieldVisitor& v) {
+  v.field("num_train_epochs", num_train_epochs, {.min = 0.0, .max = kMaxEpochs, .above_min = true},
+          "passes over the data; parts of one are allowed");
+  v.field("max_steps", max_steps, {-1, kMaxSteps},
+          "optimizer steps, in place of num_train_epochs; -1: not set");
+  v.field("per_device_train_batch_size", per_device_train_batch_size, {1, kMaxBatch},
+          "rows computed at once");
+  v.field("gradient_accumulation_steps", gradient_accumulation_steps, {1, kMaxBatch},
+          "batches in an optimizer step; the loss is the mean over all their trained tokens");
+  v.field("learning_rate", learning_rate, {0.0, 10.0}, "the peak of the schedule");
+  v.choice("lr_scheduler_type", lr_scheduler_type,
+           {"constant", "constant_with_warmup", "linear", "cosine"},
+           "the learning rate after warmup; linear and cosine fall to 0 at the last step");
+  v.field("warmup_steps", warmup_steps, {0, kMaxSteps},
+          "steps in which the learning rate rises from 0, under every schedule");
+  v.field("warmup_ratio", warmup_ratio, {0.0, 1.0}, "the same as a part of all steps, rounded up");
+  v.field("weight_decay", weight_decay, {0.0, 100.0}, "decoupled, as in AdamW");
+  v.choice("optim", optim, {"adamw"}, "the optimizer");
+  v.field("adam_beta1", adam_beta1, {.min = 0.0, .max = 1.0, .below_max = true},
+          "decay of the mean of the gradients");
+  v.field("adam_beta2", adam_beta2, {.min = 0.0, .max = 1.0, .below_max = true},
+          "decay of the mean of their squares");
+  v.field("adam_epsilon", adam_epsilon, {0.0, 1.0}, "added to the root of that mean");
+  v.field("max_grad_norm", max_grad_norm, {0.0, 1e9},
+          "norm of the whole gradient above which it is scaled down; 0: never");
+  v.choice("compute_dtype", compute_dtype, {"auto", "f32"}, "of matrix products");
+  v.choice("gradient_checkpointing", gradient_checkpointing, {"none", "block"},
+           "\"block\": keep the input of each block and compute the rest again in backward");
+  v.field("seed", seed, {0, std::numeric_limits<i64>::max()},
+          "of initial weights, order and dropout");
+  v.hint("lr", "learning_rate");
+  v.hint("epochs", "num_train_epochs");
+  v.hint("num_epochs", "num_train_epochs");
+  v.hint("batch_size", "per_device_train_batch_size");
+  v.hint("scheduler", "lr_scheduler_type");
+  v.hint("lr_scheduler", "lr_scheduler_type");
+  v.hint("optimizer", "optim");
+  v.hint("random_seed", "seed");
+}
+
+void EvalConfig::fields(FieldVisitor& v) {
+  v.field("eval_steps", eval_steps, {0, kMaxSteps},
+          "steps from one evaluation to the next; 0: only at the end, if there is validation data");
+}
+
+void SaveConfig::fields(FieldVisitor& v) {
+  v.path("output_dir", output_dir,
+         "the run directory; null: runs/NAME beside the config file NAME.json");
+  v.field("save_steps", save_steps, {0, kMaxSteps},
+          "steps from one checkpoint to the next; 0: only at the end");
+  v.field("save_total_limit", save_total_limit, {1, 1'000'000},
+          "checkpoints to keep, the best one not counted; null: all");
+  v.choice("export", exports, {"peft"}, "adapter formats to write at the end");
+}
+
+void LoggingConfig::fields(FieldVisitor& v) {
+  v.field("logging_steps", logging_steps, {1, kMaxSteps}, "steps from one log line to the next");
+}
+
+void RuntimeConfig::fields(FieldVisitor& v) {
+  v.field("threads", threads, {1, 1024},
+          "threads to compute with; \"auto\": all the machine gives; the results are the same");
+}
+
+void RunConfig::fields(FieldVisitor& v) {
+  v.object("model", model, "the base model");
+  v.object("quantization", quantization, "4-bit base weights (QLoRA); null: none");
+  v.object("peft", peft,
+           "the adapter, in the keys of PEFT's adapter_config.json; null: full training");
+  v.object("data", data, "what to train on");
+  v.object("training", training, "the optimizer and its steps");
+  v.object("eval", eval, "evaluation during training");
+  v.object("save", save, "the run directory");
+  v.object("logging", logging, "metrics.jsonl and the progress on stderr");
+  v.object("runtime", runtime, "the machine");
+  v.ignored("$schema", "where an editor finds the JSON Schema of this file");
+}
+
+}  // namespace inlay
