@@ -20,7 +20,7 @@ using Json = nlohmann::ordered_json;
 /// Written by hand, a run config has a few kilobytes and a hundred values. Objects in the order of
 /// the file are searched from the front, so the number of keys is what bounds the time.
 constexpr i64 kMaxConfigBytes = 1 << 20;
-constexpr i64 kMaxConfigValues = 20'000;
+constexpr i64 kMaxConfigValues = 5'000;
 
 struct Layer {
   std::string path;
