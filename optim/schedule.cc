@@ -11,9 +11,6 @@ namespace inlay {
 
 double learning_rate_at(const Schedule& schedule, i64 step) {
   const double lr = schedule.learning_rate;
-  if (schedule.kind == ScheduleKind::kConstant) {
-    return lr;
-  }
   const double s = static_cast<double>(step);
   const double warmup = static_cast<double>(schedule.warmup_steps);
   if (step < schedule.warmup_steps) {

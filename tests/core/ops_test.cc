@@ -4,7 +4,7 @@
 #include <cmath>
 #include <numbers>
 
-#include "core/kernels/softmax.h"
+#include "core/error.h"
 #include "core/ops/elementwise.h"
 #include "core/ops/embedding.h"
 #include "core/ops/linear.h"

@@ -29,7 +29,7 @@ struct GradcheckOptions {
   // 64 times the f32 rounding unit: a few dozen roundings in sums of order 1.
   double tolerance = 4e-6;
   double input_scale = 1.0;
-  std::vector<bool> differentiable;  // default: all
+  std::vector<bool> differentiable = {};  // empty: all
   bool strided_inputs = false;       // rank-2 inputs arrive as views into wider buffers
 };
 
