@@ -33,6 +33,8 @@ class FrozenMatrix {
 
   /// The same matrix with row r taken from stored row rows[r].
   FrozenMatrix with_row_map(std::vector<i32> rows) const;
+  /// The tensor behind a matrix made from one.
+  const Tensor& dense() const { return storage_.at(0); }
   /// Rows [begin, end) as f32 [end - begin, cols].
   Tensor decode(i64 begin, i64 end) const;
 

@@ -42,8 +42,8 @@ Tensor trainable_copy(const Tensor& source) {
 
 class Injector : public Visitor {
  public:
-  Injector(const PeftConfig& config, RandomKey key, double scale)
-      : config_(config), key_(key), scale_(scale), matcher_(config) {}
+  Injector(const PeftConfig& config, const InjectOptions& options)
+      : config_(config), options_(options), matcher_(config, options.pointer) {}
 
   void linear(const std::string& name, std::unique_ptr<LinearLike>& slot) override {
     const bool saved = matcher_.saves(name);
@@ -68,9 +68,10 @@ class Injector : public Visitor {
     } else if (choice) {
       if (config_.use_dora) {
         throw ConfigError(
-            str("/peft/use_dora: DoRA on an embedding (", name, ") is not supported"));
+            str(options_.pointer, "/use_dora: DoRA on an embedding (", name, ") is not supported"));
       }
-      auto wrapped = std::make_unique<LoraEmbedding>(name, std::move(slot), spec(*choice), key_);
+      auto wrapped =
+          std::make_unique<LoraEmbedding>(name, std::move(slot), spec(*choice), options_.key);
       take(name + ".lora_embedding_A", wrapped->lora_a());
       take(name + ".lora_embedding_B", wrapped->lora_b());
       note(name, wrapped->rows(), wrapped->width(), choice->rank,
@@ -95,7 +96,7 @@ class Injector : public Visitor {
   Adapter finish() {
     matcher_.check_all_used();
     if (adapter_.modules.empty()) {
-      throw ConfigError("/peft/target_modules: no module of this model matches");
+      throw ConfigError(options_.pointer + "/target_modules: no module of this model matches");
     }
     adapter_.config = config_;
     if (matcher_.all_linear()) {  // PEFT, too, replaces the word by the names it came to
@@ -116,7 +117,7 @@ class Injector : public Visitor {
     const double rank = static_cast<double>(choice.rank);
     LoraSpec s;
     s.rank = choice.rank;
-    s.scale = scale_ * choice.alpha / (config_.use_rslora ? std::sqrt(rank) : rank);
+    s.scale = options_.scale * choice.alpha / (config_.use_rslora ? std::sqrt(rank) : rank);
     s.dropout = static_cast<float>(config_.lora_dropout);
     s.dora = config_.use_dora;
     s.init = init_of(config_);
@@ -127,7 +128,7 @@ class Injector : public Visitor {
                    const ModuleMatcher::Choice& choice) {
     const auto* plain = dynamic_cast<const Linear*>(slot.get());
     adapter_.fan_in_fan_out |= plain != nullptr && plain->layout() == WeightLayout::kInOut;
-    auto wrapped = std::make_unique<LoraLinear>(name, std::move(slot), spec(choice), key_);
+    auto wrapped = std::make_unique<LoraLinear>(name, std::move(slot), spec(choice), options_.key);
     take(name + ".lora_A.weight", wrapped->lora_a());
     take(name + ".lora_B.weight", wrapped->lora_b());
     if (wrapped->magnitude().defined()) {
@@ -165,8 +166,7 @@ class Injector : public Visitor {
   }
 
   PeftConfig config_;
-  RandomKey key_;
-  double scale_;
+  InjectOptions options_;
   ModuleMatcher matcher_;
   Adapter adapter_;
   std::set<std::string> target_names_;
@@ -193,10 +193,10 @@ i64 Adapter::parameters() const {
   return sum;
 }
 
-Adapter inject_adapter(CausalLM& model, const PeftConfig& config, RandomKey key, double scale) {
+Adapter inject_adapter(CausalLM& model, const PeftConfig& config, const InjectOptions& options) {
   Freezer freezer;
   model.visit(freezer, "");
-  Injector injector(config, key, scale);
+  Injector injector(config, options);
   model.visit(injector, "");
   return injector.finish();
 }

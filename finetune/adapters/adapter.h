@@ -34,12 +34,16 @@ struct Adapter {
   i64 parameters() const;
 };
 
+struct InjectOptions {
+  RandomKey key{0};               // the factors are drawn from it, by module
+  double scale = 1.0;             // multiplies the update: the weight of one adapter among several
+  std::string pointer = "/peft";  // where the config stands in its file, for errors
+};
+
 /// Wraps every module the config means in LoRA (or DoRA) factors and makes what modules_to_save
 /// names trainable as an f32 copy. Everything else in the model is frozen, adapters injected before
-/// included. Factors are drawn from `key`. `scale` multiplies the update (the weight of one adapter
-/// among several). Throws ConfigError when a pattern matches nothing.
-Adapter inject_adapter(CausalLM& model, const PeftConfig& config, RandomKey key,
-                       double scale = 1.0);
+/// included. Throws ConfigError when a pattern matches nothing.
+Adapter inject_adapter(CausalLM& model, const PeftConfig& config, const InjectOptions& options);
 
 /// The modules as a table, layers of one kind in one row: module, shape, rank, count, parameters.
 std::string adapter_table(const Adapter& adapter);

@@ -71,7 +71,7 @@ std::optional<i64> layer_index(std::string_view path, const std::vector<std::str
 
 // One entry of a list of patterns: a path's end, or a regular expression over the whole path.
 struct ModuleMatcher::Pattern {
-  std::string where;  // "/peft/target_modules"
+  std::string where;  // pointer + "/target_modules"
   std::string text;
   std::optional<Regex> regex;
   i64 hits = 0;
@@ -98,11 +98,11 @@ struct ModuleMatcher::Patterns {
   std::vector<std::string> layer_lists;
   std::vector<std::pair<i64, i64>> layers;  // number, hits
 
-  static Pattern literal(const char* where, const std::string& text) {
+  static Pattern literal(const std::string& where, const std::string& text) {
     return {where, text, {}, 0};
   }
   // `around` holds the expression: "^(?:" … ")$".
-  static Pattern expression(const char* where, const std::string& text, const char* before,
+  static Pattern expression(const std::string& where, const std::string& text, const char* before,
                             const char* after) {
     try {
       return {where, text, Regex(before + text + after), 0};
@@ -112,11 +112,12 @@ struct ModuleMatcher::Patterns {
   }
 };
 
-ModuleMatcher::ModuleMatcher(const PeftConfig& config)
-    : config_(config), patterns_(std::make_unique<Patterns>()) {
+ModuleMatcher::ModuleMatcher(const PeftConfig& config, const std::string& pointer)
+    : config_(config), pointer_(pointer), patterns_(std::make_unique<Patterns>()) {
   Patterns& p = *patterns_;
   p.all_linear = is_all_linear(config.target_modules);
-  const auto fill = [](std::vector<Pattern>& out, const char* where, const StringOrList& value) {
+  const auto fill = [](std::vector<Pattern>& out, const std::string& where,
+                       const StringOrList& value) {
     if (const auto* list = std::get_if<std::vector<std::string>>(&value)) {
       for (const std::string& entry : *list) {
         out.push_back(Patterns::literal(where, entry));
@@ -126,19 +127,21 @@ ModuleMatcher::ModuleMatcher(const PeftConfig& config)
     }
   };
   if (!p.all_linear) {
-    fill(p.target, "/peft/target_modules", config.target_modules);
+    fill(p.target, pointer + "/target_modules", config.target_modules);
   }
   if (config.exclude_modules) {
-    fill(p.exclude, "/peft/exclude_modules", *config.exclude_modules);
+    fill(p.exclude, pointer + "/exclude_modules", *config.exclude_modules);
   }
   for (const std::string& entry : config.modules_to_save) {
-    p.save.push_back(Patterns::literal("/peft/modules_to_save", entry));
+    p.save.push_back(Patterns::literal(pointer + "/modules_to_save", entry));
   }
   for (const auto& [pattern, rank] : config.rank_pattern) {
-    p.rank.push_back(Patterns::expression("/peft/rank_pattern", pattern, "^(?:.*\\.)?(?:", ")$"));
+    p.rank.push_back(
+        Patterns::expression(pointer + "/rank_pattern", pattern, "^(?:.*\\.)?(?:", ")$"));
   }
   for (const auto& [pattern, alpha] : config.alpha_pattern) {
-    p.alpha.push_back(Patterns::expression("/peft/alpha_pattern", pattern, "^(?:.*\\.)?(?:", ")$"));
+    p.alpha.push_back(
+        Patterns::expression(pointer + "/alpha_pattern", pattern, "^(?:.*\\.)?(?:", ")$"));
   }
   p.layer_lists = as_list(config.layers_pattern);
   for (const i64 layer : config.layers_to_transform.value_or(std::vector<i64>{})) {
@@ -256,7 +259,8 @@ void ModuleMatcher::check_all_used() const {
   }
   for (const auto& [layer, hits] : patterns_->layers) {
     if (hits == 0) {
-      throw ConfigError(str("/peft/layers_to_transform: no targeted module lies in layer ", layer));
+      throw ConfigError(
+          str(pointer_, "/layers_to_transform: no targeted module lies in layer ", layer));
     }
   }
 }

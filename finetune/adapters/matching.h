@@ -16,8 +16,9 @@ namespace inlay {
 /// for the errors about those that hit nothing.
 class ModuleMatcher {
  public:
+  /// `pointer` is where the config stands in its file ("/peft", or "" for an adapter_config.json).
   /// Throws ConfigError when a regular expression is wrong.
-  explicit ModuleMatcher(const PeftConfig& config);
+  ModuleMatcher(const PeftConfig& config, const std::string& pointer);
   ~ModuleMatcher();
 
   /// True when target_modules is the literal "all-linear".
@@ -46,6 +47,7 @@ class ModuleMatcher {
   bool layer_wanted(const std::string& path);
 
   PeftConfig config_;
+  std::string pointer_;
   std::unique_ptr<Patterns> patterns_;
   std::vector<std::string> seen_;
 };

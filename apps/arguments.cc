@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "apps/arguments.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstdio>
+#include <utility>
+
+#include "core/error.h"
+
+namespace inlay {
+
+struct Arguments::Parser {
+  Parser(const std::string& name, const std::string& description)
+      : command(name), app(description, name) {}
+
+  CLI::Option* add(CLI::Option* option) {
+    last = option;
+    return option;
+  }
+
+  // The nearest option to one that does not exist, in the words of an error.
+  std::string suggestion(const std::string& unknown) {
+    std::vector<std::string> names;
+    for (const CLI::Option* option : app.get_options()) {
+      for (const std::string& name : option->get_lnames()) {
+        names.push_back("--" + name);
+      }
+    }
+    return did_you_mean(unknown.substr(0, unknown.find('=')), names);
+  }
+
+  std::string command;
+  CLI::App app;
+  CLI::Option* last = nullptr;
+};
+
+Arguments::Arguments(const std::string& command, const std::string& description)
+    : parser_(std::make_unique<Parser>(command, description)) {
+  parser_->app.allow_extras();  // so that an unknown option gets our own sentence
+  parser_->app.set_help_flag("-h,--help", "show this help");
+}
+
+Arguments::~Arguments() = default;
+
+Arguments& Arguments::positional(const std::string& name, std::string& value,
+                                 const std::string& help, bool required) {
+  parser_->add(parser_->app.add_option(name, value, help))->required(required);
+  return *this;
+}
+
+Arguments& Arguments::positional(const std::string& name, std::vector<std::string>& values,
+                                 const std::string& help) {
+  parser_->add(parser_->app.add_option(name, values, help));
+  return *this;
+}
+
+Arguments& Arguments::option(const std::string& name, std::string& value, const std::string& help) {
+  parser_->add(parser_->app.add_option(name, value, help));
+  return *this;
+}
+
+Arguments& Arguments::option(const std::string& name, i64& value, const std::string& help) {
+  parser_->add(parser_->app.add_option(name, value, help))->capture_default_str();
+  return *this;
+}
+
+Arguments& Arguments::option(const std::string& name, double& value, const std::string& help) {
+  parser_->add(parser_->app.add_option(name, value, help))->capture_default_str();
+  return *this;
+}
+
+Arguments& Arguments::option(const std::string& name, std::vector<std::string>& values,
+                             const std::string& help) {
+  // One value for each time the option is given, so that a following argument by place is left
+  // alone.
+  parser_->add(parser_->app.add_option(name, values, help))->expected(1)->take_all();
+  return *this;
+}
+
+Arguments& Arguments::flag(const std::string& name, bool& value, const std::string& help) {
+  parser_->add(parser_->app.add_flag(name, value, help));
+  return *this;
+}
+
+Arguments& Arguments::required() {
+  parser_->last->required();
+  return *this;
+}
+
+Arguments& Arguments::optional_value(const std::string& implied) {
+  parser_->last->expected(0, 1)->default_str(implied);
+  return *this;
+}
+
+Arguments& Arguments::footer(const std::string& text) {
+  parser_->app.footer(text);
+  return *this;
+}
+
+bool Arguments::parse(std::span<const std::string> arguments) {
+  CLI::App& app = parser_->app;
+  std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());  // as CLI11 wants them
+  try {
+    app.parse(reversed);
+  } catch (const CLI::CallForHelp&) {
+    std::fputs(app.help().c_str(), stdout);
+    return false;
+  } catch (const CLI::ParseError& e) {
+    // An unknown option often makes CLI11 complain of something missing; the unknown one is the
+    // cause.
+    const std::vector<std::string> extras = app.remaining();
+    if (extras.empty()) {
+      throw ConfigError(
+          str(parser_->command, ": ", e.what(), " (see ", parser_->command, " --help)"));
+    }
+  }
+  const std::vector<std::string> extras = app.remaining();
+  if (!extras.empty()) {
+    const bool option = extras[0].starts_with("-");
+    throw ConfigError(
+        str(parser_->command, ": ", option ? "unknown option " : "unexpected argument ", "\"",
+            printable(extras[0]), "\"", option ? parser_->suggestion(extras[0]) : std::string(),
+            " (see ", parser_->command, " --help)"));
+  }
+  return true;
+}
+
+}  // namespace inlay

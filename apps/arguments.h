@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/types.h"
+
+namespace inlay {
+
+/// The command line of one command. The variables given keep their values as defaults.
+class Arguments {
+ public:
+  /// `command` as typed ("inlay train"), and what it does in one sentence.
+  Arguments(const std::string& command, const std::string& description);
+  ~Arguments();
+
+  /// An argument by place; `name` is how the help shows it.
+  Arguments& positional(const std::string& name, std::string& value, const std::string& help,
+                        bool required = true);
+  Arguments& positional(const std::string& name, std::vector<std::string>& values,
+                        const std::string& help);
+  /// Options, "--name" or "-n,--name".
+  Arguments& option(const std::string& name, std::string& value, const std::string& help);
+  Arguments& option(const std::string& name, i64& value, const std::string& help);
+  Arguments& option(const std::string& name, double& value, const std::string& help);
+  Arguments& option(const std::string& name, std::vector<std::string>& values,
+                    const std::string& help);
+  Arguments& flag(const std::string& name, bool& value, const std::string& help);
+  /// The option given last must be on the command line.
+  Arguments& required();
+  /// The value of the option given last may be left out and is then `implied`.
+  Arguments& optional_value(const std::string& implied);
+  /// Text under the options in the help.
+  Arguments& footer(const std::string& text);
+
+  /// Fills the variables. False when help was asked for, which has then been printed. Throws
+  /// ConfigError for an unknown option (with the nearest one), a missing or a malformed value.
+  bool parse(std::span<const std::string> arguments);
+
+ private:
+  struct Parser;
+  std::unique_ptr<Parser> parser_;
+};
+
+}  // namespace inlay

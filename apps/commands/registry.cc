@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "apps/commands.h"
+
+namespace inlay {
+namespace {
+
+constexpr Command kCommands[] = {
+    {"train", "run a training: LoRA, QLoRA, full, or from scratch", run_train},
+    {"eval", "loss or exact match of a model on a dataset", run_eval},
+    {"generate", "continue a prompt", run_generate},
+    {"chat", "talk with a model", run_chat},
+    {"merge", "fold an adapter into its model, and prove it", run_merge},
+    {"inspect", "what is in a model, adapter, safetensors or GGUF file, or run", run_inspect},
+    {"data", "show a dataset as the model will see it", run_data},
+    {"tokenize", "token ids and pieces of a text", run_tokenize},
+    {"logits", "raw logits for given token ids", run_logits},
+    {"config", "make, check and show run configs", run_config},
+};
+
+}  // namespace
+
+std::span<const Command> commands() {
+  return kCommands;
+}
+
+}  // namespace inlay

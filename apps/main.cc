@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// The `inlay` command: finds the command, runs it, and turns what it throws into one message and an
+// exit code.
+
+#include <cstdio>
+#include <exception>
+#include <new>
+#include <string>
+#include <vector>
+
+#include "apps/commands.h"
+#include "core/error.h"
+
+namespace {
+
+using inlay::Command;
+
+void print_help() {
+  std::fputs(
+      "inlay trains small transformers and fine-tunes them with LoRA and QLoRA on this machine.\n"
+      "\n"
+      "Usage: inlay COMMAND [OPTIONS]\n"
+      "\n"
+      "Commands:\n",
+      stdout);
+  for (const Command& command : inlay::commands()) {
+    std::printf("  %-10s %s\n", command.name, command.help);
+  }
+  std::fputs("\n`inlay COMMAND --help` tells more. Results go to stdout, progress to stderr.\n",
+             stdout);
+}
+
+int run(const std::vector<std::string>& words) {
+  if (words.empty() || words[0] == "--help" || words[0] == "-h" || words[0] == "help") {
+    print_help();
+    return words.empty() ? static_cast<int>(inlay::ExitCode::kUsage) : 0;
+  }
+  if (words[0] == "--version") {
+    std::puts("inlay " INLAY_VERSION);
+    return 0;
+  }
+  std::vector<std::string> names;
+  for (const Command& command : inlay::commands()) {
+    if (words[0] == command.name) {
+      return command.run(std::span(words).subspan(1));
+    }
+    names.emplace_back(command.name);
+  }
+  throw inlay::ConfigError(inlay::str("unknown command \"", inlay::printable(words[0]), "\"",
+                                      inlay::did_you_mean(words[0], names), "; see inlay --help"));
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run(std::vector<std::string>(argv + 1, argv + argc));
+  } catch (const inlay::Error& e) {
+    std::fflush(stdout);
+    std::fprintf(stderr, "inlay: %s\n", e.what());
+    return static_cast<int>(e.exit_code());
+  } catch (const std::bad_alloc&) {
+    std::fputs("inlay: out of memory\n", stderr);
+    return static_cast<int>(inlay::ExitCode::kMemory);
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "inlay: internal error: %s; this is a bug in inlay, please report it\n",
+                 e.what());
+    return static_cast<int>(inlay::ExitCode::kInternal);
+  }
+}

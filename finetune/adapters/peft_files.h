@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+
+#include "finetune/adapters/adapter.h"
+
+/// Adapters on disk, as PEFT has them: a folder with adapter_config.json and
+/// adapter_model.safetensors.
+namespace inlay {
+
+/// Writes both files into `directory` (which must be there, or be made). `base_model` is free text
+/// that PEFT shows. Every key is "base_model.model." + AdapterTensor::key; only keys that every
+/// PEFT version knows are in the config.
+void save_adapter(const std::string& directory, const Adapter& adapter,
+                  const std::string& base_model);
+
+/// adapter_config.json of `directory`. Throws DataError for what is not a LoRA adapter, for methods
+/// inlay does not compute, and for keys it does not know that are set.
+PeftConfig read_adapter_config(const std::string& directory);
+
+/// Fills the adapter's tensors from the file in `directory` (f32, f16 or bf16). Every tensor of the
+/// file must land somewhere and every tensor of the adapter be filled, else DataError lists what
+/// did not. Names without "base_model.model." and with ".default" in them are taken as well; a
+/// saved base table
+/// ("....base_layer.weight") is passed over.
+void load_adapter_tensors(const std::string& directory, const Adapter& adapter);
+
+/// inject_adapter and load_adapter_tensors for the adapter in `directory`.
+Adapter load_adapter(CausalLM& model, const std::string& directory, double scale = 1.0);
+
+}  // namespace inlay

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "quant/checkpoint_weights.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "core/error.h"
+#include "quant/four_bit.h"
+
+namespace inlay {
+namespace {
+
+bool skipped(const std::string& name, const std::vector<std::string>& skip_modules) {
+  return std::ranges::any_of(skip_modules, [&](const std::string& entry) {
+    return name == entry || name.ends_with("." + entry);
+  });
+}
+
+// The whole matrix as floats of `dtype`, a few rows at a time so that no second copy of its size
+// exists.
+Tensor decoded(const FrozenMatrix& matrix, DType dtype) {
+  const MemoryScope scope(MemoryClass::kWeights);
+  if (dtype == DType::kF32) {
+    return matrix.decode(0, matrix.rows());
+  }
+  const Tensor out = Tensor::empty({matrix.rows(), matrix.cols()}, dtype);
+  constexpr i64 kRows = 256;
+  const i64 row_bytes = matrix.cols() * size_of(dtype);
+  for (i64 begin = 0; begin < matrix.rows(); begin += kRows) {
+    const Tensor rows = matrix.decode(begin, std::min(matrix.rows(), begin + kRows)).to(dtype);
+    std::copy_n(static_cast<const std::byte*>(rows.raw()), rows.bytes(),
+                out.storage()->data() + begin * row_bytes);
+  }
+  return out;
+}
+
+Tensor transposed(const Tensor& t) {
+  const MemoryScope scope(MemoryClass::kWeights);
+  return t.transpose(0, 1).contiguous();
+}
+
+bool is_dense(const FrozenMatrix& m) {
+  return m.format() == kernels::MatrixFormat::kF32 || m.format() == kernels::MatrixFormat::kBf16 ||
+         m.format() == kernels::MatrixFormat::kF16;
+}
+
+// True when the storage already is what `dtype` asks for, so that it can stay mapped. Weights that
+// are 4-bit in their file stay so: the setting speaks of dense and GGUF weights.
+bool stays(const FrozenMatrix& m, std::optional<DType> dtype) {
+  if (!dtype || m.format() == kernels::MatrixFormat::kFourBit) {
+    return true;
+  }
+  return (m.format() == kernels::MatrixFormat::kF32 && *dtype == DType::kF32) ||
+         (m.format() == kernels::MatrixFormat::kBf16 && *dtype == DType::kBf16);
+}
+
+FrozenMatrix to_four_bit(const FrozenMatrix& out_in, const FourBitOptions& options) {
+  return quantize_four_bit(out_in, {.nf4 = options.quant_type == "nf4",
+                                    .block_size = options.block_size,
+                                    .double_quant = options.double_quant});
+}
+
+}  // namespace
+
+CheckpointWeights::CheckpointWeights(Checkpoint& checkpoint, CheckpointWeightsOptions options)
+    : checkpoint_(checkpoint), options_(std::move(options)) {}
+
+std::unique_ptr<LinearLike> CheckpointWeights::linear(const std::string& name,
+                                                      const LinearSpec& spec) {
+  StoredWeight stored =
+      checkpoint_.matrix(name, spec.out, spec.in, spec.layout, spec.rope_head_dim);
+  Tensor bias =
+      spec.bias ? checkpoint_.vector(name + ".bias", spec.out, spec.rope_head_dim) : Tensor();
+  const bool stored_out_in = stored.layout == WeightLayout::kOutIn;
+  if (options_.trainable) {
+    Tensor weight = decoded(stored.matrix, DType::kF32);
+    if (stored.layout != spec.layout) {
+      weight = transposed(weight);
+    }
+    return std::make_unique<Linear>(std::move(weight), std::move(bias), spec.layout);
+  }
+  const bool quantize = options_.four_bit && !skipped(name, options_.four_bit->skip_modules) &&
+                        stored.matrix.format() != kernels::MatrixFormat::kFourBit;
+  if (quantize) {
+    const FrozenMatrix source = stored_out_in
+                                    ? stored.matrix
+                                    : FrozenMatrix(transposed(decoded(stored.matrix, DType::kF32)));
+    return std::make_unique<FrozenLinear>(to_four_bit(source, *options_.four_bit), std::move(bias));
+  }
+  const FrozenMatrix matrix = stays(stored.matrix, options_.dtype)
+                                  ? stored.matrix
+                                  : FrozenMatrix(decoded(stored.matrix, *options_.dtype));
+  if (stored_out_in) {
+    return std::make_unique<FrozenLinear>(matrix, std::move(bias));
+  }
+  INLAY_ASSERT(is_dense(matrix));
+  return std::make_unique<Linear>(matrix.dense(), std::move(bias), WeightLayout::kInOut);
+}
+
+std::unique_ptr<EmbeddingLike> CheckpointWeights::embedding(const std::string& name, i64 rows,
+                                                            i64 width, double /*init_std*/) {
+  const StoredWeight stored = checkpoint_.matrix(name, rows, width, WeightLayout::kOutIn, 0);
+  if (options_.trainable) {
+    return std::make_unique<Embedding>(decoded(stored.matrix, DType::kF32));
+  }
+  return std::make_unique<FrozenEmbedding>(
+      stays(stored.matrix, options_.dtype) ? stored.matrix
+                                           : FrozenMatrix(decoded(stored.matrix, *options_.dtype)));
+}
+
+Tensor CheckpointWeights::vector(const std::string& name, i64 size, float /*initial*/) {
+  return checkpoint_.vector(name, size, 0);
+}
+
+Tensor CheckpointWeights::optional_vector(const std::string& name, i64 size) {
+  return checkpoint_.has(name) ? checkpoint_.vector(name, size, 0) : Tensor();
+}
+
+bool CheckpointWeights::has(const std::string& name) const {
+  return checkpoint_.has(name + ".weight");
+}
+
+std::unique_ptr<LinearLike> QuantizedWeights::linear(const std::string& name,
+                                                     const LinearSpec& spec) {
+  std::unique_ptr<LinearLike> dense = inner_.linear(name, spec);
+  if (skipped(name, options_.skip_modules)) {
+    return dense;
+  }
+  const FrozenMatrix rows(dense->weight_rows(0, dense->out_features()));
+  return std::make_unique<FrozenLinear>(to_four_bit(rows, options_), dense->bias());
+}
+
+}  // namespace inlay

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "nn/weights.h"
+#include "quant/checkpoint.h"
+
+namespace inlay {
+
+/// What a frozen linear layer's weight is turned into on load.
+struct FourBitOptions {
+  std::string quant_type = "nf4";  // nf4 | fp4
+  i64 block_size = 64;
+  bool double_quant = true;
+  std::vector<std::string> skip_modules = {"lm_head"};  // path ends left as they are
+};
+
+struct CheckpointWeightsOptions {
+  /// Weights that training changes: f32, in memory of their own. Otherwise they are frozen and stay
+  /// as stored, mapped.
+  bool trainable = false;
+  /// Frozen dense and GGUF weights as this type instead of the stored one.
+  std::optional<DType> dtype;
+  /// Frozen linear layers (never embeddings, norms or a tied head) as 4-bit codes.
+  std::optional<FourBitOptions> four_bit;
+};
+
+/// Gives a model the weights of a checkpoint.
+class CheckpointWeights final : public WeightSource {
+ public:
+  CheckpointWeights(Checkpoint& checkpoint, CheckpointWeightsOptions options);
+
+  std::unique_ptr<LinearLike> linear(const std::string& name, const LinearSpec& spec) override;
+  std::unique_ptr<EmbeddingLike> embedding(const std::string& name, i64 rows, i64 width,
+                                           double init_std) override;
+  Tensor vector(const std::string& name, i64 size, float initial) override;
+  Tensor optional_vector(const std::string& name, i64 size) override;
+  bool has(const std::string& name) const override;
+
+ private:
+  Checkpoint& checkpoint_;
+  CheckpointWeightsOptions options_;
+};
+
+/// Random weights made 4-bit at once, for trials without a checkpoint: wraps RandomWeights.
+class QuantizedWeights final : public WeightSource {
+ public:
+  QuantizedWeights(WeightSource& inner, const FourBitOptions& options)
+      : inner_(inner), options_(options) {}
+
+  std::unique_ptr<LinearLike> linear(const std::string& name, const LinearSpec& spec) override;
+  std::unique_ptr<EmbeddingLike> embedding(const std::string& name, i64 rows, i64 width,
+                                           double init_std) override {
+    return inner_.embedding(name, rows, width, init_std);
+  }
+  Tensor vector(const std::string& name, i64 size, float initial) override {
+    return inner_.vector(name, size, initial);
+  }
+  Tensor optional_vector(const std::string& name, i64 size) override {
+    return inner_.optional_vector(name, size);
+  }
+  bool has(const std::string& name) const override { return inner_.has(name); }
+
+ private:
+  WeightSource& inner_;
+  FourBitOptions options_;
+};
+
+}  // namespace inlay

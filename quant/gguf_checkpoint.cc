@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "core/error.h"
+#include "core/io/gguf.h"
+#include "nn/models/gguf_config.h"
+#include "nn/models/gguf_names.h"
+#include "quant/checkpoint.h"
+
+namespace inlay {
+namespace {
+
+using kernels::MatrixFormat;
+
+constexpr std::pair<std::string_view, MatrixFormat> kFormats[] = {
+    {"F32", MatrixFormat::kF32},   {"F16", MatrixFormat::kF16},   {"BF16", MatrixFormat::kBf16},
+    {"Q8_0", MatrixFormat::kQ8_0}, {"Q4_0", MatrixFormat::kQ4_0}, {"Q4_1", MatrixFormat::kQ4_1},
+    {"Q5_0", MatrixFormat::kQ5_0}, {"Q5_1", MatrixFormat::kQ5_1}, {"Q4_K", MatrixFormat::kQ4_K},
+    {"Q5_K", MatrixFormat::kQ5_K}, {"Q6_K", MatrixFormat::kQ6_K},
+};
+
+std::string shape_text(std::span<const i64> shape) {
+  return Shape(shape).to_string();
+}
+
+class GgufCheckpoint final : public Checkpoint {
+ public:
+  explicit GgufCheckpoint(const std::string& path)
+      : file_(path), config_(gguf_config(file_)), family_(config_.text("model_type")) {}
+
+  const HfConfig& config() const override { return config_; }
+  const std::string& path() const override { return file_.path(); }
+  std::vector<std::string> files() const override { return {file_.path()}; }
+
+  bool has(const std::string& tensor) const override {
+    const auto name = gguf_name(family_, tensor);
+    return name && file_.find_tensor(*name) != nullptr;
+  }
+
+  StoredWeight matrix(const std::string& name, i64 out, i64 in, WeightLayout /*layout*/,
+                      i64 rope_head_dim) override {
+    const GgufTensor& tensor = find(name + ".weight");
+    check(tensor, {out, in});  // GGUF keeps every weight [out, in], GPT-2's too
+    const MatrixFormat format = format_of(tensor);
+    const kernels::BlockSize block = kernels::block_size(format);
+    kernels::MatrixRef ref;
+    ref.format = format;
+    ref.rows = out;
+    ref.cols = in;
+    ref.row_bytes = in / block.values * block.bytes;
+    // Booked as weights through a borrowed view of the mapping.
+    const Tensor bytes = Tensor::borrow(tensor.data, {static_cast<i64>(tensor.data.size())},
+                                        DType::kU8, tensor.file);
+    ref.data = bytes.raw();
+    FrozenMatrix matrix(ref, {bytes});
+    if (permuted(rope_head_dim)) {
+      matrix = matrix.with_row_map(unpermuted_rope_rows(out, rope_head_dim));
+    }
+    return {matrix, WeightLayout::kOutIn};
+  }
+
+  Tensor vector(const std::string& name, i64 size, i64 rope_head_dim) override {
+    const GgufTensor& tensor = find(name);
+    check(tensor, {size});
+    kernels::MatrixRef ref;
+    ref.format = format_of(tensor);
+    ref.rows = 1;
+    ref.cols = size;
+    ref.data = tensor.data.data();
+    const MemoryScope scope(MemoryClass::kWeights);
+    Tensor out = Tensor::empty({size});
+    kernels::decode_row(ref, 0, 0, size, out.data<float>());
+    if (!permuted(rope_head_dim)) {
+      return out;
+    }
+    Tensor ordered = Tensor::empty({size});
+    const std::vector<i32> rows = unpermuted_rope_rows(size, rope_head_dim);
+    for (i64 i = 0; i < size; ++i) {
+      ordered.data<float>()[i] = out.data<const float>()[rows[i]];
+    }
+    return ordered;
+  }
+
+  std::vector<std::string> unused() const override {
+    std::vector<std::string> names;
+    for (const GgufTensor& t : file_.tensors()) {
+      if (!used_.contains(t.name)) {
+        names.push_back(t.name);
+      }
+    }
+    return names;
+  }
+
+ private:
+  bool permuted(i64 rope_head_dim) const { return rope_head_dim > 0 && family_ == "llama"; }
+
+  const GgufTensor& find(const std::string& hf_name) {
+    const auto name = gguf_name(family_, hf_name);
+    INLAY_ASSERT(name.has_value());
+    used_.insert(*name);
+    return file_.tensor(*name);
+  }
+
+  void check(const GgufTensor& tensor, std::vector<i64> expected) const {
+    if (tensor.shape != expected) {
+      throw DataError(str(file_.path(), ": \"", tensor.name, "\": expected ", shape_text(expected),
+                          ", found ", shape_text(tensor.shape)));
+    }
+  }
+
+  MatrixFormat format_of(const GgufTensor& tensor) const {
+    for (const auto& [name, format] : kFormats) {
+      if (tensor.type->name == name) {
+        return format;
+      }
+    }
+    std::string known;
+    for (const auto& [name, format] : kFormats) {
+      known += (known.empty() ? "" : ", ") + std::string(name);
+    }
+    throw DataError(str(file_.path(), ": \"", tensor.name, "\": type ", tensor.type->name,
+                        " cannot be read (", known, " can)"));
+  }
+
+  GgufFile file_;
+  HfConfig config_;
+  std::string family_;
+  std::set<std::string> used_;
+};
+
+}  // namespace
+
+std::unique_ptr<Checkpoint> open_gguf_checkpoint(const std::string& path) {
+  return std::make_unique<GgufCheckpoint>(path);
+}
+
+}  // namespace inlay
