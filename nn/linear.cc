@@ -28,8 +28,8 @@ void Linear::visit(Visitor& visitor, const std::string& name) {
   visitor.parameter(dotted(name, "bias"), bias_);
 }
 
-FrozenLinear::FrozenLinear(FrozenMatrix weight, Tensor bias)
-    : weight_(std::move(weight)), bias_(std::move(bias)) {}
+FrozenLinear::FrozenLinear(FrozenMatrix weight, Tensor bias, WeightLayout checkpoint_layout)
+    : weight_(std::move(weight)), bias_(std::move(bias)), checkpoint_layout_(checkpoint_layout) {}
 
 Tensor FrozenLinear::forward(const Tensor& x, const Pass& /*pass*/) const {
   return linear(x, weight_, bias_);

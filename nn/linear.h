@@ -25,6 +25,8 @@ class LinearLike : public Module {
   /// Rows [begin, end) of the weight this layer amounts to, [end - begin, in] f32, adapters
   /// included. For merging and row norms; decodes as it goes.
   virtual Tensor weight_rows(i64 begin, i64 end) const = 0;
+  /// How Hugging Face checkpoints of this model keep the weight, however it is held here.
+  virtual WeightLayout checkpoint_layout() const = 0;
 };
 
 /// y = x W^T + bias with a dense weight [out, in], or [in, out] in GPT-2's layout; f32, bf16 or
@@ -41,8 +43,9 @@ class Linear final : public LinearLike {
   Tensor weight_rows(i64 begin, i64 end) const override;
   void visit(Visitor& visitor, const std::string& name) override;
 
+  WeightLayout checkpoint_layout() const override { return layout_; }
+
   const Tensor& weight() const { return weight_; }
-  WeightLayout layout() const { return layout_; }
 
  private:
   Tensor weight_;
@@ -54,7 +57,8 @@ class Linear final : public LinearLike {
 /// GGUF blocks, 4-bit codes. The weight is decoded inside the product.
 class FrozenLinear : public LinearLike {
  public:
-  FrozenLinear(FrozenMatrix weight, Tensor bias);
+  FrozenLinear(FrozenMatrix weight, Tensor bias,
+               WeightLayout checkpoint_layout = WeightLayout::kOutIn);
 
   Tensor forward(const Tensor& x, const Pass& pass) const override;
   Tensor product(const Tensor& x, const Pass& pass) const override;
@@ -64,11 +68,14 @@ class FrozenLinear : public LinearLike {
   Tensor weight_rows(i64 begin, i64 end) const override { return weight_.decode(begin, end); }
   void visit(Visitor& visitor, const std::string& name) override;
 
+  WeightLayout checkpoint_layout() const override { return checkpoint_layout_; }
+
   const FrozenMatrix& weight() const { return weight_; }
 
  private:
-  FrozenMatrix weight_;
+  FrozenMatrix weight_;  // [out, in], whatever checkpoints keep
   Tensor bias_;
+  WeightLayout checkpoint_layout_;
 };
 
 }  // namespace inlay

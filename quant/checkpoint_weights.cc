@@ -85,13 +85,14 @@ std::unique_ptr<LinearLike> CheckpointWeights::linear(const std::string& name,
     const FrozenMatrix source = stored_out_in
                                     ? stored.matrix
                                     : FrozenMatrix(transposed(decoded(stored.matrix, DType::kF32)));
-    return std::make_unique<FrozenLinear>(to_four_bit(source, *options_.four_bit), std::move(bias));
+    return std::make_unique<FrozenLinear>(to_four_bit(source, *options_.four_bit), std::move(bias),
+                                          spec.layout);
   }
   const FrozenMatrix matrix = stays(stored.matrix, options_.dtype)
                                   ? stored.matrix
                                   : FrozenMatrix(decoded(stored.matrix, *options_.dtype));
   if (stored_out_in) {
-    return std::make_unique<FrozenLinear>(matrix, std::move(bias));
+    return std::make_unique<FrozenLinear>(matrix, std::move(bias), spec.layout);
   }
   INLAY_ASSERT(is_dense(matrix));
   return std::make_unique<Linear>(matrix.dense(), std::move(bias), WeightLayout::kInOut);
@@ -127,7 +128,7 @@ std::unique_ptr<LinearLike> QuantizedWeights::linear(const std::string& name,
     return dense;
   }
   const FrozenMatrix rows(dense->weight_rows(0, dense->out_features()));
-  return std::make_unique<FrozenLinear>(to_four_bit(rows, options_), dense->bias());
+  return std::make_unique<FrozenLinear>(to_four_bit(rows, options_), dense->bias(), spec.layout);
 }
 
 }  // namespace inlay

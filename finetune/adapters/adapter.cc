@@ -126,8 +126,7 @@ class Injector : public Visitor {
 
   void wrap_linear(const std::string& name, std::unique_ptr<LinearLike>& slot,
                    const ModuleMatcher::Choice& choice) {
-    const auto* plain = dynamic_cast<const Linear*>(slot.get());
-    adapter_.fan_in_fan_out |= plain != nullptr && plain->layout() == WeightLayout::kInOut;
+    adapter_.fan_in_fan_out |= slot->checkpoint_layout() == WeightLayout::kInOut;
     auto wrapped = std::make_unique<LoraLinear>(name, std::move(slot), spec(choice), options_.key);
     take(name + ".lora_A.weight", wrapped->lora_a());
     take(name + ".lora_B.weight", wrapped->lora_b());

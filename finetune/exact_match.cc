@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "finetune/exact_match.h"
+
+#include <algorithm>
+
+#include "core/error.h"
+#include "nn/generate.h"
+
+namespace inlay {
+namespace {
+
+struct Question {
+  std::vector<i32> prompt;
+  std::vector<i32> answer;
+};
+
+Question question_of(const Example& example, const std::vector<i32>& stop_ids) {
+  const auto trained = [](i32 label) { return label != kIgnoreLabel; };
+  const auto& labels = example.labels;
+  const auto first = std::find_if(labels.begin() + 1, labels.end(), trained);
+  const auto last = std::find_if_not(first, labels.end(), trained);
+  Question q;
+  q.prompt.assign(example.ids.begin(), example.ids.begin() + (first - labels.begin()));
+  q.answer.assign(first, last);
+  if (!q.answer.empty() && std::ranges::find(stop_ids, q.answer.back()) != stop_ids.end()) {
+    q.answer.pop_back();
+  }
+  return q;
+}
+
+std::string stripped(const std::string& text) {
+  constexpr const char* kBlanks = " \t\r\n";
+  const std::size_t first = text.find_first_not_of(kBlanks);
+  return first == std::string::npos
+             ? ""
+             : text.substr(first, text.find_last_not_of(kBlanks) - first + 1);
+}
+
+}  // namespace
+
+std::vector<MatchedRow> exact_match(const CausalLM& model, const Tokenizer& tokenizer,
+                                    std::span<const Example> examples,
+                                    const ExactMatchOptions& options) {
+  std::vector<MatchedRow> rows;
+  const i64 total = static_cast<i64>(examples.size());
+  for (i64 begin = 0; begin < total; begin += options.batch_size) {
+    const auto batch = examples.subspan(begin, std::min(options.batch_size, total - begin));
+    std::vector<std::vector<i32>> prompts;
+    std::vector<Question> questions;
+    i64 longest = 0;
+    for (const Example& example : batch) {
+      questions.push_back(question_of(example, options.stop_ids));
+      prompts.push_back(questions.back().prompt);
+      longest = std::max(longest, static_cast<i64>(questions.back().answer.size()));
+    }
+    GenerateOptions generate_options;
+    // A little past the longest answer: enough to tell a longer text from an equal one.
+    constexpr i64 kRoom = 8;
+    generate_options.max_new_tokens = longest + kRoom;
+    generate_options.stop_ids = options.stop_ids;
+    generate_options.attention = options.attention;
+    const std::vector<Generated> made = generate(model, prompts, generate_options);
+    for (std::size_t i = 0; i < batch.size(); ++i) {
+      MatchedRow row;
+      row.line = batch[i].line;
+      row.expected = stripped(tokenizer.decode(questions[i].answer, {.skip_special_tokens = true}));
+      row.generated = stripped(tokenizer.decode(made[i].ids, {.skip_special_tokens = true}));
+      row.equal = row.expected == row.generated;
+      rows.push_back(std::move(row));
+    }
+    if (options.on_progress) {
+      options.on_progress(static_cast<i64>(rows.size()), total);
+    }
+  }
+  return rows;
+}
+
+}  // namespace inlay

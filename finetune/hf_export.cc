@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "finetune/hf_export.h"
+
+#include <algorithm>
+#include <cstring>
+#include <nlohmann/json.hpp>
+#include <utility>
+#include <vector>
+
+#include "core/config/json.h"
+#include "core/error.h"
+#include "core/io/atomic.h"
+#include "core/io/safetensors.h"
+
+namespace inlay {
+namespace {
+
+Tensor converted(const Tensor& f32, DType dtype) {
+  const MemoryScope scope(MemoryClass::kScratch);
+  return f32.to(dtype);
+}
+
+// Rows of a layer's weight, converted piece by piece as the file is written.
+class RowBytes {
+ public:
+  RowBytes(std::function<Tensor(i64 begin, i64 end)> rows, i64 count, i64 width, DType dtype)
+      : rows_(std::move(rows)), count_(count), row_bytes_(width * size_of(dtype)), dtype_(dtype) {}
+
+  void operator()(i64 offset, std::span<std::byte> out) const {
+    const i64 first = offset / row_bytes_;
+    const i64 last =
+        std::min(count_, (offset + static_cast<i64>(out.size()) + row_bytes_ - 1) / row_bytes_);
+    const Tensor piece = converted(rows_(first, last), dtype_);
+    std::memcpy(out.data(),
+                static_cast<const std::byte*>(piece.raw()) + (offset - first * row_bytes_),
+                out.size());
+  }
+
+ private:
+  std::function<Tensor(i64, i64)> rows_;
+  i64 count_;
+  i64 row_bytes_;
+  DType dtype_;
+};
+
+// Collects what is to be written under the names Hugging Face uses. Adapter factors are folded in,
+// never listed.
+class Collector : public Visitor {
+ public:
+  explicit Collector(DType dtype) : dtype_(dtype) {}
+
+  void linear(const std::string& name, std::unique_ptr<LinearLike>& slot) override {
+    const LinearLike* layer = slot.get();
+    const i64 out = layer->out_features();
+    const i64 in = layer->in_features();
+    if (dynamic_cast<const TiedHead*>(layer) != nullptr && same_rows(*layer, *input_table_)) {
+      return;
+    }
+    if (layer->checkpoint_layout() == WeightLayout::kInOut) {
+      add(name + ".weight", layer->weight_rows(0, out).transpose(0, 1).contiguous());
+    } else {
+      add_rows(
+          name, [layer](i64 begin, i64 end) { return layer->weight_rows(begin, end); }, out, in);
+    }
+    if (layer->bias().defined()) {
+      add(name + ".bias", layer->bias());
+    }
+  }
+
+  void embedding(const std::string& name, std::unique_ptr<EmbeddingLike>& slot) override {
+    const EmbeddingLike* table = slot.get();
+    if (input_table_ == nullptr) {
+      input_table_ = table;
+    }
+    add_rows(
+        name, [table](i64 begin, i64 end) { return table->weight_rows(begin, end); }, table->rows(),
+        table->width());
+  }
+
+  void parameter(const std::string& name, Tensor& value) override {
+    if (value.defined()) {
+      add(name, value);
+    }
+  }
+
+  std::vector<TensorToWrite> tensors;
+
+ private:
+  // Whether the head still is the embedding's table: an adapter on the embedding does not reach the
+  // head.
+  static bool same_rows(const LinearLike& head, const EmbeddingLike& table) {
+    constexpr i64 kRows = 1024;
+    for (i64 begin = 0; begin < table.rows(); begin += kRows) {
+      const i64 end = std::min(table.rows(), begin + kRows);
+      if (!std::ranges::equal(head.weight_rows(begin, end).values(),
+                              table.weight_rows(begin, end).values())) {
+        return false;
+      }
+    }
+    return true;
+  }
+
+  void add_rows(const std::string& name, std::function<Tensor(i64, i64)> rows, i64 count,
+                i64 width) {
+    tensors.push_back({name + ".weight",
+                       dtype_,
+                       {count, width},
+                       ByteSource(RowBytes(std::move(rows), count, width, dtype_))});
+  }
+
+  void add(const std::string& name, const Tensor& value) {
+    kept_.push_back(converted(value, dtype_));
+    const std::span<const i64> dims = value.shape().dims();
+    const Tensor& t = kept_.back();
+    tensors.push_back(
+        {name,
+         dtype_,
+         {dims.begin(), dims.end()},
+         std::span(static_cast<const std::byte*>(t.raw()), static_cast<std::size_t>(t.bytes()))});
+  }
+
+  DType dtype_;
+  std::vector<Tensor> kept_;
+  const EmbeddingLike* input_table_ = nullptr;
+};
+
+std::string torch_name(DType dtype) {
+  return dtype == DType::kF32 ? "float32" : dtype == DType::kBf16 ? "bfloat16" : "float16";
+}
+
+std::string config_text(const LoadedModel& model, DType dtype, bool tied) {
+  nlohmann::json json = model.config->json();
+  json.erase("quantization_config");
+  json["torch_dtype"] = torch_name(dtype);
+  json.erase("dtype");
+  json["tie_word_embeddings"] = tied;
+  return json.dump(2) + "\n";
+}
+
+void copy_tokenizer_files(const LoadedModel& model, const std::string& to) {
+  if (model.checkpoint == nullptr || !is_directory(model.name)) {
+    return;
+  }
+  constexpr i64 kMostBytes = 1 << 28;
+  for (const char* name :
+       {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
+        "generation_config.json", "chat_template.jinja", "vocab.json", "merges.txt"}) {
+    const std::string from = join_path(model.name, name);
+    if (is_file(from)) {
+      write_file(join_path(to, name), file_system().read(from, kMostBytes));
+    }
+  }
+}
+
+}  // namespace
+
+void export_hf(const std::string& directory, LoadedModel& model, DType dtype, bool replace) {
+  const NoGrad guard;
+  Collector collector(dtype);
+  model.model->visit(collector, "");
+  AtomicDirectory folder(directory, {.replace = replace});
+  const bool tied = std::ranges::none_of(
+      collector.tensors, [](const TensorToWrite& t) { return t.name == "lm_head.weight"; });
+  write_file(join_path(folder.path(), "config.json"), config_text(model, dtype, tied));
+  copy_tokenizer_files(model, folder.path());
+  write_safetensors(join_path(folder.path(), "model.safetensors"), std::move(collector.tensors));
+  folder.commit();
+}
+
+}  // namespace inlay

@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "finetune/loaded_model.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "core/error.h"
+#include "core/io/file_system.h"
+#include "data/tokenizer/load.h"
+#include "nn/models/registry.h"
+#include "quant/checkpoint_weights.h"
+
+namespace inlay {
+namespace {
+
+std::string environment(const char* name) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? "" : value;
+}
+
+std::string cache_directory() {
+  if (const std::string hub = environment("HF_HUB_CACHE"); !hub.empty()) {
+    return hub;
+  }
+  if (const std::string home = environment("HF_HOME"); !home.empty()) {
+    return join_path(home, "hub");
+  }
+  return join_path(environment("HOME"), ".cache/huggingface/hub");
+}
+
+// <cache>/models--org--name/snapshots/<revision>, the revision being what refs/main says.
+std::optional<std::string> cached_model(const std::string& name) {
+  std::string folder = "models--";
+  for (const char c : name) {
+    folder += c == '/' ? std::string("--") : std::string(1, c);
+  }
+  const std::string root = join_path(cache_directory(), folder);
+  const std::string reference = join_path(root, "refs/main");
+  if (!is_file(reference)) {
+    return {};
+  }
+  std::string revision = file_system().read(reference, 256);
+  revision.erase(revision.find_last_not_of(" \n\r") + 1);
+  const std::string snapshot = join_path(root, "snapshots/" + revision);
+  return is_plain_name(revision) && is_directory(snapshot) ? std::optional(snapshot) : std::nullopt;
+}
+
+// The run config's rope_scaling takes the place of the file's, whichever spelling that has.
+HfConfig with_rope_scaling(const HfConfig& config, const FreeObject& rope_scaling) {
+  if (!rope_scaling) {
+    return config;
+  }
+  nlohmann::json json = config.json();
+  nlohmann::json rope = *rope_scaling.json;
+  if (json.contains("rope_parameters") && json["rope_parameters"].is_object() &&
+      !rope.contains("rope_theta") && json["rope_parameters"].contains("rope_theta")) {
+    rope["rope_theta"] = json["rope_parameters"]["rope_theta"];
+  }
+  json.erase("rope_scaling");
+  json.erase("rope_parameters");
+  if (!rope.contains("rope_theta") && json.contains("rope_theta")) {
+    rope["rope_theta"] = json["rope_theta"];
+  }
+  json["rope_parameters"] = std::move(rope);
+  return HfConfig(json, config.file());
+}
+
+FourBitOptions four_bit_options(const QuantizationConfig& config) {
+  return {.quant_type = config.bnb_4bit_quant_type,
+          .block_size = config.bnb_4bit_blocksize,
+          .double_quant = config.bnb_4bit_use_double_quant,
+          .skip_modules = config.skip_modules};
+}
+
+CheckpointWeightsOptions weight_options(const LoadOptions& options) {
+  CheckpointWeightsOptions out;
+  out.trainable = options.trainable;
+  if (options.model.dtype != "auto") {
+    out.dtype = dtype_from_name(options.model.dtype);
+  }
+  if (options.quantization && options.quantization->load_in_4bit) {
+    out.four_bit = four_bit_options(*options.quantization);
+  }
+  return out;
+}
+
+void load_from_checkpoint(const LoadOptions& options, LoadedModel& out) {
+  out.checkpoint = open_checkpoint(resolve_model_path(*options.model.model_name_or_path));
+  out.name = out.checkpoint->path();
+  out.config = with_rope_scaling(out.checkpoint->config(), options.model.rope_scaling);
+  CheckpointWeights weights(*out.checkpoint, weight_options(options));
+  out.model = make_model(*out.config, weights);
+  const std::vector<std::string> unused = out.checkpoint->unused();
+  if (!unused.empty()) {
+    out.notices.push_back(str(out.name, ": ", unused.size(),
+                              " tensors of the file are not part of the model, such as \"",
+                              printable(unused.front()), "\""));
+  }
+}
+
+void make_from_config(const LoadOptions& options, LoadedModel& out) {
+  const HfConfig config(nlohmann::json(*options.model.config.json), "model.config");
+  out.config = with_rope_scaling(config, options.model.rope_scaling);
+  out.name = out.config->text("model_type");
+  RandomWeights weights(RandomKey(options.seed).with("init"));
+  if (options.quantization && options.quantization->load_in_4bit) {
+    QuantizedWeights quantized(weights, four_bit_options(*options.quantization));
+    out.model = make_model(*out.config, quantized);
+  } else {
+    out.model = make_model(*out.config, weights);
+  }
+}
+
+std::optional<Tokenizer> find_tokenizer(const LoadOptions& options, const LoadedModel& model) {
+  if (options.model.tokenizer) {
+    return load_tokenizer(*options.model.tokenizer);
+  }
+  if (model.checkpoint == nullptr) {
+    return {};
+  }
+  // Some models have none; whoever needs one then says so.
+  const bool has_one = is_file(model.name) || is_file(join_path(model.name, "tokenizer.json"));
+  return has_one ? std::optional(load_tokenizer(model.name)) : std::nullopt;
+}
+
+std::optional<ChatTemplate> find_chat_template(const LoadOptions& options,
+                                               const LoadedModel& model) {
+  if (!model.tokenizer) {
+    return {};
+  }
+  SpecialTokens tokens;
+  const auto add = [&](const char* name, std::optional<i32> id) {
+    if (id) {
+      tokens[name] = std::string(model.tokenizer->piece(*id));
+    }
+  };
+  add("bos_token", model.tokenizer->bos_id());
+  add("eos_token", model.tokenizer->eos_id());
+  add("pad_token", model.tokenizer->pad_id());
+  add("unk_token", model.tokenizer->unk_id());
+  if (options.model.chat_template != "auto") {
+    constexpr i64 kMostTemplateBytes = 1 << 20;
+    const std::string& path = options.model.chat_template;
+    return ChatTemplate::from_text(file_system().read(path, kMostTemplateBytes), tokens, path);
+  }
+  const NamedTemplate* chosen = nullptr;
+  for (const NamedTemplate& t : model.tokenizer->chat_templates()) {
+    if (chosen == nullptr || t.name == "default") {
+      chosen = &t;
+    }
+  }
+  return chosen == nullptr ? std::nullopt
+                           : std::optional(ChatTemplate::from_text(chosen->text, tokens,
+                                                                   model.name + ": chat template"));
+}
+
+}  // namespace
+
+std::string resolve_model_path(const std::string& name) {
+  if (exists(name)) {
+    return name;
+  }
+  if (const auto cached = cached_model(name)) {
+    return *cached;
+  }
+  throw DataError(str(printable(name),
+                      ": there is no such folder or file, nor a model of this name in ",
+                      cache_directory()));
+}
+
+std::vector<i32> LoadedModel::stop_ids() const {
+  if (tokenizer && !tokenizer->eos_ids().empty()) {
+    return tokenizer->eos_ids();
+  }
+  std::vector<i32> ids;
+  const nlohmann::json& json = config->json();
+  const auto it = json.find("eos_token_id");
+  if (it != json.end() && it->is_number_integer()) {
+    ids.push_back(it->get<i32>());
+  } else if (it != json.end() && it->is_array()) {
+    for (const nlohmann::json& id : *it) {
+      if (id.is_number_integer()) {
+        ids.push_back(id.get<i32>());
+      }
+    }
+  }
+  return ids;
+}
+
+const Tokenizer& LoadedModel::require_tokenizer(const std::string& what_for) const {
+  if (!tokenizer) {
+    throw ConfigError(str(name, ": ", what_for,
+                          " needs a tokenizer, and this model has none (see model.tokenizer)"));
+  }
+  return *tokenizer;
+}
+
+LoadedModel load_model(const LoadOptions& options) {
+  const MemoryScope scope(MemoryClass::kWeights);
+  LoadedModel out;
+  if (options.model.model_name_or_path) {
+    load_from_checkpoint(options, out);
+  } else {
+    make_from_config(options, out);
+  }
+  if (options.trainable) {
+    for (const NamedTensor& p : parameters(*out.model)) {
+      p.value.set_requires_grad(true);
+    }
+  }
+  out.tokenizer = find_tokenizer(options, out);
+  if (out.tokenizer) {
+    if (out.tokenizer->vocab_size() > out.model->sizes().vocab_size) {
+      throw DataError(str(out.name, ": the tokenizer has ", out.tokenizer->vocab_size(),
+                          " tokens and the model only ", out.model->sizes().vocab_size()));
+    }
+    out.notices.insert(out.notices.end(), out.tokenizer->notes().begin(),
+                       out.tokenizer->notes().end());
+  }
+  out.chat_template = find_chat_template(options, out);
+  return out;
+}
+
+}  // namespace inlay

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "data/template/chat_template.h"
+#include "data/tokenizer/tokenizer.h"
+#include "finetune/config/run_config.h"
+#include "nn/causal_lm.h"
+#include "quant/checkpoint.h"
+
+namespace inlay {
+
+struct LoadOptions {
+  ModelConfig model;
+  std::optional<QuantizationConfig> quantization;
+  bool trainable = false;  // every weight an f32 leaf: full training
+  u64 seed = 42;           // for random weights
+};
+
+/// A model with what belongs to it.
+struct LoadedModel {
+  std::string name;                        // the folder, file or model_type it came from
+  std::unique_ptr<Checkpoint> checkpoint;  // null when made from a config alone
+  std::optional<HfConfig> config;          // always set
+  std::unique_ptr<CausalLM> model;
+  std::optional<Tokenizer> tokenizer;
+  std::optional<ChatTemplate> chat_template;
+  std::vector<std::string> notices;  // odd but harmless: one sentence each
+
+  /// Ids that end a generation: the tokenizer's, else the config's eos_token_id.
+  std::vector<i32> stop_ids() const;
+  /// Throws ConfigError when there is none; `what_for` completes "… needs a tokenizer".
+  const Tokenizer& require_tokenizer(const std::string& what_for) const;
+};
+
+/// Loads weights, settings, tokenizer and chat template. Throws ConfigError, IoError, DataError.
+LoadedModel load_model(const LoadOptions& options);
+
+/// The folder or .gguf file that `name` means: itself when it exists, else a model of the local
+/// Hugging Face cache
+/// ("org/model"). Throws DataError when there is neither.
+std::string resolve_model_path(const std::string& name);
+
+}  // namespace inlay
