@@ -154,17 +154,15 @@ void copy_tokenizer_files(const LoadedModel& model, const std::string& to) {
 
 }  // namespace
 
-void export_hf(const std::string& directory, LoadedModel& model, DType dtype, bool replace) {
+void write_hf_files(const std::string& directory, LoadedModel& model, DType dtype) {
   const NoGrad guard;
   Collector collector(dtype);
   model.model->visit(collector, "");
-  AtomicDirectory folder(directory, {.replace = replace});
   const bool tied = std::ranges::none_of(
       collector.tensors, [](const TensorToWrite& t) { return t.name == "lm_head.weight"; });
-  write_file(join_path(folder.path(), "config.json"), config_text(model, dtype, tied));
-  copy_tokenizer_files(model, folder.path());
-  write_safetensors(join_path(folder.path(), "model.safetensors"), std::move(collector.tensors));
-  folder.commit();
+  write_file(join_path(directory, "config.json"), config_text(model, dtype, tied));
+  copy_tokenizer_files(model, directory);
+  write_safetensors(join_path(directory, "model.safetensors"), std::move(collector.tensors));
 }
 
 }  // namespace inlay

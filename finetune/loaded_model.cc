@@ -67,11 +67,13 @@ HfConfig with_rope_scaling(const HfConfig& config, const FreeObject& rope_scalin
   return HfConfig(json, config.file());
 }
 
-FourBitOptions four_bit_options(const QuantizationConfig& config) {
-  return {.quant_type = config.bnb_4bit_quant_type,
-          .block_size = config.bnb_4bit_blocksize,
-          .double_quant = config.bnb_4bit_use_double_quant,
-          .skip_modules = config.skip_modules};
+QuantizeOnLoad quantize_options(const QuantizationConfig& config) {
+  QuantizeOnLoad out;
+  out.format.type = *four_bit_type_from_name(config.bnb_4bit_quant_type);  // a choice of the config
+  out.format.block_size = config.bnb_4bit_blocksize;
+  out.format.double_quant = config.bnb_4bit_use_double_quant;
+  out.skip_modules = config.skip_modules;
+  return out;
 }
 
 CheckpointWeightsOptions weight_options(const LoadOptions& options) {
@@ -81,7 +83,7 @@ CheckpointWeightsOptions weight_options(const LoadOptions& options) {
     out.dtype = dtype_from_name(options.model.dtype);
   }
   if (options.quantization && options.quantization->load_in_4bit) {
-    out.four_bit = four_bit_options(*options.quantization);
+    out.four_bit = quantize_options(*options.quantization);
   }
   return out;
 }
@@ -106,7 +108,7 @@ void make_from_config(const LoadOptions& options, LoadedModel& out) {
   out.name = out.config->text("model_type");
   RandomWeights weights(RandomKey(options.seed).with("init"));
   if (options.quantization && options.quantization->load_in_4bit) {
-    QuantizedWeights quantized(weights, four_bit_options(*options.quantization));
+    QuantizedWeights quantized(weights, quantize_options(*options.quantization));
     out.model = make_model(*out.config, quantized);
   } else {
     out.model = make_model(*out.config, weights);

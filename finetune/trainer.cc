@@ -67,8 +67,8 @@ bool Trainer::run(TrainerObserver& observer) {
     state_.tokens += result.tokens;
     log(observer, result, norm, learning_rate);
     const bool last = state_.step == total;
-    if (options_.eval_steps > 0 && !validation_.empty() &&
-        (last || state_.step % options_.eval_steps == 0)) {
+    const bool due = options_.eval_steps > 0 && state_.step % options_.eval_steps == 0;
+    if (!validation_.empty() && (last || due)) {
       evaluate(observer);
     }
     const bool stop = !last && observer.stop_requested();
@@ -138,8 +138,8 @@ void Trainer::drop_gradients() {
 
 void Trainer::log(TrainerObserver& observer, const StepResult& result, double grad_norm,
                   double learning_rate) {
-  window_loss_ += result.loss * static_cast<double>(result.trained_tokens);
-  window_trained_ += result.trained_tokens;
+  state_.window_loss += result.loss * static_cast<double>(result.trained_tokens);
+  state_.window_trained += result.trained_tokens;
   window_tokens_ += result.tokens;
   if (state_.step % options_.logging_steps != 0 && state_.step != options_.schedule.total_steps) {
     return;
@@ -148,9 +148,9 @@ void Trainer::log(TrainerObserver& observer, const StepResult& result, double gr
   m.step = state_.step;
   m.epoch = schedule_.epoch_after(state_.step - 1);
   // One step's mean is kept to its last bit, not multiplied and divided again.
-  m.loss = window_trained_ == result.trained_tokens
+  m.loss = state_.window_trained == result.trained_tokens
                ? result.loss
-               : window_loss_ / static_cast<double>(window_trained_);
+               : state_.window_loss / static_cast<double>(state_.window_trained);
   m.grad_norm = grad_norm;
   m.learning_rate = learning_rate;
   m.tokens = state_.tokens;
@@ -159,8 +159,8 @@ void Trainer::log(TrainerObserver& observer, const StepResult& result, double gr
   m.rss_bytes = current_rss();
   m.elapsed_s = seconds_since(started_);
   observer.on_step(m);
-  window_loss_ = 0.0;
-  window_trained_ = window_tokens_ = 0;
+  state_.window_loss = 0.0;
+  state_.window_trained = window_tokens_ = 0;
   window_started_ = Clock::now();
 }
 

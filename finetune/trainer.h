@@ -21,7 +21,7 @@ struct TrainerOptions {
   double max_grad_norm = 1.0;  // <= 0: no clipping
   u64 seed = 42;
   i64 logging_steps = 1;
-  i64 eval_steps = 0;  // > 0: evaluate every so many steps, and at the end
+  i64 eval_steps = 0;  // > 0: evaluate every so many steps; with validation data always at the end
   i64 save_steps = 0;  // > 0: ask the observer to save every so many steps
   i64 eval_batch_size = 1;
   bool checkpoint_blocks = false;
@@ -52,6 +52,10 @@ struct EvalMetrics {
 struct TrainerState {
   i64 step = 0;    // optimizer steps done
   i64 tokens = 0;  // tokens seen
+  // Steps done since the last log: the sum of their losses over trained tokens, and how many those
+  // were.
+  double window_loss = 0.0;
+  i64 window_trained = 0;
 };
 
 class Trainer;
@@ -111,8 +115,7 @@ class Trainer {
 
   using Clock = std::chrono::steady_clock;
   Clock::time_point started_, window_started_;
-  double window_loss_ = 0.0;
-  i64 window_trained_ = 0, window_tokens_ = 0;
+  i64 window_tokens_ = 0;
 };
 
 }  // namespace inlay

@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "core/error.h"
-#include "quant/four_bit.h"
 
 namespace inlay {
 namespace {
@@ -54,12 +53,6 @@ bool stays(const FrozenMatrix& m, std::optional<DType> dtype) {
          (m.format() == kernels::MatrixFormat::kBf16 && *dtype == DType::kBf16);
 }
 
-FrozenMatrix to_four_bit(const FrozenMatrix& out_in, const FourBitOptions& options) {
-  return quantize_four_bit(out_in, {.nf4 = options.quant_type == "nf4",
-                                    .block_size = options.block_size,
-                                    .double_quant = options.double_quant});
-}
-
 }  // namespace
 
 CheckpointWeights::CheckpointWeights(Checkpoint& checkpoint, CheckpointWeightsOptions options)
@@ -85,8 +78,9 @@ std::unique_ptr<LinearLike> CheckpointWeights::linear(const std::string& name,
     const FrozenMatrix source = stored_out_in
                                     ? stored.matrix
                                     : FrozenMatrix(transposed(decoded(stored.matrix, DType::kF32)));
-    return std::make_unique<FrozenLinear>(to_four_bit(source, *options_.four_bit), std::move(bias),
-                                          spec.layout);
+    return std::make_unique<FrozenLinear>(
+        quantize_four_bit(source.ref(), options_.four_bit->format).frozen(), std::move(bias),
+        spec.layout);
   }
   const FrozenMatrix matrix = stays(stored.matrix, options_.dtype)
                                   ? stored.matrix
@@ -128,7 +122,8 @@ std::unique_ptr<LinearLike> QuantizedWeights::linear(const std::string& name,
     return dense;
   }
   const FrozenMatrix rows(dense->weight_rows(0, dense->out_features()));
-  return std::make_unique<FrozenLinear>(to_four_bit(rows, options_), dense->bias(), spec.layout);
+  return std::make_unique<FrozenLinear>(quantize_four_bit(rows.ref(), options_.format).frozen(),
+                                        dense->bias(), spec.layout);
 }
 
 }  // namespace inlay

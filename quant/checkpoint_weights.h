@@ -7,15 +7,15 @@
 
 #include "nn/weights.h"
 #include "quant/checkpoint.h"
+#include "quant/four_bit.h"
 
 namespace inlay {
 
-/// What a frozen linear layer's weight is turned into on load.
-struct FourBitOptions {
-  std::string quant_type = "nf4";  // nf4 | fp4
-  i64 block_size = 64;
-  bool double_quant = true;
-  std::vector<std::string> skip_modules = {"lm_head"};  // path ends left as they are
+/// Frozen linear layers made 4-bit as they load, but for those whose path ends with one of the
+/// names.
+struct QuantizeOnLoad {
+  FourBitOptions format;
+  std::vector<std::string> skip_modules = {"lm_head"};
 };
 
 struct CheckpointWeightsOptions {
@@ -25,7 +25,7 @@ struct CheckpointWeightsOptions {
   /// Frozen dense and GGUF weights as this type instead of the stored one.
   std::optional<DType> dtype;
   /// Frozen linear layers (never embeddings, norms or a tied head) as 4-bit codes.
-  std::optional<FourBitOptions> four_bit;
+  std::optional<QuantizeOnLoad> four_bit;
 };
 
 /// Gives a model the weights of a checkpoint.
@@ -48,7 +48,7 @@ class CheckpointWeights final : public WeightSource {
 /// Random weights made 4-bit at once, for trials without a checkpoint: wraps RandomWeights.
 class QuantizedWeights final : public WeightSource {
  public:
-  QuantizedWeights(WeightSource& inner, const FourBitOptions& options)
+  QuantizedWeights(WeightSource& inner, const QuantizeOnLoad& options)
       : inner_(inner), options_(options) {}
 
   std::unique_ptr<LinearLike> linear(const std::string& name, const LinearSpec& spec) override;
@@ -66,7 +66,7 @@ class QuantizedWeights final : public WeightSource {
 
  private:
   WeightSource& inner_;
-  FourBitOptions options_;
+  QuantizeOnLoad options_;
 };
 
 }  // namespace inlay

@@ -130,7 +130,7 @@ class SafetensorsCheckpoint final : public Checkpoint {
 
   // A weight that bitsandbytes stored in 4 bits: its parts stand beside it under longer names.
   std::optional<FrozenMatrix> four_bit(const std::string& weight, i64 out, i64 in) {
-    if (!is_four_bit_weight(model_, weight)) {
+    if (!is_four_bit(model_, weight)) {
       return {};
     }
     for (const TensorEntry* entry : model_.entries()) {
@@ -138,7 +138,13 @@ class SafetensorsCheckpoint final : public Checkpoint {
         used_.insert(entry->name);
       }
     }
-    return read_four_bit_weight(model_, weight, out, in);
+    const FourBitMatrix matrix = read_four_bit(model_, weight);
+    if (matrix.rows != out || matrix.cols != in) {
+      throw DataError(str(folder_, ": \"", printable(weight), "\": expected ",
+                          Shape{out, in}.to_string(), " in 4 bits, found ",
+                          Shape{matrix.rows, matrix.cols}.to_string()));
+    }
+    return matrix.frozen();
   }
 
   std::string folder_;

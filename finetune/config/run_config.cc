@@ -55,8 +55,6 @@ void DataConfig::fields(FieldVisitor& v) {
   v.choice("format", format, {"auto", "text", "prompt_completion", "messages", "alpaca", "tokens"},
            "columns of a row; \"auto\": judged by the first row");
   v.field("max_length", max_length, {2, kMaxTokens}, "tokens a row may have");
-  v.field("packing", packing,
-          "lay the rows of a batch end to end instead of padding them; the numbers stay the same");
   v.choice("truncation", truncation, {"keep_start", "keep_end", "error"},
            "what a row over max_length keeps: its first tokens, its last, or it stops the run");
   v.field("shuffle", shuffle, "a new order each epoch, drawn from training.seed");
@@ -121,7 +119,7 @@ void SaveConfig::fields(FieldVisitor& v) {
   v.path("output_dir", output_dir,
          "the run directory; null: runs/NAME beside the config file NAME.json");
   v.field("save_steps", save_steps, {0, kMaxSteps},
-          "steps from one checkpoint to the next; 0: only at the end");
+          "steps from one checkpoint to the next; 0: none");
   v.field("save_total_limit", save_total_limit, {1, 1'000'000},
           "checkpoints to keep, the best one not counted; null: all");
   v.choice("export", exports, {"peft"}, "adapter formats to write at the end");

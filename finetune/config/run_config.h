@@ -40,7 +40,6 @@ struct DataConfig {
   std::optional<std::string> validation;
   std::string format = "auto";
   i64 max_length = 1024;
-  bool packing = false;
   std::string truncation = "keep_start";
   bool shuffle = true;
   std::optional<bool> completion_only_loss;

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "nn/generate.h"
+
+#include <cstdio>
+#include <iostream>
+#include <optional>
+
+#include "apps/arguments.h"
+#include "apps/commands.h"
+#include "apps/console.h"
+#include "apps/model_arguments.h"
+#include "core/error.h"
+#include "core/io/file_system.h"
+
+namespace inlay {
+namespace {
+
+constexpr i64 kMostPromptBytes = 64 << 20;
+
+// The options of sampling, shared by generate and chat.
+struct SamplingArguments {
+  i64 max_new_tokens = 256;
+  double temperature = 0.0;
+  i64 top_k = 0;
+  double top_p = 1.0;
+  i64 seed = 42;
+
+  void declare(Arguments& args) {
+    args.option("-n,--max-new-tokens", max_new_tokens, "tokens to generate at most")
+        .option("--temperature", temperature,
+                "0: always the likeliest token; higher is more varied")
+        .option("--top-k", top_k, "sample among the K likeliest tokens; 0: all")
+        .option("--top-p", top_p, "sample among the likeliest tokens that make up this probability")
+        .option("--seed", seed, "of sampling: the same seed gives the same text");
+  }
+
+  GenerateOptions options(const LoadedModel& loaded, AttentionKind attention) const {
+    if (max_new_tokens < 1) {
+      throw ConfigError(str("--max-new-tokens: expected at least 1, found ", max_new_tokens));
+    }
+    if (!(temperature >= 0.0) || top_k < 0 || !(top_p > 0.0 && top_p <= 1.0)) {
+      throw ConfigError(
+          "--temperature and --top-k must not be negative, --top-p must lie above 0 and up to 1");
+    }
+    GenerateOptions out;
+    out.max_new_tokens = max_new_tokens;
+    out.sampling = {temperature, top_k, top_p};
+    out.key = RandomKey(static_cast<u64>(seed)).with("sample");
+    out.stop_ids = loaded.stop_ids();
+    out.attention = attention;
+    return out;
+  }
+};
+
+const ChatTemplate& require_template(const LoadedModel& loaded) {
+  if (!loaded.chat_template) {
+    throw ConfigError(str(loaded.name, ": this model has no chat template (see --chat-template)"));
+  }
+  return *loaded.chat_template;
+}
+
+// A rendered template brings its own special tokens.
+std::vector<i32> encode_chat(const LoadedModel& loaded, std::span<const Message> messages) {
+  const std::string text =
+      require_template(loaded).render(messages, {.add_generation_prompt = true});
+  return loaded.require_tokenizer("a conversation").encode(text, {.add_special_tokens = false});
+}
+
+// Prints tokens as they come.
+class Printer {
+ public:
+  explicit Printer(const Tokenizer& tokenizer)
+      : stream_(tokenizer, {.skip_special_tokens = true}) {}
+  bool operator()(i64 /*sequence*/, i32 id) {
+    std::fputs(stream_.push(id).c_str(), stdout);
+    std::fflush(stdout);
+    return StopSignals::received() == 0;
+  }
+  void finish() {
+    std::fputs(stream_.finish().c_str(), stdout);
+    std::puts("");
+  }
+
+ private:
+  TokenStream stream_;
+};
+
+std::optional<std::string> read_line(const char* question) {
+  std::fputs(question, stderr);
+  std::fflush(stderr);
+  std::string line;
+  if (!std::getline(std::cin, line)) {
+    return {};
+  }
+  return line;
+}
+
+}  // namespace
+
+int run_generate(std::span<const std::string> arguments) {
+  ModelArguments model;
+  SamplingArguments sampling;
+  std::string prompt;
+  std::string prompt_file;
+  bool chat = false;
+  Arguments args("inlay generate", "Continues a prompt, token by token, to stdout.");
+  model.declare(args, true);
+  args.option("-p,--prompt", prompt, "the text to continue")
+      .option("--prompt-file", prompt_file, "the same from a file; - for stdin")
+      .flag("--chat", chat,
+            "the prompt is a user's message: render it with the model's chat template")
+      .option("--chat-template", model.chat_template,
+              "a file with a Jinja template in place of the model's own");
+  sampling.declare(args);
+  if (!args.parse(arguments)) {
+    return 0;
+  }
+  if (prompt.empty() == prompt_file.empty()) {
+    throw ConfigError("inlay generate: give one of --prompt and --prompt-file");
+  }
+  if (!prompt_file.empty()) {
+    prompt = file_system().read(prompt_file == "-" ? "/dev/stdin" : prompt_file, kMostPromptBytes);
+  }
+  const LoadedModel loaded = model.load();
+  const Tokenizer& tokenizer = loaded.require_tokenizer("a prompt");
+  std::vector<i32> ids;
+  if (chat) {
+    const Message message("user", prompt);
+    ids = encode_chat(loaded, std::span(&message, 1));
+  } else {
+    ids = tokenizer.encode(prompt);
+  }
+  if (ids.empty()) {
+    throw ConfigError("inlay generate: the prompt has no tokens");
+  }
+  const StopSignals signals;
+  Printer printer(tokenizer);
+  const std::vector<std::vector<i32>> prompts = {ids};
+  generate(*loaded.model, prompts, sampling.options(loaded, model.attention_kind()),
+           std::ref(printer));
+  printer.finish();
+  return StopSignals::received() == 0 ? 0 : 128 + StopSignals::received();
+}
+
+int run_chat(std::span<const std::string> arguments) {
+  ModelArguments model;
+  SamplingArguments sampling;
+  std::string system;
+  i64 context = 2048;
+  Arguments args("inlay chat",
+                 "Talks with a model in the terminal; an empty line or Ctrl-D ends it.");
+  model.declare(args, true);
+  args.option("--system", system, "a system message")
+      .option("--context", context, "tokens the conversation may have")
+      .option("--chat-template", model.chat_template,
+              "a file with a Jinja template in place of the model's own");
+  sampling.declare(args);
+  if (!args.parse(arguments)) {
+    return 0;
+  }
+  const LoadedModel loaded = model.load();
+  const Tokenizer& tokenizer = loaded.require_tokenizer("a conversation");
+  const GenerateOptions options = sampling.options(loaded, model.attention_kind());
+  if (context <= options.max_new_tokens) {
+    throw ConfigError(str("--context: expected more than --max-new-tokens, ",
+                          options.max_new_tokens, ", found ", context));
+  }
+  require_template(loaded);
+  GenerationSession session(*loaded.model, context, options.attention);
+  std::vector<Message> messages;
+  if (!system.empty()) {
+    messages.emplace_back("system", system);
+  }
+  while (const auto line = read_line("> ")) {
+    if (line->empty()) {
+      break;
+    }
+    messages.emplace_back("user", *line);
+    const StopSignals signals;
+    Printer printer(tokenizer);
+    const Generated reply =
+        session.reply(encode_chat(loaded, messages), options, std::ref(printer));
+    printer.finish();
+    messages.push_back(
+        Message::text("assistant", tokenizer.decode(reply.ids, {.skip_special_tokens = true})));
+  }
+  return 0;
+}
+
+}  // namespace inlay

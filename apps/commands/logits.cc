@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "apps/arguments.h"
+#include "apps/commands.h"
+#include "apps/model_arguments.h"
+#include "core/config/json.h"
+#include "core/error.h"
+#include "core/io/file_system.h"
+#include "core/io/safetensors.h"
+
+namespace inlay {
+namespace {
+
+constexpr i64 kMostBytes = 256 << 20;
+
+std::vector<std::vector<i32>> read_ids(const std::string& file, i64 vocab_size) {
+  const nlohmann::json json = parse_json(file_system().read(file, kMostBytes), file);
+  const auto rows = json.is_object() ? json.find("input_ids") : json.end();
+  if (!json.is_object() || rows == json.end() || !rows->is_array() || rows->empty()) {
+    throw DataError(str(file, R"(: expected {"input_ids": [[…], …]})"));
+  }
+  std::vector<std::vector<i32>> out;
+  for (const nlohmann::json& row : *rows) {
+    out.emplace_back();
+    for (std::size_t t = 0; row.is_array() && t < row.size(); ++t) {
+      if (!row[t].is_number_integer() || row[t].get<i64>() < 0 || row[t].get<i64>() >= vocab_size) {
+        throw DataError(str(file, ": /input_ids/", out.size() - 1, "/", t,
+                            ": expected an id from 0 to ", vocab_size - 1, ", found ",
+                            printable(row[t].dump())));
+      }
+      out.back().push_back(row[t].get<i32>());
+    }
+    if (out.back().empty() || out.back().size() != out.front().size()) {
+      throw DataError(str(file, ": /input_ids/", out.size() - 1, ": expected a list of ",
+                          out.front().size(),
+                          " ids, as many as in the first row and at least one"));
+    }
+  }
+  return out;
+}
+
+}  // namespace
+
+int run_logits(std::span<const std::string> arguments) {
+  ModelArguments model;
+  std::string ids_file;
+  std::string out;
+  Arguments args("inlay logits",
+                 "Writes the raw logits [B, T, V] of given token ids, in f32 arithmetic.");
+  model.declare(args, true);
+  args.option("--ids", ids_file, R"(JSON file {"input_ids": [[…], …]}, rows of one length)")
+      .required()
+      .option("-o,--out", out, "safetensors file to write, with the tensor \"logits\"")
+      .required();
+  if (!args.parse(arguments)) {
+    return 0;
+  }
+  const LoadedModel loaded = model.load();
+  const ModelSizes& sizes = loaded.model->sizes();
+  const std::vector<std::vector<i32>> ids = read_ids(ids_file, sizes.vocab_size);
+  const i64 T = static_cast<i64>(ids[0].size());
+  if (sizes.hard_limit && T > sizes.max_positions) {
+    throw DataError(str(ids_file, ": rows of ", T, " ids, and the model has positions for ",
+                        sizes.max_positions));
+  }
+  const NoGrad guard;
+  Pass pass;
+  pass.attention = model.attention_kind();
+  // One row at a time: a row's logits are the large thing here, and the file takes them piece by
+  // piece.
+  std::vector<Tensor> rows;
+  for (const std::vector<i32>& row : ids) {
+    PackedTokens tokens;
+    tokens.append(row);
+    pass.tokens = &tokens;
+    rows.push_back(loaded.model->logits(loaded.model->hidden(pass), pass));
+  }
+  const i64 row_bytes = T * sizes.vocab_size * static_cast<i64>(sizeof(float));
+  const auto fill = [&](i64 offset, std::span<std::byte> bytes) {
+    for (std::size_t done = 0; done < bytes.size();) {
+      const i64 at = offset + static_cast<i64>(done);
+      const std::span<const std::byte> row =
+          std::as_bytes(rows[at / row_bytes].values()).subspan(at % row_bytes);
+      const std::size_t count = std::min(row.size(), bytes.size() - done);
+      std::copy_n(row.begin(), count, bytes.begin() + static_cast<std::ptrdiff_t>(done));
+      done += count;
+    }
+  };
+  const i64 B = static_cast<i64>(ids.size());
+  write_safetensors(out, {{"logits", DType::kF32, {B, T, sizes.vocab_size}, ByteSource(fill)}});
+  std::printf("logits [%ld, %ld, %ld] f32 written to %s\n", static_cast<long>(B),
+              static_cast<long>(T), static_cast<long>(sizes.vocab_size), out.c_str());
+  return 0;
+}
+
+}  // namespace inlay

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "finetune/merge.h"
+
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "apps/arguments.h"
+#include "apps/commands.h"
+#include "core/error.h"
+#include "core/parallel.h"
+
+namespace inlay {
+
+int run_merge(std::span<const std::string> arguments) {
+  MergeOptions options;
+  std::string dtype = "bf16";
+  bool json = false;
+  Arguments args("inlay merge",
+                 "Folds an adapter into its model, writes a Hugging Face folder, and compares the "
+                 "logits before it appears.");
+  args.option("-m,--model", options.model,
+              "the base: Hugging Face folder, .gguf file, or a model of the local cache")
+      .required()
+      .option("-a,--adapter", options.adapter, "adapter folder")
+      .required()
+      .option("-o,--out", options.out, "folder to write")
+      .required()
+      .option("--dtype", dtype, "type of the weights written: f32, bf16 (default), f16")
+      .flag("--overwrite", options.overwrite, "replace the folder if it is there")
+      .flag("--json", json, "print the comparison as JSON");
+  if (!args.parse(arguments)) {
+    return 0;
+  }
+  const auto chosen = dtype_from_name(dtype);
+  if (chosen != DType::kF32 && chosen != DType::kBf16 && chosen != DType::kF16) {
+    throw ConfigError(str("--dtype: expected f32, bf16 or f16, found \"", printable(dtype), "\""));
+  }
+  options.dtype = *chosen;
+  set_num_threads(available_processors());
+  const MergeReport report = merge_adapter(options);
+  if (json) {
+    const nlohmann::ordered_json out = {{"out", options.out},
+                                        {"positions", report.positions},
+                                        {"largest_difference", report.largest_difference},
+                                        {"relative_difference", report.relative_difference},
+                                        {"limit", report.limit}};
+    std::puts(out.dump(2).c_str());
+  } else {
+    std::printf(
+        "logits of %ld positions: largest difference %.3g, relative %.3g (limit %.3g)\nwritten: "
+        "%s\n",
+        static_cast<long>(report.positions), report.largest_difference, report.relative_difference,
+        report.limit, options.out.c_str());
+  }
+  return 0;
+}
+
+}  // namespace inlay

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "apps/console.h"
+
+#include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+#include <cstdio>
+
+namespace inlay {
+namespace {
+
+volatile std::sig_atomic_t stop_signal = 0;
+
+extern "C" void note_signal(int number) {
+  stop_signal = number;
+  std::signal(number, SIG_DFL);  // the second one ends the program
+}
+
+spdlog::logger& log() {
+  static const std::shared_ptr<spdlog::logger> logger = [] {
+    auto made = spdlog::stderr_color_mt("inlay");
+    made->set_pattern("%^note%$: %v");
+    return made;
+  }();
+  return *logger;
+}
+
+std::string formatted(const char* format, double value) {
+  char text[64];
+  std::snprintf(text, sizeof text, format, value);
+  return text;
+}
+
+}  // namespace
+
+void print_notice(const std::string& sentence) {
+  log().warn("{}", sentence);
+}
+
+bool stderr_is_terminal() {
+  return isatty(STDERR_FILENO) != 0;
+}
+
+bool stdout_is_terminal() {
+  return isatty(STDOUT_FILENO) != 0;
+}
+
+std::string readable_bytes(i64 bytes) {
+  const double b = static_cast<double>(bytes);
+  if (b >= 1e9) {
+    return formatted("%.2f GB", b / 1e9);
+  }
+  return b >= 1e6 ? formatted("%.1f MB", b / 1e6) : formatted("%.0f kB", b / 1e3);
+}
+
+std::string readable_memory(const MemoryReport& report) {
+  std::string out;
+  for (int c = 0; c < kMemoryClasses; ++c) {
+    if (report.bytes[c] > 0) {
+      out += (out.empty() ? "" : ", ") +
+             std::string(memory_class_name(static_cast<MemoryClass>(c))) + " " +
+             readable_bytes(report.bytes[c]);
+    }
+  }
+  return out;
+}
+
+std::string readable_number(double value, int digits) {
+  char text[64];
+  std::snprintf(text, sizeof text, "%.*g", digits, value);
+  return text;
+}
+
+std::string readable_count(i64 count) {
+  std::string digits = std::to_string(count);
+  for (i64 at = static_cast<i64>(digits.size()) - 3; at > 0; at -= 3) {
+    digits.insert(at, " ");
+  }
+  return digits;
+}
+
+ProgressLine::~ProgressLine() {
+  clear();
+}
+
+void ProgressLine::update(i64 done, i64 total, const std::string& detail) {
+  if (!stderr_is_terminal()) {
+    return;
+  }
+  constexpr i64 kWidth = 24;
+  const i64 filled = total > 0 ? std::min(kWidth, done * kWidth / total) : 0;
+  const std::string bar = std::string(filled, '#') + std::string(kWidth - filled, '.');
+  std::fprintf(stderr, "\r\033[K%s [%s] %ld/%ld %s", what_.c_str(), bar.c_str(),
+               static_cast<long>(done), static_cast<long>(total), detail.c_str());
+  std::fflush(stderr);
+  shown_ = true;
+}
+
+void ProgressLine::clear() {
+  if (shown_) {
+    std::fputs("\r\033[K", stderr);
+    std::fflush(stderr);
+    shown_ = false;
+  }
+}
+
+StopSignals::StopSignals() {
+  stop_signal = 0;
+  std::signal(SIGINT, note_signal);
+  std::signal(SIGTERM, note_signal);
+}
+
+StopSignals::~StopSignals() {
+  std::signal(SIGINT, SIG_DFL);
+  std::signal(SIGTERM, SIG_DFL);
+}
+
+int StopSignals::received() {
+  return stop_signal;
+}
+
+}  // namespace inlay

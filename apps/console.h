@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+
+#include "core/memory/memory.h"
+#include "core/types.h"
+
+namespace inlay {
+
+/// Warnings and remarks, to stderr, one line each.
+void print_notice(const std::string& sentence);
+
+bool stderr_is_terminal();
+bool stdout_is_terminal();
+
+/// "412.3 MB" (10^6 bytes), "1.24 GB", "980 kB".
+std::string readable_bytes(i64 bytes);
+/// "weights 98.4 MB, adapters 19.5 MB, …" without the empty classes.
+std::string readable_memory(const MemoryReport& report);
+/// A number with `digits` significant digits.
+std::string readable_number(double value, int digits = 4);
+/// "1 234 567"
+std::string readable_count(i64 count);
+
+/// A line on stderr that is written over as work goes on; nothing when stderr is no terminal.
+class ProgressLine {
+ public:
+  explicit ProgressLine(std::string what) : what_(std::move(what)) {}
+  ~ProgressLine();
+  ProgressLine(const ProgressLine&) = delete;
+  ProgressLine& operator=(const ProgressLine&) = delete;
+  void update(i64 done, i64 total, const std::string& detail = "");
+  void clear();
+
+ private:
+  std::string what_;
+  bool shown_ = false;
+};
+
+/// SIGINT and SIGTERM ask for a polite stop while this lives; a second one ends the program at
+/// once.
+class StopSignals {
+ public:
+  StopSignals();
+  ~StopSignals();
+  StopSignals(const StopSignals&) = delete;
+  StopSignals& operator=(const StopSignals&) = delete;
+  /// The signal that came, or 0.
+  static int received();
+};
+
+}  // namespace inlay

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "apps/model_arguments.h"
+
+#include <charconv>
+#include <cmath>
+
+#include "apps/console.h"
+#include "core/error.h"
+#include "core/io/file_system.h"
+#include "core/parallel.h"
+#include "finetune/adapters/peft_files.h"
+
+namespace inlay {
+namespace {
+
+struct ScaledAdapter {
+  std::string directory;
+  double scale = 1.0;
+};
+
+// "DIR@0.5"; an existing folder whose name holds an @ is taken as it stands.
+ScaledAdapter parse_adapter(const std::string& text) {
+  const std::size_t at = text.rfind('@');
+  if (at == std::string::npos || is_directory(text)) {
+    return {text, 1.0};
+  }
+  const std::string number = text.substr(at + 1);
+  double scale = 0.0;
+  const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), scale);
+  if (error != std::errc() || end != number.data() + number.size() || !std::isfinite(scale)) {
+    throw ConfigError(
+        str("--adapter ", printable(text), ": expected DIR or DIR@SCALE with a number as scale"));
+  }
+  return {text.substr(0, at), scale};
+}
+
+void check_choice(const char* option, const std::string& value,
+                  const std::vector<std::string>& choices) {
+  std::string known;
+  for (const std::string& choice : choices) {
+    if (value == choice) {
+      return;
+    }
+    known += (known.empty() ? "" : ", ") + choice;
+  }
+  throw ConfigError(str(option, ": expected one of ", known, ", found \"", printable(value), "\"",
+                        did_you_mean(value, choices)));
+}
+
+}  // namespace
+
+void ModelArguments::declare(Arguments& arguments, bool many_adapters) {
+  arguments
+      .option("-m,--model", model, "Hugging Face folder, .gguf file, or a model of the local cache")
+      .required();
+  arguments.option("-a,--adapter", adapters,
+                   many_adapters ? "adapter folder, DIR or DIR@SCALE; may be given several times"
+                                 : "adapter folder");
+  arguments.option("--tokenizer", tokenizer,
+                   "tokenizer folder or file, or \"bytes\" (default: the model's own)");
+  arguments.option("--dtype", dtype, "storage of the weights: auto (as in the file), f32, bf16");
+  arguments.option("--attn-implementation", attention, "tiled, or reference (the plain formula)");
+  arguments.option("--threads", threads,
+                   "threads to compute with; 0: all (the results are the same)");
+}
+
+AttentionKind ModelArguments::attention_kind() const {
+  return attention == "reference" ? AttentionKind::kReference : AttentionKind::kTiled;
+}
+
+LoadedModel ModelArguments::load() const {
+  check_choice("--dtype", dtype, {"auto", "f32", "bf16"});
+  check_choice("--attn-implementation", attention, {"tiled", "reference"});
+  set_num_threads(threads > 0 ? static_cast<int>(std::min<i64>(threads, 1024))
+                              : available_processors());
+  LoadOptions options;
+  options.model.model_name_or_path = model;
+  options.model.dtype = dtype;
+  if (!tokenizer.empty()) {
+    options.model.tokenizer = tokenizer;
+  }
+  if (!chat_template.empty()) {
+    options.model.chat_template = chat_template;
+  }
+  LoadedModel loaded = load_model(options);
+  for (const std::string& notice : loaded.notices) {
+    print_notice(notice);
+  }
+  for (const std::string& text : adapters) {
+    const ScaledAdapter adapter = parse_adapter(text);
+    load_adapter(*loaded.model, adapter.directory, adapter.scale);
+  }
+  return loaded;
+}
+
+}  // namespace inlay

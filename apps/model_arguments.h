@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "apps/arguments.h"
+#include "finetune/loaded_model.h"
+
+namespace inlay {
+
+/// The options of every command that runs a model.
+struct ModelArguments {
+  std::string model;
+  std::vector<std::string> adapters;  // "DIR" or "DIR@SCALE"
+  std::string tokenizer;
+  std::string chat_template;
+  std::string dtype = "auto";
+  std::string attention = "tiled";
+  i64 threads = 0;  // 0: all
+
+  /// `many_adapters`: --adapter may be given several times, with scales.
+  void declare(Arguments& arguments, bool many_adapters);
+  /// Loads the model with its adapters and sets the number of threads. Notices go to stderr.
+  LoadedModel load() const;
+  AttentionKind attention_kind() const;
+};
+
+}  // namespace inlay

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "finetune/checkpoint_files.h"
+
+#include <cstring>
+#include <nlohmann/json.hpp>
+#include <utility>
+#include <vector>
+
+#include "core/config/json.h"
+#include "core/error.h"
+#include "core/io/atomic.h"
+#include "core/io/safetensors.h"
+#include "core/io/sha256.h"
+#include "finetune/adapters/peft_files.h"
+
+namespace inlay {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr const char* kState = "trainer_state.json";
+constexpr const char* kOptimizer = "optimizer.safetensors";
+constexpr const char* kTrainable = "trainable.safetensors";
+constexpr i64 kMostStateBytes = 1 << 20;
+
+void write_tensors(const std::string& path, const std::vector<Parameter>& parameters) {
+  std::vector<TensorToWrite> tensors;
+  for (const Parameter& p : parameters) {
+    const std::span<const i64> dims = p.value.shape().dims();
+    tensors.push_back({p.name,
+                       p.value.dtype(),
+                       {dims.begin(), dims.end()},
+                       std::span(static_cast<const std::byte*>(p.value.raw()),
+                                 static_cast<std::size_t>(p.value.bytes()))});
+  }
+  write_safetensors(path, std::move(tensors));
+}
+
+void read_tensors(const std::string& path, const std::vector<Parameter>& parameters) {
+  const SafetensorsFile file(path);
+  for (const Parameter& p : parameters) {
+    const TensorEntry& entry = file.at(p.name);
+    if (entry.dtype != p.value.dtype() ||
+        Shape(std::span<const i64>(entry.shape)) != p.value.shape()) {
+      throw DataError(str(path, ": \"", printable(p.name), "\": expected ",
+                          p.value.shape().to_string(), " ", dtype_name(p.value.dtype()),
+                          ", found another shape or type: this is the checkpoint of another run"));
+    }
+    std::memcpy(p.value.mutable_values().data(), entry.data.data(), entry.data.size());
+  }
+}
+
+Json checksums(const std::string& directory) {
+  Json files = Json::object();
+  for (const std::string& name : file_system().list(directory)) {
+    const std::string path = join_path(directory, name);
+    files[name] = {{"bytes", file_system().info(path).size}, {"sha256", sha256_file(path)}};
+  }
+  return files;
+}
+
+// A double by its bits, so that a resumed run adds to the very same number.
+std::string bits_of(double value) {
+  u64 bits = 0;
+  std::memcpy(&bits, &value, sizeof bits);
+  return std::to_string(bits);
+}
+
+double double_of(const std::string& bits) {
+  const u64 value = std::stoull(bits);
+  double out = 0.0;
+  std::memcpy(&out, &value, sizeof out);
+  return out;
+}
+
+Json read_state(const std::string& directory) {
+  const std::string path = join_path(directory, kState);
+  if (!is_file(path)) {
+    throw DataError(str(directory, ": not a checkpoint: it has no ", kState));
+  }
+  return parse_json(file_system().read(path, kMostStateBytes), path);
+}
+
+void verify_files(const std::string& directory, const Json& state) {
+  for (const auto& [name, expected] : state.at("files").items()) {
+    const std::string path = join_path(directory, name);
+    if (!is_plain_name(name) || !is_file(path)) {
+      throw DataError(str(path, ": the checkpoint lacks this file"));
+    }
+    if (file_system().info(path).size != expected.at("bytes").get<i64>() ||
+        sha256_file(path) != expected.at("sha256").get<std::string>()) {
+      throw DataError(
+          str(path, ": the file is damaged: it is not what the checkpoint's ", kState, " says"));
+    }
+  }
+}
+
+}  // namespace
+
+void save_checkpoint(const std::string& directory, Trainer& trainer, const Adapter* adapter,
+                     const std::string& base_model) {
+  AtomicDirectory folder(directory, {.replace = true});
+  if (adapter != nullptr) {
+    save_adapter(folder.path(), *adapter, base_model);
+  } else {
+    write_tensors(join_path(folder.path(), kTrainable), trainer.parameters());
+  }
+  write_tensors(join_path(folder.path(), kOptimizer), trainer.optimizer().state());
+  const TrainerState& state = trainer.state();
+  const Json json = {{"step", state.step},
+                     {"tokens", state.tokens},
+                     {"window_loss_bits", bits_of(state.window_loss)},
+                     {"window_trained", state.window_trained},
+                     {"files", checksums(folder.path())}};
+  write_file(join_path(folder.path(), kState), json.dump(2) + "\n");
+  folder.commit();
+}
+
+void load_checkpoint(const std::string& directory, Trainer& trainer, const Adapter* adapter) {
+  const Json json = read_state(directory);
+  TrainerState state;
+  try {
+    verify_files(directory, json);
+    state.step = json.at("step").get<i64>();
+    state.tokens = json.at("tokens").get<i64>();
+    state.window_loss = double_of(json.at("window_loss_bits").get<std::string>());
+    state.window_trained = json.at("window_trained").get<i64>();
+  } catch (const Json::exception&) {
+    throw DataError(str(join_path(directory, kState), ": not the state of a training run"));
+  } catch (const std::logic_error&) {  // std::stoull
+    throw DataError(str(join_path(directory, kState), ": /window_loss_bits: expected a number"));
+  }
+  if (adapter != nullptr) {
+    load_adapter_tensors(directory, *adapter);
+  } else {
+    read_tensors(join_path(directory, kTrainable), trainer.parameters());
+  }
+  read_tensors(join_path(directory, kOptimizer), trainer.optimizer().state());
+  trainer.set_state(state);
+}
+
+}  // namespace inlay

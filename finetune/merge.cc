@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "finetune/merge.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/error.h"
+#include "core/io/atomic.h"
+#include "finetune/adapters/peft_files.h"
+#include "finetune/hf_export.h"
+#include "finetune/loaded_model.h"
+
+namespace inlay {
+namespace {
+
+constexpr i64 kProbeSequences = 2;
+constexpr i64 kProbeLength = 48;
+
+LoadedModel open_model(const std::string& path) {
+  LoadOptions options;
+  options.model.model_name_or_path = path;
+  return load_model(options);
+}
+
+// Logits of a few sequences of random tokens: every layer and many rows of the embedding take part.
+Tensor probe_logits(const LoadedModel& loaded) {
+  const NoGrad guard;
+  const ModelSizes& sizes = loaded.model->sizes();
+  const i64 length = sizes.hard_limit ? std::min(kProbeLength, sizes.max_positions) : kProbeLength;
+  PackedTokens tokens;
+  for (i64 s = 0; s < kProbeSequences; ++s) {
+    std::vector<i32> ids;
+    for (i64 t = 0; t < length; ++t) {
+      const u64 draw = random_below(RandomKey(1).with("merge"), s * length + t, sizes.vocab_size);
+      ids.push_back(static_cast<i32>(draw));
+    }
+    tokens.append(ids);
+  }
+  Pass pass;
+  pass.tokens = &tokens;
+  return loaded.model->logits(loaded.model->hidden(pass), pass);
+}
+
+// What rounding each weight to the type explains: relative errors of 2^-12 and 2^-9 a weight, which
+// add up over the layers.
+double limit_for(DType dtype) {
+  return dtype == DType::kF32 ? 1e-5 : dtype == DType::kF16 ? 2e-3 : 2e-2;
+}
+
+MergeReport compare(const Tensor& expected, const Tensor& found, DType dtype) {
+  MergeReport report;
+  report.positions = expected.dim(0);
+  report.limit = limit_for(dtype);
+  double difference = 0.0;
+  double size = 0.0;
+  for (i64 i = 0; i < expected.numel(); ++i) {
+    const double e = static_cast<double>(expected.values()[i]);
+    const double d = static_cast<double>(found.values()[i]) - e;
+    report.largest_difference = std::max(report.largest_difference, std::abs(d));
+    difference += d * d;
+    size += e * e;
+  }
+  report.relative_difference = std::sqrt(difference / std::max(size, 1e-300));
+  return report;
+}
+
+}  // namespace
+
+MergeReport merge_adapter(const MergeOptions& options) {
+  AtomicDirectory folder(options.out, {.replace = options.overwrite});
+  Tensor expected;
+  {
+    LoadedModel adapted = open_model(options.model);
+    load_adapter(*adapted.model, options.adapter);
+    expected = probe_logits(adapted);
+    write_hf_files(folder.path(), adapted, options.dtype);
+  }
+  const MergeReport report =
+      compare(expected, probe_logits(open_model(folder.path())), options.dtype);
+  if (!(report.relative_difference <= report.limit)) {
+    throw VerificationError(
+        str(options.out, ": the merged model's logits differ from those of base and adapter by ",
+            report.relative_difference, " (relative), more than the ", report.limit,
+            " that rounding to ", dtype_name(options.dtype), " explains; nothing was written"));
+  }
+  folder.commit();
+  return report;
+}
+
+}  // namespace inlay

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "finetune/resume.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "core/config/json.h"
+#include "core/config/writer.h"
+#include "core/error.h"
+#include "core/io/file_system.h"
+
+namespace inlay {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr i64 kMostConfigBytes = 16 << 20;
+constexpr const char* kFree[] = {"logging", "eval", "save", "runtime"};
+
+// The first place where two documents differ, as a JSON pointer, with both values.
+std::string difference(const Json& before, const Json& now, const std::string& pointer) {
+  if (before == now) {
+    return "";
+  }
+  if (!before.is_object() || !now.is_object()) {
+    return str(pointer, ": the run was started with ", printable(before.dump()), ", and now it is ",
+               printable(now.dump()));
+  }
+  for (const auto& [key, value] : now.items()) {
+    const auto it = before.find(key);
+    const std::string found =
+        difference(it == before.end() ? Json() : *it, value, pointer + "/" + key);
+    if (!found.empty()) {
+      return found;
+    }
+  }
+  for (const auto& [key, value] : before.items()) {
+    if (!now.contains(key)) {
+      return difference(value, Json(), pointer + "/" + key);
+    }
+  }
+  return "";
+}
+
+}  // namespace
+
+void check_same_run(const std::string& file, const RunConfig& config) {
+  if (!is_file(file)) {
+    throw ConfigError(
+        str(parent_path(file), ": there is no run to resume (it has no ", base_name(file), ")"));
+  }
+  const Json before = parse_ordered_json(file_system().read(file, kMostConfigBytes), file);
+  const Json now = Json::parse(config_text(config, {.directory = parent_path(file)}));
+  for (const auto& [section, value] : now.items()) {
+    if (std::ranges::find(kFree, section) != std::end(kFree)) {
+      continue;
+    }
+    const auto it = before.find(section);
+    const std::string found = difference(it == before.end() ? Json() : *it, value, "/" + section);
+    if (!found.empty()) {
+      throw ConfigError(str(file, ": ", found, "; a resumed run must keep its settings"));
+    }
+  }
+}
+
+}  // namespace inlay

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "core/io/file_system.h"
+#include "core/types.h"
+
+namespace inlay {
+
+/// The directory of a run:
+///
+///   config.resolved.json   enough to repeat it
+///   manifest.json          what went in and what came out, with checksums; written last
+///   metrics.jsonl          a line a logged step, a line an evaluation
+///   checkpoints/step-N/    what is needed to go on from step N, and `last`, which names the newest
+///   adapter/ or model/     the result
+///
+/// Held by a lock while it is open, so two runs cannot write into one directory.
+class RunDirectory {
+ public:
+  enum class Mode {
+    kFresh,      // the directory must be absent or empty
+    kOverwrite,  // what an earlier run wrote is removed; other files stay
+    kResume,     // the directory holds a run to go on with
+  };
+  /// Creates what is missing and takes the lock. Throws ConfigError when the directory is in use or
+  /// not as `mode` needs it.
+  RunDirectory(const std::string& path, Mode mode);
+
+  const std::string& path() const { return path_; }
+  std::string config_file() const { return join_path(path_, "config.resolved.json"); }
+  std::string manifest_file() const { return join_path(path_, "manifest.json"); }
+  std::string metrics_file() const { return join_path(path_, "metrics.jsonl"); }
+  std::string adapter() const { return join_path(path_, "adapter"); }
+  std::string model() const { return join_path(path_, "model"); }
+  std::string checkpoint(i64 step) const {
+    return join_path(checkpoints(), "step-" + std::to_string(step));
+  }
+
+  /// Names `step` in checkpoints/last and removes the oldest checkpoints beyond `limit` (never that
+  /// one).
+  void checkpoint_saved(i64 step, std::optional<i64> limit) const;
+  /// The checkpoint that "last", a step's directory name or a path means. Throws ConfigError when
+  /// there is none.
+  std::string find_checkpoint(const std::string& which) const;
+
+ private:
+  std::string checkpoints() const { return join_path(path_, "checkpoints"); }
+
+  std::string path_;
+  std::unique_ptr<DirectoryLock> lock_;
+};
+
+}  // namespace inlay

@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "finetune/train_run.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <memory>
+#include <utility>
+
+#include "core/config/writer.h"
+#include "core/error.h"
+#include "core/io/append_file.h"
+#include "core/io/atomic.h"
+#include "core/parallel.h"
+#include "finetune/adapters/peft_files.h"
+#include "finetune/checkpoint_files.h"
+#include "finetune/hf_export.h"
+#include "finetune/loaded_model.h"
+#include "finetune/manifest.h"
+#include "finetune/metrics_log.h"
+#include "finetune/resume.h"
+#include "finetune/rows.h"
+#include "finetune/run_directory.h"
+
+namespace inlay {
+namespace {
+
+i64 total_steps(const TrainingConfig& config, const BatchSchedule& schedule) {
+  if (config.max_steps > 0) {
+    return config.max_steps;
+  }
+  return static_cast<i64>(
+      std::ceil(config.num_train_epochs * static_cast<double>(schedule.steps_per_epoch())));
+}
+
+TrainerOptions trainer_options(const RunConfig& config, i64 steps) {
+  const TrainingConfig& t = config.training;
+  TrainerOptions o;
+  o.schedule.kind = schedule_from_name(t.lr_scheduler_type);
+  o.schedule.learning_rate = t.learning_rate;
+  o.schedule.total_steps = steps;
+  o.schedule.warmup_steps =
+      t.warmup_steps > 0 ? t.warmup_steps
+                         : static_cast<i64>(std::ceil(t.warmup_ratio * static_cast<double>(steps)));
+  o.optimizer = {t.optim, t.adam_beta1, t.adam_beta2, t.adam_epsilon, t.weight_decay};
+  o.max_grad_norm = t.max_grad_norm;
+  o.seed = static_cast<u64>(t.seed);
+  o.logging_steps = config.logging.logging_steps;
+  o.eval_steps = config.eval.eval_steps;
+  o.save_steps = config.save.save_steps;
+  o.eval_batch_size = t.per_device_train_batch_size;
+  o.checkpoint_blocks = t.gradient_checkpointing == "block";
+  o.attention = config.model.attn_implementation == "reference" ? AttentionKind::kReference
+                                                                : AttentionKind::kTiled;
+  return o;
+}
+
+// Passes what the trainer says on to the listener and to the files of the run.
+class Recorder final : public TrainerObserver {
+ public:
+  Recorder(RunListener& listener, const RunDirectory& directory, MetricsLog& log,
+           const RunConfig& config, const Adapter* adapter, const std::string& base)
+      : listener_(listener),
+        directory_(directory),
+        log_(log),
+        config_(config),
+        adapter_(adapter),
+        base_(base) {}
+
+  void on_step(const StepMetrics& metrics) override {
+    last_loss = metrics.loss;
+    log_.write(metrics);
+    listener_.on_step(metrics);
+  }
+  void on_eval(const EvalMetrics& metrics) override {
+    validation = metrics.report;
+    log_.write(metrics);
+    listener_.on_eval(metrics);
+  }
+  void on_save(Trainer& trainer) override {
+    log_.flush();
+    const i64 step = trainer.state().step;
+    save_checkpoint(directory_.checkpoint(step), trainer, adapter_, base_);
+    directory_.checkpoint_saved(step, config_.save.save_total_limit);
+  }
+  bool stop_requested() override { return listener_.stop_requested(); }
+
+  double last_loss = 0.0;
+  std::optional<LossReport> validation;
+
+ private:
+  RunListener& listener_;
+  const RunDirectory& directory_;
+  MetricsLog& log_;
+  const RunConfig& config_;
+  const Adapter* adapter_;
+  const std::string& base_;
+};
+
+// All that a run works on, in the order it is made.
+struct Parts {
+  LoadedModel loaded;
+  std::optional<Adapter> adapter;
+  Dataset train;
+  std::optional<Dataset> validation;
+  std::unique_ptr<BatchSchedule> schedule;
+  std::unique_ptr<Trainer> trainer;
+};
+
+void load_parts(const RunConfig& config, RunListener& listener, Parts& parts) {
+  parts.loaded = load_model({.model = config.model,
+                             .quantization = config.quantization,
+                             .trainable = !config.peft.has_value(),
+                             .seed = static_cast<u64>(config.training.seed)});
+  for (const std::string& notice : parts.loaded.notices) {
+    listener.on_notice(notice);
+  }
+  if (config.peft) {
+    const RandomKey key = RandomKey(static_cast<u64>(config.training.seed)).with("adapter");
+    parts.adapter = inject_adapter(*parts.loaded.model, *config.peft, {.key = key});
+    if (config.peft->init_from) {
+      load_adapter_tensors(*config.peft->init_from, *parts.adapter);
+    }
+    listener.on_adapter(adapter_table(*parts.adapter));
+  }
+  parts.train = load_rows(*config.data.train, config.data, parts.loaded);
+  if (config.data.validation) {
+    parts.validation = load_rows(*config.data.validation, config.data, parts.loaded);
+  }
+  for (const std::string& note : parts.train.report.notes) {
+    listener.on_notice(note);
+  }
+  parts.schedule = std::make_unique<BatchSchedule>(
+      BatchSchedule::Options{.rows = static_cast<i64>(parts.train.examples.size()),
+                             .batch_size = config.training.per_device_train_batch_size,
+                             .accumulation = config.training.gradient_accumulation_steps,
+                             .shuffle = config.data.shuffle,
+                             .key = RandomKey(static_cast<u64>(config.training.seed))});
+  const std::span<const Example> validation =
+      parts.validation ? std::span<const Example>(parts.validation->examples)
+                       : std::span<const Example>();
+  parts.trainer = std::make_unique<Trainer>(
+      *parts.loaded.model, *parts.schedule, parts.train.examples, validation,
+      trainer_options(config, total_steps(config.training, *parts.schedule)));
+}
+
+RunPlan plan_of(const RunConfig& config, const Parts& parts) {
+  RunPlan plan;
+  plan.model = parts.loaded.name;
+  for (const Parameter& p : parts.trainer->parameters()) {
+    plan.trainable += p.value.numel();
+  }
+  plan.rows = parts.train.report.rows;
+  plan.validation_rows = parts.validation ? parts.validation->report.rows : 0;
+  plan.tokens = parts.train.report.tokens;
+  plan.trained_tokens = parts.train.report.trained;
+  plan.truncated_rows = parts.train.report.truncated;
+  plan.steps = total_steps(config.training, *parts.schedule);
+  plan.steps_per_epoch = parts.schedule->steps_per_epoch();
+  plan.first_step = parts.trainer->state().step;
+  plan.memory = current_memory();
+  return plan;
+}
+
+std::string write_result(const RunDirectory& directory, Parts& parts) {
+  if (parts.adapter) {
+    AtomicDirectory folder(directory.adapter(), {.replace = true});
+    save_adapter(folder.path(), *parts.adapter, parts.loaded.name);
+    folder.commit();
+    return directory.adapter();
+  }
+  AtomicDirectory folder(directory.model(), {.replace = true});
+  write_hf_files(folder.path(), parts.loaded, DType::kF32);
+  folder.commit();
+  return directory.model();
+}
+
+RunDirectory::Mode mode_of(const TrainOptions& options) {
+  if (options.resume && options.overwrite) {
+    throw ConfigError("--resume and --overwrite exclude each other");
+  }
+  return options.resume      ? RunDirectory::Mode::kResume
+         : options.overwrite ? RunDirectory::Mode::kOverwrite
+                             : RunDirectory::Mode::kFresh;
+}
+
+}  // namespace
+
+void RunListener::on_notice(const std::string& /*sentence*/) {}
+void RunListener::on_adapter(const std::string& /*table*/) {}
+void RunListener::on_plan(const RunPlan& /*plan*/) {}
+
+RunResult run_training(const RunConfig& config, const TrainOptions& options,
+                       RunListener& listener) {
+  set_num_threads(config.runtime.threads.is_auto()
+                      ? available_processors()
+                      : static_cast<int>(*config.runtime.threads.value));
+  reset_peak_memory();
+  std::optional<RunDirectory> directory;
+  std::string checkpoint;
+  if (!options.dry_run) {
+    directory.emplace(*config.save.output_dir, mode_of(options));
+    if (options.resume) {
+      checkpoint = directory->find_checkpoint(*options.resume);
+      check_same_run(directory->config_file(), config);
+    }
+  }
+  Parts parts;
+  load_parts(config, listener, parts);
+  if (!checkpoint.empty()) {
+    load_checkpoint(checkpoint, *parts.trainer, parts.adapter ? &*parts.adapter : nullptr);
+  }
+  listener.on_plan(plan_of(config, parts));
+  RunResult result;
+  if (!directory) {
+    return result;
+  }
+  write_file(directory->config_file(), config_text(config, {.directory = directory->path()}));
+  MetricsLog log(directory->metrics_file(), parts.trainer->state().step);
+  Recorder recorder(listener, *directory, log, config, parts.adapter ? &*parts.adapter : nullptr,
+                    parts.loaded.name);
+  const auto started = std::chrono::steady_clock::now();
+  result.finished = parts.trainer->run(recorder);
+  result.seconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
+  result.steps = parts.trainer->state().step;
+  result.last_loss = recorder.last_loss;
+  result.validation = recorder.validation;
+  result.peak = peak_memory();
+  log.sync();
+  if (result.finished) {
+    result.output = write_result(*directory, parts);
+    result.peak_rss = peak_rss();
+    write_manifest(directory->manifest_file(),
+                   {.config = config,
+                    .weights = parts.loaded.checkpoint ? parts.loaded.checkpoint->files()
+                                                       : std::vector<std::string>(),
+                    .output = result.output,
+                    .metrics = directory->metrics_file(),
+                    .steps = result.steps,
+                    .peak = result.peak,
+                    .peak_rss = result.peak_rss});
+  }
+  result.peak_rss = peak_rss();
+  return result;
+}
+
+}  // namespace inlay

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "core/memory/memory.h"
+#include "finetune/config/run_config.h"
+#include "finetune/trainer.h"
+
+namespace inlay {
+
+struct TrainOptions {
+  bool dry_run = false;               // everything but the steps: nothing is written
+  bool overwrite = false;             // replace an earlier run in the output directory
+  std::optional<std::string> resume;  // "last" or a checkpoint: go on with the run there
+};
+
+/// What is known before the first step.
+struct RunPlan {
+  std::string model;  // where the weights came from
+  i64 trainable = 0;  // parameters
+  i64 rows = 0, validation_rows = 0;
+  i64 tokens = 0, trained_tokens = 0;  // of an epoch
+  i64 truncated_rows = 0;
+  i64 steps = 0, steps_per_epoch = 0;
+  i64 first_step = 0;   // > 0: resumed
+  MemoryReport memory;  // after loading
+};
+
+struct RunResult {
+  bool finished = true;  // false: stopped on request, with a checkpoint
+  i64 steps = 0;
+  double last_loss = 0.0;
+  std::optional<LossReport> validation;
+  double seconds = 0.0;  // of the training loop
+  MemoryReport peak;     // tracked bytes
+  i64 peak_rss = 0;
+  std::string output;  // the adapter or model that was written; "" for a dry run
+};
+
+/// Hears of a run from outside: progress and text for people.
+class RunListener : public TrainerObserver {
+ public:
+  virtual void on_notice(const std::string& sentence);
+  /// The modules an adapter changes, as a table.
+  virtual void on_adapter(const std::string& table);
+  virtual void on_plan(const RunPlan& plan);
+};
+
+/// A whole training run from its config: load, adapt, train, write. Throws ConfigError, DataError,
+/// IoError, DivergedError.
+RunResult run_training(const RunConfig& config, const TrainOptions& options, RunListener& listener);
+
+}  // namespace inlay
