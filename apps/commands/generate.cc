@@ -181,8 +181,7 @@ int run_chat(std::span<const std::string> arguments) {
     const Generated reply =
         session.reply(encode_chat(loaded, messages), options, std::ref(printer));
     printer.finish();
-    messages.push_back(
-        Message::text("assistant", tokenizer.decode(reply.ids, {.skip_special_tokens = true})));
+    messages.emplace_back("assistant", tokenizer.decode(reply.ids, {.skip_special_tokens = true}));
   }
   return 0;
 }
