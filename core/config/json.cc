@@ -170,9 +170,11 @@ class Builder {
 
   [[noreturn]] void fail(std::size_t position, std::string_view what) const {
     const std::string_view before = text_.substr(0, std::min(position, text_.size()));
-    const auto line = std::count(before.begin(), before.end(), '\n') + 1;
-    const std::size_t column = before.size() - (before.rfind('\n') + 1) + 1;
-    throw DataError(str(printable(file_, 300), ": line ", line, ", column ", column, ": ", what));
+    const i64 newlines = std::count(before.begin(), before.end(), '\n');
+    const i64 column = before.size() - (before.rfind('\n') + 1);
+    throw DataError(str(printable(file_, 300), ": line ", options_.first_line + newlines,
+                        ", column ", column + (newlines == 0 ? options_.first_column : 1), ": ",
+                        what));
   }
 
   std::string_view text_;

@@ -18,6 +18,9 @@ struct JsonOptions {
   /// Values and keys in all, so that a small text cannot claim a large memory: a value takes about
   /// 100 bytes once parsed. The largest tokenizers have three million.
   i64 max_values = 10'000'000;
+  /// Where the text begins, for messages, when it is part of a file.
+  i64 first_line = 1;
+  i64 first_column = 1;
 };
 
 /// Parses `text`, all of it. Throws DataError `<file>: line 3, column 7: …` for a syntax error,

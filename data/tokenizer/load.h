@@ -39,7 +39,7 @@ struct GgufTokenizerData {
   std::optional<bool> add_bos;  // absent: as usual for the pre-tokenizer
   std::optional<bool> add_eos;
   bool add_space_prefix = false;
-  std::vector<ChatTemplate> chat_templates;
+  std::vector<NamedTemplate> chat_templates;
 };
 
 /// Supported: model "gpt2" with the pre-tokenizers listed in gguf_loader.cc.

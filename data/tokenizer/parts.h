@@ -37,7 +37,7 @@ struct TokenizerParts {
   std::optional<i32> pad_id;
   std::optional<i32> unk_id;
   std::vector<i32> eos_ids;
-  std::vector<ChatTemplate> chat_templates;
+  std::vector<NamedTemplate> chat_templates;
   std::vector<std::string> notes;
 };
 

@@ -196,7 +196,7 @@ class Reader {
   void set_template(const std::string& name, const std::string& text) {
     auto& templates = parts_.chat_templates;
     const auto found = std::find_if(templates.begin(), templates.end(),
-                                    [&](const ChatTemplate& t) { return t.name == name; });
+                                    [&](const NamedTemplate& t) { return t.name == name; });
     if (found == templates.end()) {
       templates.push_back({name, text});
     } else {

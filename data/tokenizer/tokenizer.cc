@@ -158,7 +158,7 @@ std::optional<i32> Tokenizer::unk_id() const {
 const std::vector<i32>& Tokenizer::eos_ids() const {
   return impl_->parts.eos_ids;
 }
-const std::vector<ChatTemplate>& Tokenizer::chat_templates() const {
+const std::vector<NamedTemplate>& Tokenizer::chat_templates() const {
   return impl_->parts.chat_templates;
 }
 const std::vector<std::string>& Tokenizer::notes() const {

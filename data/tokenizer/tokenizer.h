@@ -36,7 +36,7 @@ struct TokenSpan {
   bool operator==(const TokenSpan&) const = default;
 };
 
-struct ChatTemplate {
+struct NamedTemplate {
   std::string name;  // "default" for the only one
   std::string text;  // Jinja
 };
@@ -75,7 +75,7 @@ class Tokenizer {
   const std::vector<i32>& eos_ids() const;
 
   /// The model's chat templates, passed through unread.
-  const std::vector<ChatTemplate>& chat_templates() const;
+  const std::vector<NamedTemplate>& chat_templates() const;
   /// Where the files contradict each other: what was found and which file was followed, a sentence
   /// each.
   const std::vector<std::string>& notes() const;

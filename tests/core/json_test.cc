@@ -77,6 +77,12 @@ TEST(Json, RefusesBrokenTextWithFileLineAndColumn) {
   }
 }
 
+TEST(Json, CountsFromWhereThePartOfAFileBegins) {
+  const JsonOptions part = {.first_line = 7, .first_column = 11};
+  EXPECT_EQ(error_of("[}", part).substr(0, 27), "a.json: line 7, column 12: ");
+  EXPECT_EQ(error_of("[\n }", part).substr(0, 26), "a.json: line 8, column 2: ");
+}
+
 TEST(Json, AllowsOneKeyInTwoObjects) {
   EXPECT_EQ(error_of(R"({"a": {"a": {}}, "b": [{"a": 1}, {"a": 1}]})"), "no error");
 }

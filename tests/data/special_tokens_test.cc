@@ -135,7 +135,7 @@ TEST(SpecialTokens, ContradictionsAreNoted) {
 TEST(SpecialTokens, ChatTemplatesComeFromAllTheirPlaces) {
   const auto names = [](const Tokenizer& tokenizer) {
     std::string all;
-    for (const ChatTemplate& chat : tokenizer.chat_templates()) {
+    for (const NamedTemplate& chat : tokenizer.chat_templates()) {
       all += chat.name + '=' + chat.text + ' ';
     }
     return all;
