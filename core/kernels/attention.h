@@ -30,28 +30,34 @@ struct AttentionParams {
                         // 32 | c / 4, h << 32 | s) < dropout * 2^32
 };
 
-struct AttentionForward {
-  const float* q = nullptr;
-  const float* k = nullptr;
-  const float* v = nullptr;
-  float* o = nullptr;    // [rows of q, heads * head_dim], row stride o_stride
-  float* lse = nullptr;  // [heads, total_q]: natural-log-sum-exp of each row's scores; +inf for a
-                         // row that sees nothing
+/// T is the type of all that is read and written: float, or double for the reference form.
+template <class T>
+struct AttentionForwardOf {
+  const T* q = nullptr;
+  const T* k = nullptr;
+  const T* v = nullptr;
+  T* o = nullptr;    // [rows of q, heads * head_dim], row stride o_stride
+  T* lse = nullptr;  // [heads, total_q]: natural log-sum-exp of each row's scores; +inf for a row
+                     // that sees nothing
   i64 total_q = 0;
 };
 
-struct AttentionBackward {
-  const float* q = nullptr;
-  const float* k = nullptr;
-  const float* v = nullptr;
-  const float* o = nullptr;
-  const float* lse = nullptr;
-  const float* dO = nullptr;  // as o
-  float* dq = nullptr;        // as q, k, v with the same strides; overwritten
-  float* dk = nullptr;
-  float* dv = nullptr;
+template <class T>
+struct AttentionBackwardOf {
+  const T* q = nullptr;
+  const T* k = nullptr;
+  const T* v = nullptr;
+  const T* o = nullptr;
+  const T* lse = nullptr;
+  const T* dO = nullptr;  // as o
+  T* dq = nullptr;        // as q, k, v with the same strides; overwritten
+  T* dk = nullptr;
+  T* dv = nullptr;
   i64 total_q = 0;
 };
+
+using AttentionForward = AttentionForwardOf<float>;
+using AttentionBackward = AttentionBackwardOf<float>;
 
 /// Floats of scratch the two functions need.
 i64 attention_forward_scratch(const AttentionParams& params,
@@ -73,14 +79,16 @@ void attention_backward(const AttentionParams& params, std::span<const Attention
 
 namespace reference {
 
-/// The naive form: every score of one head of one segment at a time, kept in double in the scratch
+/// The naive form: every weight of one head of one segment at a time, kept in double in the scratch
 /// memory, which so grows with q_count * k_count. The tests' oracle, and `attn_implementation:
-/// reference`.
+/// reference`. T is float or double. Backward reads neither o nor lse: it starts from q and k anew.
 i64 attention_scratch(std::span<const AttentionSegment> segments);
+template <class T>
 void attention_forward(const AttentionParams& params, std::span<const AttentionSegment> segments,
-                       const AttentionForward& args, std::span<float> scratch);
+                       const AttentionForwardOf<T>& args, std::span<float> scratch);
+template <class T>
 void attention_backward(const AttentionParams& params, std::span<const AttentionSegment> segments,
-                        const AttentionBackward& args, std::span<float> scratch);
+                        const AttentionBackwardOf<T>& args, std::span<float> scratch);
 
 }  // namespace reference
 }  // namespace inlay::kernels

@@ -1,0 +1,301 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/kernels/attention.h"
+
+#include <algorithm>
+#include <cstdint>
+
+#include "core/kernels/attention.isa.h"
+#include "core/parallel.h"
+
+// How the work is split: by the shape of a segment alone, so that neither the threads nor the other
+// segments of a batch change a bit of the result.
+namespace inlay::kernels {
+namespace {
+
+using attention::Head;
+using attention::head_tile;
+using attention::head_tiles;
+using attention::KeyGradients;
+using attention::KeyRange;
+using attention::kTileRows;
+using attention::Tile;
+
+using Segments = std::span<const AttentionSegment>;
+
+constexpr i64 kCacheLine = 64 / sizeof(float);
+
+Head segment_head(const AttentionParams& params, Segments segments, i64 segment, i64 kv_head) {
+  const AttentionSegment& s = segments[segment];
+  const i64 group = params.heads / params.kv_heads;
+  return {&params,   segment,   kv_head,   group,    kv_head * group,
+          s.q_begin, s.q_count, s.k_begin, s.k_count};
+}
+
+/// A task number, taken apart: task `index` of one head.
+struct HeadTask {
+  Head head;
+  i64 index = 0;
+};
+
+using PerHead = i64 (*)(const Head&);
+
+i64 count_tasks(const AttentionParams& params, Segments segments, PerHead per_head) {
+  i64 count = 0;
+  for (i64 s = 0; s < std::ssize(segments); ++s) {
+    count += params.kv_heads * per_head(segment_head(params, segments, s, 0));
+  }
+  return count;
+}
+
+/// The tasks of a segment follow one another, and in it those of a head.
+HeadTask find_task(const AttentionParams& params, Segments segments, i64 task, PerHead per_head) {
+  i64 s = 0;
+  i64 each = per_head(segment_head(params, segments, s, 0));
+  while (task >= params.kv_heads * each) {
+    task -= params.kv_heads * each;
+    each = per_head(segment_head(params, segments, ++s, 0));
+  }
+  return {segment_head(params, segments, s, task / each), task % each};
+}
+
+float* aligned(float* p) {
+  const auto address = reinterpret_cast<std::uintptr_t>(p);
+  return p + (64 - address % 64) % 64 / sizeof(float);
+}
+
+// ---- Forward
+// -------------------------------------------------------------------------------------
+
+constexpr i64 kTaskTiles = 4;
+
+/// A decoder asks one query of a long cache: then the heads are too few to share out, and the keys
+/// of a tile are split as well. Joining costs the parts one more pass over their sums, so a part is
+/// long.
+i64 key_parts(const Head& head) {
+  constexpr i64 kFewTiles = 4;
+  constexpr i64 kPartKeys = 1024;
+  constexpr i64 kMaxParts = 16;
+  const i64 tiles = head_tiles(head);
+  return tiles < kFewTiles ? std::clamp<i64>(head.k_count / kPartKeys, 1, kMaxParts) : 1;
+}
+
+KeyRange key_part(const Tile& tile, i64 part, i64 parts) {
+  const i64 count = tile.some.end - tile.some.begin;
+  const i64 length = attention::round_up((count + parts - 1) / parts, 8);
+  const i64 begin = std::min(tile.some.begin + part * length, tile.some.end);
+  return {begin, std::min(begin + length, tile.some.end)};
+}
+
+/// States that outlive a task: those of the heads whose keys are split.
+i64 shared_states(const Head& head) {
+  const i64 parts = key_parts(head);
+  return parts > 1 ? head_tiles(head) * parts : 0;
+}
+
+/// Tasks of a head: one for every part of a tile's keys, or one for a few whole tiles, so that a
+/// thread can fetch the next tile's rows while it works.
+i64 forward_tasks(const Head& head) {
+  const i64 parts = key_parts(head), tiles = head_tiles(head);
+  return parts > 1 ? tiles * parts : (tiles + kTaskTiles - 1) / kTaskTiles;
+}
+
+// ---- Backward
+// ------------------------------------------------------------------------------------
+
+/// The query tiles of a head are split into chunks, each with its own sums of dK and dV: enough for
+/// a dozen units of equal work over all KV heads (an even number for 2, 3, 4, 6 and 12 threads),
+/// but none so short that adding the sums up would count.
+i64 query_chunks(const Head& head) {
+  constexpr i64 kUnits = 12;
+  constexpr i64 kChunkTiles = 16;
+  const i64 wanted = (kUnits + head.params->kv_heads - 1) / head.params->kv_heads;
+  return std::clamp<i64>(head_tiles(head) / kChunkTiles, 1, wanted);
+}
+
+struct TileRange {
+  i64 begin = 0, end = 0;
+};
+
+/// The first tile of a chunk: the bounds lie at equal numbers of visible pairs.
+i64 chunk_begin(const Head& head, i64 chunk) {
+  const i64 chunks = query_chunks(head), tiles = head_tiles(head);
+  if (chunk == 0 || chunk == chunks) {
+    return chunk == 0 ? 0 : tiles;
+  }
+  const auto keys = [&](i64 tile) {
+    const KeyRange some = head_tile(head, tile).some;
+    return some.end - some.begin;
+  };
+  i64 total = 0;
+  for (i64 t = 0; t < tiles; ++t) {
+    total += keys(t);
+  }
+  i64 first = 0;
+  for (i64 sum = 0; sum * chunks < total * chunk; ++first) {
+    sum += keys(first);
+  }
+  return first;
+}
+
+TileRange chunk_tiles(const Head& head, i64 chunk) {
+  return {chunk_begin(head, chunk), chunk_begin(head, chunk + 1)};
+}
+
+/// The keys that a chunk's rows see.
+KeyRange chunk_keys(const Head& head, TileRange tiles) {
+  if (tiles.begin == tiles.end) {
+    return {};
+  }
+  return {head_tile(head, tiles.begin).some.begin, head_tile(head, tiles.end - 1).some.end};
+}
+
+/// One chunk, and rows of whole vectors: dK and dV are summed where they belong.
+bool in_place(const Head& head) {
+  return query_chunks(head) == 1 && head.params->head_dim % attention::kPad == 0;
+}
+
+i64 padded_dim(const AttentionParams& params) {
+  return attention::round_up(params.head_dim, attention::kPad);
+}
+
+/// Floats of the private sums of one head.
+i64 partial_floats(const Head& head) {
+  return in_place(head) ? 0 : query_chunks(head) * 2 * head.k_count * padded_dim(*head.params);
+}
+
+/// Where the private sums of a head's chunk lie.
+KeyGradients partial_sums(const Head& head, Segments segments, i64 chunk, float* partials) {
+  const i64 D = padded_dim(*head.params);
+  for (i64 s = 0; s < head.segment; ++s) {
+    partials += head.params->kv_heads * partial_floats(segment_head(*head.params, segments, s, 0));
+  }
+  partials += head.kv_head * partial_floats(head) + chunk * 2 * head.k_count * D;
+  return {partials, partials + head.k_count * D, D, D};
+}
+
+KeyGradients final_sums(const Head& head, const AttentionBackward& args) {
+  const AttentionParams& params = *head.params;
+  const i64 column = head.kv_head * params.head_dim;
+  return {args.dk + head.k_begin * params.k_stride + column,
+          args.dv + head.k_begin * params.v_stride + column, params.k_stride, params.v_stride};
+}
+
+void clear(const KeyGradients& sums, KeyRange keys, i64 columns) {
+  for (i64 c = keys.begin; c < keys.end; ++c) {
+    std::fill_n(sums.dk + c * sums.dk_stride, columns, 0.0F);
+    std::fill_n(sums.dv + c * sums.dv_stride, columns, 0.0F);
+  }
+}
+
+struct BackwardTask {
+  const attention::BackwardKernels& kernels;
+  Segments segments;
+  const AttentionBackward& args;
+  float* partials;
+
+  void run_chunk(const Head& head, i64 chunk, float* scratch) const {
+    const TileRange tiles = chunk_tiles(head, chunk);
+    KeyGradients sums = final_sums(head, args);
+    if (in_place(head)) {
+      clear(sums, {0, head.k_count}, head.params->head_dim);
+    } else {
+      sums = partial_sums(head, segments, chunk, partials);
+      clear(sums, chunk_keys(head, tiles), padded_dim(*head.params));
+    }
+    kernels.tiles(head, tiles.begin, tiles.end, args, sums, scratch);
+  }
+
+  /// Keys [begin, end) of dK and dV: the chunks' sums, added in their order.
+  void add_chunks(const Head& head, KeyRange keys) const {
+    const i64 D = head.params->head_dim;
+    const KeyGradients to = final_sums(head, args);
+    clear(to, keys, D);
+    const i64 chunks = query_chunks(head);
+    for (i64 chunk = 0; chunk < chunks; ++chunk) {
+      const KeyGradients from = partial_sums(head, segments, chunk, partials);
+      const KeyRange seen = chunk_keys(head, chunk_tiles(head, chunk));
+      const i64 begin = std::max(keys.begin, seen.begin);
+      const i64 rows = std::min(keys.end, seen.end) - begin;
+      kernels.add_rows(rows, D, from.dk + begin * from.dk_stride, from.dk_stride,
+                       to.dk + begin * to.dk_stride, to.dk_stride);
+      kernels.add_rows(rows, D, from.dv + begin * from.dv_stride, from.dv_stride,
+                       to.dv + begin * to.dv_stride, to.dv_stride);
+    }
+  }
+};
+
+}  // namespace
+
+i64 attention_forward_scratch(const AttentionParams& params, Segments segments) {
+  return kCacheLine + num_threads() * attention::forward_thread_floats(params) +
+         count_tasks(params, segments, shared_states) * attention::state_floats(params);
+}
+
+i64 attention_backward_scratch(const AttentionParams& params, Segments segments) {
+  return kCacheLine + num_threads() * attention::backward_thread_floats(params) +
+         count_tasks(params, segments, partial_floats);
+}
+
+void attention_forward(const AttentionParams& params, Segments segments,
+                       const AttentionForward& args, std::span<float> scratch) {
+  const attention::ForwardKernels& kernels = INLAY_SELECT(attention_forward_kernels);
+  const i64 thread_floats = attention::forward_thread_floats(params);
+  const i64 state_floats = attention::state_floats(params);
+  float* threads = aligned(scratch.data());
+  float* shared = threads + num_threads() * thread_floats;
+
+  const auto states_of = [&](const Head& head, i64 tile) {
+    i64 before = head.kv_head * shared_states(head) + tile * key_parts(head);
+    for (i64 s = 0; s < head.segment; ++s) {
+      before += params.kv_heads * shared_states(segment_head(params, segments, s, 0));
+    }
+    return shared + before * state_floats;
+  };
+  parallel_for(count_tasks(params, segments, forward_tasks), [&](i64 task) {
+    const auto [head, index] = find_task(params, segments, task, forward_tasks);
+    float* own = threads + thread_index() * thread_floats;
+    const i64 parts = key_parts(head), tiles = head_tiles(head);
+    if (parts == 1) {
+      // Backwards: under a causal mask the last tiles are the longest.
+      const i64 begin = (forward_tasks(head) - 1 - index) * kTaskTiles;
+      kernels.tiles(head, begin, std::min(begin + kTaskTiles, tiles), args, own);
+    } else {
+      const Tile tile = head_tile(head, index / parts);
+      const i64 part = index % parts;
+      float* state = states_of(head, index / parts) + part * state_floats;
+      kernels.keys(head, tile, key_part(tile, part, parts), args, state, own);
+    }
+  });
+
+  const auto split_tiles = [](const Head& head) {
+    return key_parts(head) > 1 ? head_tiles(head) : 0;
+  };
+  parallel_for(count_tasks(params, segments, split_tiles), [&](i64 task) {
+    const auto [head, index] = find_task(params, segments, task, split_tiles);
+    kernels.finish(head, head_tile(head, index), key_parts(head), args, states_of(head, index));
+  });
+}
+
+void attention_backward(const AttentionParams& params, Segments segments,
+                        const AttentionBackward& args, std::span<float> scratch) {
+  const i64 thread_floats = attention::backward_thread_floats(params);
+  float* threads = aligned(scratch.data());
+  const BackwardTask work = {INLAY_SELECT(attention_backward_kernels), segments, args,
+                             threads + num_threads() * thread_floats};
+
+  parallel_for(count_tasks(params, segments, query_chunks), [&](i64 task) {
+    const auto [head, chunk] = find_task(params, segments, task, query_chunks);
+    work.run_chunk(head, chunk, threads + thread_index() * thread_floats);
+  });
+
+  constexpr i64 kSumKeys = 256;
+  const auto sums = [](const Head& head) {
+    return in_place(head) ? 0 : (head.k_count + kSumKeys - 1) / kSumKeys;
+  };
+  parallel_for(count_tasks(params, segments, sums), [&](i64 task) {
+    const auto [head, index] = find_task(params, segments, task, sums);
+    work.add_chunks(head, {index * kSumKeys, std::min(head.k_count, (index + 1) * kSumKeys)});
+  });
+}
+
+}  // namespace inlay::kernels

@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// FlashAttention-2, Alg. 1, for one tile of query rows; attention_tile.h draws the layout.
+//
+//   for every block of keys:   S = K Qt                        (base 2: scale log2(e) Q K^T)
+//                              m' = max(m, max over keys S), or m while that is near enough
+//                              P = 2^(S - m'),  l = 2^(m - m') l + sum over keys P
+//                              Ot = 2^(m - m') Ot + Vt P        (P after dropout, l before)
+//   at the end:                O = Ot / l,  lse = ln 2 (m + log2 l)
+
+#include "core/kernels/attention_tile.h"
+
+namespace inlay::kernels::INLAY_ISA {
+namespace {
+
+/// Vectors whose running maxima and sums stay in registers.
+constexpr int kSoftmaxVectors = 3;
+
+/// A score at or below this is -inf: the row has seen no key yet.
+constexpr float kLowest = -3.4028234e38F;
+
+/// m follows a row's maximum only when that has risen by more than this: weights up to 2^8 are as
+/// good as weights up to 1, and hardly a block then makes the sums be rescaled.
+constexpr float kSlack = 8.0F;
+
+/// scores = cap tanh(scores), in base 2; Qt carries scale / softcap.
+void cap_scores(const AttentionParams& params, i64 keys, i64 vectors, float* scores) {
+  const Vec cap = Vec::set(params.softcap * kLog2E);
+  for (i64 key = 0; key < keys; ++key) {
+    for (i64 j = 0; j < vectors * kLanes; j += kLanes) {
+      float* s = scores + key * kTileRows + j;
+      (cap * tanh(Vec::load(s))).store(s);
+    }
+  }
+}
+
+/// Scores of N vectors of rows become weights; m and l take the block in, and `shrink` is what the
+/// sums gathered so far must be multiplied by. Returns whether that is anything but 1.
+template <int N>
+bool softmax_panel(i64 keys, float* scores, float* m, float* l, float* shrink) {
+  Vec top[N], base[N], sum[N];
+  for (int j = 0; j < N; ++j) {
+    top[j] = Vec::set(-kInfinity);
+  }
+  for (i64 key = 0; key < keys; ++key) {
+    for (int j = 0; j < N; ++j) {
+      top[j] = max(top[j], Vec::load(scores + key * kTileRows + j * kLanes));
+    }
+  }
+  Vec change = Vec::zero();
+  for (int j = 0; j < N; ++j) {
+    const Vec old = Vec::load(m + j * kLanes);
+    const Vec now = select_less(old + Vec::set(kSlack), top[j], top[j], old);
+    // -inf - -inf would be NaN; and before the first key there is nothing to shrink.
+    base[j] = select_less(now, Vec::set(kLowest), Vec::zero(), now);
+    const Vec factor = select_less(old, Vec::set(kLowest), Vec::set(1.0F), exp2(old - base[j]));
+    change = max(change, Vec::set(1.0F) - factor);
+    sum[j] = factor * Vec::load(l + j * kLanes);
+    factor.store(shrink + j * kLanes);
+    now.store(m + j * kLanes);
+  }
+  for (i64 key = 0; key < keys; ++key) {
+    for (int j = 0; j < N; ++j) {
+      float* s = scores + key * kTileRows + j * kLanes;
+      const Vec weight = exp2(Vec::load(s) - base[j]);
+      sum[j] = sum[j] + weight;
+      weight.store(s);
+    }
+  }
+  for (int j = 0; j < N; ++j) {
+    sum[j].store(l + j * kLanes);
+  }
+  return reduce_max(change) > 0.0F;
+}
+
+bool softmax_block(i64 keys, i64 vectors, float* scores, float* m, float* l, float* shrink) {
+  bool shrinks = false;
+  i64 j = 0;
+  for (; j + kSoftmaxVectors <= vectors; j += kSoftmaxVectors) {
+    shrinks |= softmax_panel<kSoftmaxVectors>(keys, scores + j * kLanes, m + j * kLanes,
+                                              l + j * kLanes, shrink + j * kLanes);
+  }
+  for (; j < vectors; ++j) {
+    shrinks |= softmax_panel<1>(keys, scores + j * kLanes, m + j * kLanes, l + j * kLanes,
+                                shrink + j * kLanes);
+  }
+  return shrinks;
+}
+
+void drop_weights(const Head& head, const TileDraws& draws, i64 first_key, i64 keys, i64 vectors,
+                  float* weights) {
+  float keep[4][kLanes];
+  for (i64 key = 0; key < keys; key += 4) {
+    for (i64 j = 0; j < vectors * kLanes; j += kLanes) {
+      draw_keep(head, draws, (first_key + key) / 4, j, keep);
+      for (i64 i = 0; i < 4 && key + i < keys; ++i) {
+        float* w = weights + (key + i) * kTileRows + j;
+        (Vec::load(w) * Vec::load(keep[i])).store(w);
+      }
+    }
+  }
+}
+
+/// values[d][r] *= factor[r]
+void scale_rows(i64 D, i64 vectors, const float* factor, float* values) {
+  for (i64 j = 0; j < vectors * kLanes; j += kLanes) {
+    const Vec f = Vec::load(factor + j);
+    for (i64 d = 0; d < D; ++d) {
+      float* x = values + d * kTileRows + j;
+      (f * Vec::load(x)).store(x);
+    }
+  }
+}
+
+void run_keys(const Head& head, const Tile& tile, KeyRange keys, const AttentionForward& args,
+              float* state, float* scratch, const Ahead& tile_ahead) {
+  const AttentionParams& params = *head.params;
+  const i64 D = params.head_dim;
+  const i64 vectors = (tile.count + kLanes - 1) / kLanes;
+  const float* K = args.k + head.k_begin * params.k_stride + head.kv_head * D;
+  const float* V = args.v + head.k_begin * params.v_stride + head.kv_head * D;
+  float* Qt = scratch;
+  float* S = Qt + D * kTileRows;
+  float* m = state;
+  float* l = m + kTileRows;
+  float* Ot = l + kTileRows;
+  alignas(64) float shrink[kTileRows];
+  const TileMask mask = tile_mask(head, tile);
+  const TileDraws draws = params.dropout > 0.0F ? tile_draws(head, tile) : TileDraws{};
+
+  pack_transposed(args.q, tile_rows(head, tile, params.q_stride), D, score_scale(params), Qt);
+  for (i64 r = 0; r < kTileRows; ++r) {
+    m[r] = -kInfinity;
+    l[r] = 0.0F;
+  }
+  for (i64 i = 0; i < D * kTileRows; ++i) {
+    Ot[i] = 0.0F;
+  }
+  for_each_block(keys, [&](i64 k, i64 count) {
+    const bool last = k + count == keys.end;
+    product(
+        count, vectors, D, {K + k * params.k_stride, params.k_stride, 1}, Qt, kTileRows, S,
+        kTileRows, false,
+        {{V + k * params.v_stride, params.v_stride, count, D}, last ? tile_ahead.first : Rows{}});
+    if (params.softcap > 0.0F) {
+      cap_scores(params, count, vectors, S);
+    }
+    hide(tile, mask, k, count, vectors, -kInfinity, S);
+    const bool shrinks = softmax_block(count, vectors, S, m, l, shrink);
+    if (params.dropout > 0.0F) {
+      drop_weights(head, draws, k, count, vectors, S);
+    }
+    if (shrinks) {
+      scale_rows(D, vectors, shrink, Ot);
+    }
+    product(D, vectors, count, {V + k * params.v_stride, 1, params.v_stride}, S, kTileRows, Ot,
+            kTileRows, true,
+            {last ? tile_ahead.second
+                  : Rows{K + (k + count) * params.k_stride, params.k_stride, count, D},
+             {}});
+  });
+}
+
+void forward_keys(const Head& head, const Tile& tile, KeyRange keys, const AttentionForward& args,
+                  float* state, float* scratch) {
+  run_keys(head, tile, keys, args, state, scratch, {});
+}
+
+/// state = state + part, two running softmaxes of the same rows.
+void join(i64 D, const float* part, float* state) {
+  for (i64 j = 0; j < kTileRows; j += kLanes) {
+    const Vec m0 = Vec::load(state + j), m1 = Vec::load(part + j);
+    const Vec top = max(m0, m1);
+    const Vec base = select_less(top, Vec::set(kLowest), Vec::zero(), top);
+    const Vec factor0 = exp2(m0 - base), factor1 = exp2(m1 - base);
+    top.store(state + j);
+    for (i64 d = 1; d < D + 2; ++d) {  // l, then the rows of out
+      float* x = state + d * kTileRows + j;
+      fma(factor1, Vec::load(part + d * kTileRows + j), factor0 * Vec::load(x)).store(x);
+    }
+  }
+}
+
+void forward_finish(const Head& head, const Tile& tile, i64 parts, const AttentionForward& args,
+                    float* states) {
+  const AttentionParams& params = *head.params;
+  const i64 D = params.head_dim;
+  for (i64 p = 1; p < parts; ++p) {
+    join(D, states + p * attention::state_floats(params), states);
+  }
+  const float* m = states;
+  const float* l = m + kTileRows;
+  const float* Ot = l + kTileRows;
+  alignas(64) float inverse[kTileRows];
+  for (i64 r = 0; r < kTileRows; ++r) {
+    inverse[r] = l[r] == 0.0F ? 0.0F : 1.0F / l[r];
+  }
+  unpack_transposed(Ot, inverse, tile_rows(head, tile, params.o_stride), D, args.o);
+  i64 query = tile.begin / head.group;
+  i64 member = tile.begin % head.group;
+  for (i64 r = 0; r < tile.count; ++r) {
+    float* lse = args.lse + (head.first_head + member) * args.total_q + head.q_begin + query;
+    *lse = l[r] == 0.0F ? kInfinity : kLn2 * (m[r] + __builtin_log2f(l[r]));
+    if (++member == head.group) {
+      member = 0;
+      ++query;
+    }
+  }
+}
+
+void forward_tiles(const Head& head, i64 begin, i64 end, const AttentionForward& args,
+                   float* scratch) {
+  const AttentionParams& params = *head.params;
+  float* state =
+      scratch + attention::forward_thread_floats(params) - attention::state_floats(params);
+  for (i64 t = begin; t < end; ++t) {
+    const Tile tile = attention::head_tile(head, t);
+    const Tile next = attention::head_tile(head, t + 1 < end ? t + 1 : t);
+    run_keys(head, tile, tile.some, args, state, scratch,
+             {tile_span(head, tile, args.o, params.o_stride),
+              tile_span(head, next, args.q, params.q_stride)});
+    forward_finish(head, tile, 1, args, state);
+  }
+}
+
+}  // namespace
+
+const attention::ForwardKernels attention_forward_kernels = {forward_tiles, forward_keys,
+                                                             forward_finish};
+
+}  // namespace inlay::kernels::INLAY_ISA

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "core/kernels/isa.h"
+#include "core/types.h"
+
+namespace inlay::kernels {
+
+/// The functions of simd.h over arrays, so that a test can call each instruction set's.
+struct SimdProbe {
+  void (*exp2)(const float* x, i64 n, float* y);
+  void (*exp)(const float* x, i64 n, float* y);
+  void (*tanh)(const float* x, i64 n, float* y);
+};
+INLAY_DECLARE_TABLES(SimdProbe, simd_probe)
+
+}  // namespace inlay::kernels

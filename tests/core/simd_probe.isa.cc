@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/core/simd_probe.h"
+
+#include "core/kernels/simd.h"
+
+namespace inlay::kernels::INLAY_ISA {
+namespace {
+
+template <Vec (*kFunction)(Vec)>
+void apply(const float* x, i64 n, float* y) {
+  for (i64 i = 0; i < n; i += Vec::kLanes) {
+    const i64 lanes = n - i < Vec::kLanes ? n - i : Vec::kLanes;
+    kFunction(Vec::load(x + i, lanes)).store(y + i, lanes);
+  }
+}
+
+}  // namespace
+
+const SimdProbe simd_probe = {apply<exp2>, apply<exp>, apply<tanh>};
+
+}  // namespace inlay::kernels::INLAY_ISA

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <utility>
+#include <vector>
+
+#include "tests/core/simd_probe.h"
+#include "tests/support/isas.h"
+
+namespace inlay::kernels {
+namespace {
+
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+
+using Apply = void (*)(const float*, i64, float*);
+
+float at(Apply function, float x) {
+  float y = 0.0F;
+  function(&x, 1, &y);
+  return y;
+}
+
+/// The largest |f(x) / exact(x) - 1| over evenly spaced x, none of them on a round number.
+double relative_error(Apply function, double low, double high, double (*exact)(double)) {
+  constexpr i64 kSamples = (i64{1} << 20) + 3;
+  std::vector<float> x(kSamples), y(kSamples);
+  for (i64 i = 0; i < kSamples; ++i) {
+    x[i] = static_cast<float>(low + (high - low) * static_cast<double>(i) / (kSamples - 1));
+  }
+  function(x.data(), kSamples, y.data());
+  double worst = 0.0;
+  for (i64 i = 0; i < kSamples; ++i) {
+    const double want = exact(static_cast<double>(x[i]));
+    worst = std::max(worst, std::abs(static_cast<double>(y[i]) / want - 1.0));
+  }
+  return worst;
+}
+
+class Simd : public testing::OnEachIsa {};
+INLAY_ON_EACH_ISA(Simd);
+
+TEST_P(Simd, Exp2IsWithinItsErrorOverTheNormalRange) {
+  const Apply exp2 = INLAY_SELECT(simd_probe).exp2;
+  EXPECT_LT(relative_error(exp2, -126.0, 127.99, std::exp2), 2e-7);
+  EXPECT_LT(relative_error(exp2, -1.0, 1.0, std::exp2), 2e-7);
+}
+
+TEST_P(Simd, ExpIsWithinItsErrorOverTheNormalRange) {
+  const Apply exp = INLAY_SELECT(simd_probe).exp;
+  EXPECT_LT(relative_error(exp, -87.3, 88.7, std::exp), 2e-7);
+  EXPECT_LT(relative_error(exp, -1.0, 1.0, std::exp), 2e-7);
+}
+
+TEST_P(Simd, TanhIsWithinAFewRoundings) {
+  const Apply tanh = INLAY_SELECT(simd_probe).tanh;
+  // Near 1/4, where 1 - 2 / (e^2x + 1) takes over, two bits of 1 cancel: 4 x 2e-7.
+  EXPECT_LT(relative_error(tanh, 1e-6, 20.0, std::tanh), 1e-6);
+  EXPECT_LT(relative_error(tanh, 1e-6, 0.3, std::tanh), 1e-6);
+  EXPECT_EQ(at(tanh, -kInfinity), -1.0F);
+}
+
+TEST_P(Simd, Exp2IsExactAtWholeNumbers) {
+  for (int n = -126; n <= 127; ++n) {
+    EXPECT_EQ(at(INLAY_SELECT(simd_probe).exp2, static_cast<float>(n)), std::ldexp(1.0F, n)) << n;
+  }
+}
+
+TEST_P(Simd, ExponentialsLeaveTheRangeQuietly) {
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  const std::vector<std::pair<float, float>> ends = {
+      {-kInfinity, 0.0F}, {-1e30F, 0.0F}, {kInfinity, kInfinity}, {1e30F, kInfinity}};
+  const SimdProbe& probe = INLAY_SELECT(simd_probe);
+  for (const auto& [x, y] : ends) {
+    EXPECT_EQ(at(probe.exp2, x), y);
+    EXPECT_EQ(at(probe.exp, x), y);
+  }
+  EXPECT_TRUE(std::isnan(at(probe.exp2, nan)) && std::isnan(at(probe.exp, nan)));
+}
+
+TEST_P(Simd, Exp2KeepsTheLastSubnormals) {
+  for (int i = 0; i < 60; ++i) {
+    const float x = -149.0F + 0.37F * static_cast<float>(i);
+    // They are 2^-149 apart.
+    EXPECT_NEAR(at(INLAY_SELECT(simd_probe).exp2, x), std::exp2(static_cast<double>(x)), 0x1p-149);
+  }
+}
+
+}  // namespace
+}  // namespace inlay::kernels
