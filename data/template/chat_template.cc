@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "data/template/chat_template.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "core/error.h"
+#include "data/template/characters.h"
+
+namespace inlay {
+namespace {
+
+using jinja::Dict;
+using jinja::Kind;
+using jinja::Side;
+using jinja::Value;
+
+/// Enough of both texts to see what a template did differently.
+constexpr std::size_t kShown = 40;
+
+jinja::RenderOptions render_options(const ChatOptions& options) {
+  return {.now = options.now, .limits = {}};
+}
+
+/// Fails unless `text` begins with `beginning`; `whose` names the beginning.
+void check_begins(const JinjaTemplate& used, i64 answer, std::string_view text,
+                  std::string_view beginning, std::string_view whose) {
+  if (text.starts_with(beginning)) {
+    return;
+  }
+  const std::size_t common = std::min(text.size(), beginning.size());
+  const auto parting = static_cast<std::size_t>(
+      std::mismatch(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(common),
+                    beginning.begin())
+          .first -
+      text.begin());
+  // Back to the start of a character, for the message.
+  std::size_t shown = parting;
+  while (shown > 0 && shown < text.size() && (text[shown] & 0xC0) == 0x80) {
+    --shown;
+  }
+  throw DataError(str(used.name(), ": the answer of message ", answer, " has no fixed place: ",
+                      whose, " is not how the conversation begins; from byte ", parting,
+                      " on it reads \"", printable(beginning.substr(shown), kShown),
+                      "\", the conversation \"", printable(text.substr(shown), kShown),
+                      "\". The template changes earlier turns; {% generation %} blocks in it would "
+                      "mark the answers"));
+}
+
+/// One entry of a list of templates, by its name; nullptr when there is none.
+const nlohmann::ordered_json* find_template(const nlohmann::ordered_json& list,
+                                            std::string_view wanted, const std::string& name) {
+  const nlohmann::ordered_json* found = nullptr;
+  for (const auto& entry : list) {
+    if (!entry.is_object() || !entry.contains("name") || !entry["name"].is_string() ||
+        !entry.contains("template") || !entry["template"].is_string()) {
+      throw DataError(str(name,
+                          ": each entry of a list of chat templates needs a \"name\" and a "
+                          "\"template\", both strings"));
+    }
+    if (entry["name"].get_ref<const std::string&>() == wanted) {
+      found = &entry["template"];
+    }
+  }
+  return found;
+}
+
+std::string names_in(const nlohmann::ordered_json& list) {
+  std::string names;
+  for (const auto& entry : list) {
+    names += (names.empty() ? "" : ", ") + printable(entry["name"].get_ref<const std::string&>());
+  }
+  return names;
+}
+
+/// The message at which a loop around a generation block was, or -1. It stands at or behind
+/// `first`, the owner of the block before.
+i64 owner_of_block(const jinja::GeneratedRange& block, std::span<const Message> messages,
+                   i64 first) {
+  for (const Value& item : block.loop_items) {
+    for (i64 i = first; i < static_cast<i64>(messages.size()); ++i) {
+      if (item.same_object(messages[i].value())) {
+        return i;
+      }
+    }
+  }
+  return -1;
+}
+
+/// Which message each generation block belongs to. A template that walks over something other than
+/// the messages themselves must print one block for each answer.
+std::vector<i64> owners_of_blocks(const JinjaTemplate& used,
+                                  const std::vector<jinja::GeneratedRange>& blocks,
+                                  std::span<const Message> messages) {
+  std::vector<i64> owners;
+  for (const jinja::GeneratedRange& block : blocks) {
+    owners.push_back(owner_of_block(block, messages, owners.empty() ? 0 : owners.back()));
+    if (owners.back() < 0) {
+      break;
+    }
+  }
+  if (owners.empty() || owners.back() >= 0) {
+    return owners;
+  }
+  owners.clear();
+  for (i64 i = 0; i < static_cast<i64>(messages.size()); ++i) {
+    if (messages[i].is_assistant()) {
+      owners.push_back(i);
+    }
+  }
+  if (owners.size() != blocks.size()) {
+    throw DataError(str(used.name(), ": ", blocks.size(), " generation blocks were printed for ",
+                        owners.size(),
+                        " assistant messages, and which belongs to which cannot be told"));
+  }
+  return owners;
+}
+
+/// Rule 1: where the end-of-turn marker ends in what was written for an answer, white space behind
+/// it left out; 0 when nothing but white space follows the content.
+std::size_t end_of_marker(std::string_view written, std::string_view content) {
+  const std::string_view kept = jinja::strip(written, Side::kRight);
+  const std::string_view wanted = jinja::strip(content);
+  const std::size_t at = wanted.empty() ? std::string_view::npos : kept.find(wanted);
+  return at != std::string_view::npos && at + wanted.size() == kept.size() ? 0 : kept.size();
+}
+
+}  // namespace
+
+ChatTemplate::ChatTemplate(JinjaTemplate main, SpecialTokens tokens)
+    : main_(std::move(main)), tokens_(std::move(tokens)) {}
+
+ChatTemplate ChatTemplate::from_text(const std::string& text, SpecialTokens tokens,
+                                     std::string name) {
+  return {JinjaTemplate::parse(text, std::move(name)), std::move(tokens)};
+}
+
+ChatTemplate ChatTemplate::from_json(const nlohmann::ordered_json& json, SpecialTokens tokens,
+                                     const std::string& name) {
+  if (json.is_string()) {
+    return from_text(json.get_ref<const std::string&>(), std::move(tokens), name);
+  }
+  if (!json.is_array()) {
+    throw DataError(str(name,
+                        ": a chat template must be a string or a list of {\"name\", "
+                        "\"template\"}, not ",
+                        json.type_name()));
+  }
+  const nlohmann::ordered_json* main = find_template(json, "default", name);
+  if (main == nullptr) {
+    throw DataError(
+        str(name, ": no chat template is named \"default\" (there are: ", names_in(json), ")"));
+  }
+  ChatTemplate result =
+      from_text(main->get_ref<const std::string&>(), std::move(tokens), name + " (default)");
+  if (const nlohmann::ordered_json* tool_use = find_template(json, "tool_use", name)) {
+    result.tool_use_ =
+        JinjaTemplate::parse(tool_use->get_ref<const std::string&>(), name + " (tool_use)");
+  }
+  return result;
+}
+
+const JinjaTemplate& ChatTemplate::chosen(const ChatOptions& options) const {
+  return tool_use_.has_value() && !options.tools.is(Kind::kNone) ? *tool_use_ : main_;
+}
+
+Value ChatTemplate::context(std::span<const Message> messages, const ChatOptions& options) const {
+  std::vector<Value> list;
+  list.reserve(messages.size());
+  for (const Message& message : messages) {
+    list.push_back(message.value());
+  }
+  Dict context;
+  for (const auto& [name, text] : tokens_) {
+    context.set(name, Value(text));
+  }
+  context.set("messages", Value::list(std::move(list)));
+  context.set("tools", options.tools);
+  context.set("documents", Value());
+  context.set("add_generation_prompt", Value(options.add_generation_prompt));
+  if (options.variables.is(Kind::kDict)) {
+    for (const auto& [name, value] : options.variables.as_dict().entries()) {
+      context.set(name, value);
+    }
+  }
+  return Value(std::move(context));
+}
+
+std::string_view ChatTemplate::token(std::string_view name) const {
+  const auto found = tokens_.find(name);
+  return found == tokens_.end() ? std::string_view() : std::string_view(found->second);
+}
+
+std::string ChatTemplate::render(std::span<const Message> messages,
+                                 const ChatOptions& options) const {
+  return chosen(options).render(context(messages, options), render_options(options));
+}
+
+RenderedChat ChatTemplate::render_with_spans(std::span<const Message> messages,
+                                             const ChatOptions& options) const {
+  INLAY_ASSERT(!options.add_generation_prompt);
+  return chosen(options).has_generation() ? with_generation_blocks(messages, options)
+                                          : with_derived_spans(messages, options);
+}
+
+bool ChatTemplate::starts_with_bos(std::string_view text) const {
+  const std::string_view bos = token("bos_token");
+  return !bos.empty() && text.starts_with(bos);
+}
+
+RenderedChat ChatTemplate::with_generation_blocks(std::span<const Message> messages,
+                                                  const ChatOptions& options) const {
+  const JinjaTemplate& used = chosen(options);
+  jinja::Rendered rendered =
+      used.render_with_generations(context(messages, options), render_options(options));
+  const std::vector<i64> owners = owners_of_blocks(used, rendered.generations, messages);
+  RenderedChat chat{std::move(rendered.text), {}};
+  for (std::size_t i = 0; i < owners.size(); ++i) {
+    chat.answers.push_back({owners[i], rendered.generations[i].begin, rendered.generations[i].end});
+  }
+  return chat;
+}
+
+RenderedChat ChatTemplate::with_derived_spans(std::span<const Message> messages,
+                                              const ChatOptions& options) const {
+  RenderedChat chat{render(messages, options), {}};
+  for (i64 i = 0; i < static_cast<i64>(messages.size()); ++i) {
+    if (messages[i].is_assistant()) {
+      chat.answers.push_back(derived_span(messages, i, chat.text, options));
+    }
+  }
+  return chat;
+}
+
+AnswerSpan ChatTemplate::derived_span(std::span<const Message> messages, i64 answer,
+                                      const std::string& whole, const ChatOptions& options) const {
+  ChatOptions asking = options;
+  asking.add_generation_prompt = true;
+  const auto before = messages.subspan(0, answer);
+  const bool last = answer + 1 == static_cast<i64>(messages.size());
+  const std::string prompt = render(before, asking);
+  const std::string through = last ? whole : render(messages.subspan(0, answer + 1), options);
+  const JinjaTemplate& used = chosen(options);
+  check_begins(used, answer, through, prompt,
+               str("the text of the ", answer, " messages before it with the generation prompt"));
+
+  // Rule 2: what closes the conversation and not the turn.
+  const std::string_view eos = token("eos_token");
+  std::size_t end = through.size();
+  if (!eos.empty() && through.ends_with(eos) && !before.empty()) {
+    const std::string closed = render(before, options);
+    const bool closes =
+        closed.ends_with(eos) && !prompt.starts_with(closed) &&
+        prompt.starts_with(std::string_view(closed).substr(0, closed.size() - eos.size()));
+    end -= closes ? eos.size() : 0;
+  }
+  check_begins(used, answer, whole, std::string_view(through).substr(0, end),
+               str("the text of the first ", answer + 1, " messages"));
+
+  const std::size_t length = end > prompt.size() ? end - prompt.size() : 0;
+  const std::string_view written = std::string_view(through).substr(prompt.size(), length);
+  if (const std::size_t marked = end_of_marker(written, messages[answer].text()); marked > 0) {
+    return {answer, prompt.size(), prompt.size() + marked};
+  }
+  return {answer, prompt.size(), last ? through.size() : prompt.size() + length};
+}
+
+}  // namespace inlay

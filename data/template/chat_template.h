@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <map>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/types.h"
+#include "data/template/civil_time.h"
+#include "data/template/jinja.h"
+#include "data/template/message.h"
+#include "data/template/value.h"
+
+/// A model's chat template: conversations to text, and the places of what is to be learnt in it.
+///
+/// What an answer is
+///
+/// Training needs, for each assistant message, the bytes the model would have had to write: its
+/// content and the marker that ends its turn, and nothing of what the template writes around them.
+/// A template may say so itself, with {% generation %} blocks; few do. For the others the place is
+/// derived by rendering beginnings of the conversation, which shows where the template's own words
+/// end:
+///
+///   prompt  = messages before the answer, rendered with the generation prompt
+///   through = messages up to and with the answer, rendered without
+///   whole   = the conversation
+///
+///   whole <|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\nHello.<|im_end|>\n<|im_start|>…
+///   prompt   <|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n
+///   through  <|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\nHello.<|im_end|>\n
+///   answer                                                         ^^^^^^^^^^^^^^^^
+///
+/// This is sound only if whole begins with through and through with prompt, byte for byte. Both are
+/// checked for every answer, and a template that breaks it (it drops the reasoning of earlier
+/// turns, moves the tools to the last question …) is refused: there is no stretch of such a text
+/// that the model would have written at that point.
+///
+/// Where the answer ends, three rules:
+///   1. White space behind the end-of-turn marker ("\n" after <|im_end|>) is the template's, and
+///   not
+///      part of the answer: generation stops at the marker. When nothing but white space follows
+///      the content, it is the marker itself and stays.
+///   2. Some templates close the whole conversation with eos_token when no generation prompt is
+///   asked
+///      for (Phi-3). It is recognised by the prompt: closing the messages before the answer adds
+///      it, asking for the answer does not. It belongs to no answer, except to the last one of a
+///      template whose turns have no marker of their own: something must teach the model to stop.
+///   3. Everything else between prompt and end is the answer: also a blank before the content
+///      (Llama 2) or tool calls.
+///
+/// Templates that trim the content, add a default system message (SmolLM2, Qwen 2.5) or a bos token
+/// need no care here, since only rendered texts are compared. Those that start with bos_token do
+/// when the text is encoded: see `starts_with_bos`.
+namespace inlay {
+
+/// Bytes [begin, end) of the text that message number `message` has to teach.
+struct AnswerSpan {
+  i64 message = 0;
+  std::size_t begin = 0, end = 0;
+};
+
+struct RenderedChat {
+  std::string text;
+  std::vector<AnswerSpan> answers;  // in order, apart from each other
+};
+
+struct ChatOptions {
+  /// Ends the text with the start of an answer, for generating one. For `render` only.
+  bool add_generation_prompt = false;
+  /// A list of JSON schemas, or none.
+  jinja::Value tools;
+  /// Further variables, as a dict, or none. They win over special tokens of the same name.
+  jinja::Value variables;
+  /// For templates that print the date; those that do fail without it.
+  std::optional<CivilTime> now;
+};
+
+/// "bos_token", "eos_token" … as tokenizer_config.json names them, with their text.
+using SpecialTokens = std::map<std::string, std::string, std::less<>>;
+
+class ChatTemplate {
+ public:
+  /// From the text of a template, as chat_template.jinja and the metadata of GGUF files have it.
+  /// Throws DataError, opened by `name`, when it does not parse.
+  static ChatTemplate from_text(const std::string& text, SpecialTokens tokens, std::string name);
+
+  /// From the `chat_template` of tokenizer_config.json: a string, or a list of {"name",
+  /// "template"}, of which "default" is taken, and "tool_use" when there are tools and it exists.
+  static ChatTemplate from_json(const nlohmann::ordered_json& json, SpecialTokens tokens,
+                                const std::string& name);
+
+  /// Throws DataError when the template fails or refuses the conversation.
+  std::string render(std::span<const Message> messages, const ChatOptions& options = {}) const;
+
+  /// The conversation with the places of its answers. Throws DataError also when a place cannot be
+  /// told (see above). Without generation blocks it renders twice for each answer, so its time
+  /// grows with the square of their number.
+  RenderedChat render_with_spans(std::span<const Message> messages,
+                                 const ChatOptions& options = {}) const;
+
+  /// Whether a rendered text begins with bos_token already, so that encoding must not add another.
+  bool starts_with_bos(std::string_view text) const;
+
+ private:
+  ChatTemplate(JinjaTemplate main, SpecialTokens tokens);
+  const JinjaTemplate& chosen(const ChatOptions& options) const;
+  jinja::Value context(std::span<const Message> messages, const ChatOptions& options) const;
+  std::string_view token(std::string_view name) const;
+
+  RenderedChat with_generation_blocks(std::span<const Message> messages,
+                                      const ChatOptions& options) const;
+  RenderedChat with_derived_spans(std::span<const Message> messages,
+                                  const ChatOptions& options) const;
+  AnswerSpan derived_span(std::span<const Message> messages, i64 answer, const std::string& whole,
+                          const ChatOptions& options) const;
+
+  JinjaTemplate main_;
+  std::optional<JinjaTemplate> tool_use_;
+  SpecialTokens tokens_;
+};
+
+}  // namespace inlay

@@ -1,0 +1,506 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "data/template/expression_parser.h"
+
+#include <algorithm>
+#include <initializer_list>
+#include <optional>
+#include <utility>
+
+#include "core/error.h"
+
+namespace inlay::jinja {
+namespace {
+
+/// Chains such as a + b + c grow trees as high as they are long; evaluating and freeing them is
+/// recursive.
+constexpr int kMaxHeight = 200;
+
+/// Python once had this limit on arguments; it keeps the search for names short.
+constexpr std::size_t kMaxArguments = 255;
+
+bool is_html_filter(std::string_view name) {
+  return name == "safe" || name == "escape" || name == "e";
+}
+
+}  // namespace
+
+template <class Payload>
+ExpressionParser::Node ExpressionParser::make(int line, int height, Payload payload) const {
+  if (height >= kMaxHeight) {
+    tokens_.fail(line, str("an expression of more than ", kMaxHeight, " operations in a chain"));
+  }
+  return {std::make_unique<const Expression>(Expression{line, std::move(payload)}), height + 1};
+}
+
+ExpressionPtr ExpressionParser::parse() {
+  return std::move(conditional().expression);
+}
+
+ExpressionPtr ExpressionParser::parse_tuple(bool with_condition) {
+  return std::move(tuple(with_condition).expression);
+}
+
+/// One expression, or several with commas, which make a tuple.
+ExpressionParser::Node ExpressionParser::tuple(bool with_condition) {
+  const auto one = [&] { return with_condition ? conditional() : logical_or(); };
+  const auto at_end = [&] {
+    const Token& token = tokens_.current();
+    return token.is(TokenKind::kVariableEnd) || token.is(TokenKind::kBlockEnd) ||
+           token.is_operator(")");
+  };
+  const int line = tokens_.line();
+  Node node = one();
+  if (!tokens_.current().is_operator(",")) {
+    return node;
+  }
+  SequenceDisplay items{SequenceKind::kTuple, {}};
+  int height = node.height;
+  items.items.push_back(std::move(node.expression));
+  while (tokens_.take_operator(",") && !at_end()) {
+    node = one();
+    height = std::max(height, node.height);
+    items.items.push_back(std::move(node.expression));
+  }
+  return make(line, height, std::move(items));
+}
+
+ExpressionPtr ExpressionParser::parse_output() {
+  ExpressionPtr expression = parse_tuple();
+  const auto* root = std::get_if<Applied>(&expression->node);
+  if (html_filter_line_ > 0 && (root == nullptr || !is_html_filter(root->builtin->name))) {
+    fail_html_filter(html_filter_line_);
+  }
+  html_filter_line_ = 0;
+  return expression;
+}
+
+void ExpressionParser::fail_html_filter(int line) const {
+  tokens_.fail(line, "the filters safe and escape are supported only last in {{ … }}");
+}
+
+ExpressionParser::Node ExpressionParser::conditional() {
+  const TokenStream::Level level(tokens_);
+  int line = tokens_.line();
+  Node node = logical_or();
+  while (tokens_.take_name("if")) {
+    Node test = logical_or();
+    Node otherwise;
+    if (tokens_.take_name("else")) {
+      otherwise = conditional();
+    }
+    const int height = std::max({node.height, test.height, otherwise.height});
+    node = make(line, height,
+                Conditional{std::move(test.expression), std::move(node.expression),
+                            std::move(otherwise.expression)});
+    line = tokens_.line();
+  }
+  return node;
+}
+
+ExpressionParser::Node ExpressionParser::logical_or() {
+  return logical("or");
+}
+
+/// `and` stands between negations, `or` between chains of `and`.
+ExpressionParser::Node ExpressionParser::logical(std::string_view word) {
+  const bool is_and = word == "and";
+  const auto operand = [&] { return is_and ? negation() : logical("and"); };
+  Node left = operand();
+  while (tokens_.current().is_name(word)) {
+    const int line = tokens_.next().line;
+    Node right = operand();
+    left = make(line, std::max(left.height, right.height),
+                Logical{is_and, std::move(left.expression), std::move(right.expression)});
+  }
+  return left;
+}
+
+ExpressionParser::Node ExpressionParser::negation() {
+  const TokenStream::Level level(tokens_);
+  if (!tokens_.current().is_name("not")) {
+    return comparison();
+  }
+  const int line = tokens_.next().line;
+  Node operand = negation();
+  return make(line, operand.height, Not{std::move(operand.expression)});
+}
+
+/// The comparison operator that stands here, taken; or "".
+std::string ExpressionParser::comparison_operator() {
+  static constexpr std::string_view kOperators[] = {"==", "!=", "<", "<=", ">", ">="};
+  const Token& token = tokens_.current();
+  if (token.is(TokenKind::kOperator) &&
+      std::find(std::begin(kOperators), std::end(kOperators), token.text) != std::end(kOperators)) {
+    return tokens_.next().text;
+  }
+  if (tokens_.take_name("in")) {
+    return "in";
+  }
+  if (token.is_name("not") && tokens_.ahead().is_name("in")) {
+    tokens_.next();
+    tokens_.next();
+    return "not in";
+  }
+  return "";
+}
+
+ExpressionParser::Node ExpressionParser::comparison() {
+  const int line = tokens_.line();
+  Node first = sum();
+  int height = first.height;
+  Comparison chain{std::move(first.expression), {}};
+  for (std::string op = comparison_operator(); !op.empty(); op = comparison_operator()) {
+    Node operand = sum();
+    height = std::max(height, operand.height);
+    chain.rest.emplace_back(std::move(op), std::move(operand.expression));
+  }
+  if (chain.rest.empty()) {
+    return {std::move(chain.first), height};
+  }
+  return make(line, height, std::move(chain));
+}
+
+/// Operands between operators of equal strength: a - b + c is (a - b) + c.
+ExpressionParser::Node ExpressionParser::left_to_right(
+    Node (ExpressionParser::*operand)(), std::initializer_list<std::string_view> operators) {
+  const auto at_operator = [&] {
+    return std::any_of(operators.begin(), operators.end(),
+                       [&](std::string_view op) { return tokens_.current().is_operator(op); });
+  };
+  Node left = (this->*operand)();
+  while (at_operator()) {
+    const Token op = tokens_.next();
+    Node right = (this->*operand)();
+    left = make(op.line, std::max(left.height, right.height),
+                Binary{op.text, std::move(left.expression), std::move(right.expression)});
+  }
+  return left;
+}
+
+ExpressionParser::Node ExpressionParser::sum() {
+  return left_to_right(&ExpressionParser::concatenation, {"+", "-"});
+}
+ExpressionParser::Node ExpressionParser::product() {
+  return left_to_right(&ExpressionParser::power, {"*", "/", "//", "%"});
+}
+ExpressionParser::Node ExpressionParser::power() {
+  return left_to_right(&ExpressionParser::filtered_value, {"**"});
+}
+
+ExpressionParser::Node ExpressionParser::concatenation() {
+  const int line = tokens_.line();
+  Node node = product();
+  if (!tokens_.current().is_operator("~")) {
+    return node;
+  }
+  int height = node.height;
+  Concatenation joined;
+  joined.parts.push_back(std::move(node.expression));
+  while (tokens_.take_operator("~")) {
+    node = product();
+    height = std::max(height, node.height);
+    joined.parts.push_back(std::move(node.expression));
+  }
+  return make(line, height, std::move(joined));
+}
+
+ExpressionParser::Node ExpressionParser::filtered_value() {
+  return filters_and_tests(signed_value());
+}
+
+ExpressionParser::Node ExpressionParser::signed_value() {
+  const TokenStream::Level level(tokens_);
+  if (!tokens_.current().is_operator("-") && !tokens_.current().is_operator("+")) {
+    return postfix(primary());
+  }
+  const Token op = tokens_.next();
+  Node operand = signed_value();
+  return postfix(make(op.line, operand.height, Sign{op.text, std::move(operand.expression)}));
+}
+
+ExpressionParser::Node ExpressionParser::postfix(Node node) {
+  while (true) {
+    if (tokens_.current().is_operator(".") || tokens_.current().is_operator("[")) {
+      node = subscript(std::move(node));
+    } else if (tokens_.current().is_operator("(")) {
+      node = call(std::move(node));
+    } else {
+      return node;
+    }
+  }
+}
+
+ExpressionParser::Node ExpressionParser::filters_and_tests(Node node) {
+  while (true) {
+    if (tokens_.take_operator("|")) {
+      node = filter(std::move(node));
+    } else if (tokens_.take_name("is")) {
+      node = test(std::move(node));
+    } else if (tokens_.current().is_operator("(")) {
+      node = call(std::move(node));
+    } else {
+      return node;
+    }
+  }
+}
+
+ExpressionParser::Node ExpressionParser::primary() {
+  const Token& token = tokens_.current();
+  const int line = token.line;
+  switch (token.kind) {
+    case TokenKind::kName:
+      return name();
+    case TokenKind::kInteger:
+      return make(line, 0, Literal{Value(tokens_.next().integer)});
+    case TokenKind::kFloat:
+      return make(line, 0, Literal{Value(tokens_.next().number)});
+    case TokenKind::kString: {
+      std::string text;
+      while (tokens_.current().is(TokenKind::kString)) {  // "a" "b" is "ab"
+        text += tokens_.next().text;
+      }
+      return make(line, 0, Literal{Value(std::move(text))});
+    }
+    default:
+      break;
+  }
+  if (token.is_operator("(")) {
+    return parenthesis();
+  }
+  if (token.is_operator("[")) {
+    return list();
+  }
+  if (token.is_operator("{")) {
+    return dict();
+  }
+  tokens_.fail(str("expected a value, found ", described(token)));
+}
+
+ExpressionParser::Node ExpressionParser::name() {
+  const int line = tokens_.line();
+  const std::string name = tokens_.expect_identifier("a value");
+  if (name == "true" || name == "True" || name == "false" || name == "False") {
+    return make(line, 0, Literal{Value(name == "true" || name == "True")});
+  }
+  if (name == "none" || name == "None") {
+    return make(line, 0, Literal{Value()});
+  }
+  const bool special = name == "varargs" || name == "kwargs" || name == "caller";
+  if ((special && macros_ > 0) || name == "self" || name == "super") {
+    tokens_.fail(line, str("the variable \"", name, "\" is not supported"));
+  }
+  return make(line, 0, Name{name});
+}
+
+ExpressionParser::Node ExpressionParser::parenthesis() {
+  const int line = tokens_.next().line;
+  if (tokens_.take_operator(")")) {
+    return make(line, 0, SequenceDisplay{SequenceKind::kTuple, {}});
+  }
+  Node inside = tuple(/*with_condition=*/true);
+  tokens_.expect_operator(")", "an expression in parentheses");
+  return inside;
+}
+
+ExpressionParser::Node ExpressionParser::list() {
+  const int line = tokens_.next().line;
+  SequenceDisplay list{SequenceKind::kList, {}};
+  int height = 0;
+  while (!tokens_.current().is_operator("]")) {
+    Node item = conditional();
+    height = std::max(height, item.height);
+    list.items.push_back(std::move(item.expression));
+    if (!tokens_.take_operator(",")) {
+      break;
+    }
+  }
+  tokens_.expect_operator("]", "the items of a list");
+  return make(line, height, std::move(list));
+}
+
+ExpressionParser::Node ExpressionParser::dict() {
+  const int line = tokens_.next().line;
+  DictDisplay dict;
+  int height = 0;
+  while (!tokens_.current().is_operator("}")) {
+    Node key = conditional();
+    tokens_.expect_operator(":", "the key of a dict");
+    Node value = conditional();
+    height = std::max({height, key.height, value.height});
+    dict.entries.emplace_back(std::move(key.expression), std::move(value.expression));
+    if (!tokens_.take_operator(",")) {
+      break;
+    }
+  }
+  tokens_.expect_operator("}", "the entries of a dict");
+  return make(line, height, std::move(dict));
+}
+
+ExpressionParser::Node ExpressionParser::subscript(Node object) {
+  const int line = tokens_.line();
+  const int height = object.height;
+  if (tokens_.take_operator(".")) {
+    if (tokens_.current().is(TokenKind::kInteger)) {
+      Node index = make(line, 0, Literal{Value(tokens_.next().integer)});
+      return make(line, height,
+                  Subscript{std::move(object.expression), std::move(index.expression)});
+    }
+    if (!tokens_.current().is(TokenKind::kName)) {
+      tokens_.fail(str("expected a name after \".\", found ", described(tokens_.current())));
+    }
+    return make(line, height, Attribute{std::move(object.expression), tokens_.next().text});
+  }
+  tokens_.next();
+  if (tokens_.current().is_operator(":")) {
+    return slice(std::move(object), nullptr, line);
+  }
+  Node index = conditional();
+  if (tokens_.current().is_operator(":")) {
+    return slice(std::move(object), &index, line);
+  }
+  tokens_.expect_operator("]", "a subscript");
+  return make(line, std::max(height, index.height),
+              Subscript{std::move(object.expression), std::move(index.expression)});
+}
+
+/// The rest of object[start:stop:step], from the first colon on.
+ExpressionParser::Node ExpressionParser::slice(Node object, Node* start, int line) {
+  Slice slice;
+  int height = object.height;
+  slice.object = std::move(object.expression);
+  if (start != nullptr) {
+    height = std::max(height, start->height);
+    slice.start = std::move(start->expression);
+  }
+  for (ExpressionPtr* end : {&slice.stop, &slice.step}) {
+    if (tokens_.take_operator(":") && !tokens_.current().is_operator(":") &&
+        !tokens_.current().is_operator("]")) {
+      Node bound = conditional();
+      height = std::max(height, bound.height);
+      *end = std::move(bound.expression);
+    }
+  }
+  tokens_.expect_operator("]", "a slice");
+  return make(line, height, std::move(slice));
+}
+
+void ExpressionParser::check_new(const ArgumentList& list, const std::string& name) const {
+  for (const auto& argument : list.keyword) {
+    if (argument.first == name) {
+      tokens_.fail(str("the argument \"", name, "\" is given twice"));
+    }
+  }
+}
+
+ExpressionParser::ParsedArguments ExpressionParser::arguments(std::string_view callee) {
+  ParsedArguments parsed;
+  tokens_.expect_operator("(", callee);
+  while (!tokens_.current().is_operator(")")) {
+    if (tokens_.current().is_operator("*") || tokens_.current().is_operator("**")) {
+      tokens_.fail("* and ** before an argument are not supported");
+    }
+    const bool named = tokens_.current().is(TokenKind::kName) && tokens_.ahead().is_operator("=");
+    std::string name = named ? tokens_.next().text : "";
+    if (named) {
+      tokens_.next();
+    } else if (!parsed.list.keyword.empty()) {
+      tokens_.fail("an argument without a name stands behind one with a name");
+    }
+    Node value = conditional();
+    parsed.height = std::max(parsed.height, value.height);
+    if (parsed.list.keyword.size() + parsed.list.positional.size() >= kMaxArguments) {
+      tokens_.fail(str("more than ", kMaxArguments, " arguments"));
+    }
+    if (named) {
+      check_new(parsed.list, name);
+      parsed.list.keyword.emplace_back(std::move(name), std::move(value.expression));
+    } else {
+      parsed.list.positional.push_back(std::move(value.expression));
+    }
+    if (!tokens_.take_operator(",")) {
+      break;
+    }
+  }
+  tokens_.expect_operator(")", "the arguments of a call");
+  return parsed;
+}
+
+ExpressionParser::Node ExpressionParser::call(Node callee) {
+  const int line = tokens_.line();
+  ParsedArguments given = arguments("a call");
+  return make(line, std::max(callee.height, given.height),
+              Call{std::move(callee.expression), std::move(given.list)});
+}
+
+ExpressionParser::Node ExpressionParser::filter(Node subject) {
+  const int line = tokens_.line();
+  const std::string name = tokens_.expect_identifier("the name of a filter after |");
+  const Builtin* builtin = find_filter(name);
+  if (builtin == nullptr) {
+    tokens_.fail(line, no_such_filter(name));
+  }
+  ParsedArguments given;
+  if (tokens_.current().is_operator("(")) {
+    given = arguments("a filter");
+  }
+  if (is_html_filter(name)) {
+    if (!tokens_.current().is(TokenKind::kVariableEnd)) {
+      fail_html_filter(line);
+    }
+    html_filter_line_ = line;
+  }
+  return make(line, std::max(subject.height, given.height),
+              Applied{std::move(subject.expression), builtin, std::move(given.list)});
+}
+
+std::vector<Applied> ExpressionParser::parse_filters_of_block() {
+  std::vector<Applied> filters;
+  while (tokens_.take_operator("|")) {
+    Node applied = filter({nullptr, 0});
+    auto& node = const_cast<Expression&>(*applied.expression).node;  // ours alone so far
+    filters.push_back(std::move(std::get<Applied>(node)));
+  }
+  return filters;
+}
+
+/// What follows a test's name: arguments in brackets, or one value without.
+ExpressionParser::ParsedArguments ExpressionParser::test_arguments() {
+  const Token& token = tokens_.current();
+  if (token.is_operator("(")) {
+    return arguments("a test");
+  }
+  const bool value = token.is(TokenKind::kString) || token.is(TokenKind::kInteger) ||
+                     token.is(TokenKind::kFloat) || token.is_operator("[") ||
+                     token.is_operator("{") ||
+                     (token.is(TokenKind::kName) && !is_operator_word(token.text));
+  ParsedArguments given;
+  if (value) {
+    Node argument = postfix(primary());
+    given.height = argument.height;
+    given.list.positional.push_back(std::move(argument.expression));
+  }
+  return given;
+}
+
+ExpressionParser::Node ExpressionParser::test(Node subject) {
+  const int line = tokens_.line();
+  const bool negated = tokens_.take_name("not");
+  if (!tokens_.current().is(TokenKind::kName)) {
+    tokens_.fail(
+        str("expected the name of a test after `is`, found ", described(tokens_.current())));
+  }
+  const std::string name = tokens_.next().text;
+  const Builtin* builtin = find_test(name);
+  if (builtin == nullptr) {
+    tokens_.fail(line, no_such_test(name));
+  }
+  ParsedArguments given = test_arguments();
+  if (tokens_.current().is_name("is")) {
+    tokens_.fail("a test cannot follow a test; put the first in parentheses");
+  }
+  Node node = make(line, std::max(subject.height, given.height),
+                   Applied{std::move(subject.expression), builtin, std::move(given.list)});
+  return negated ? make(line, node.height, Not{std::move(node.expression)}) : std::move(node);
+}
+
+}  // namespace inlay::jinja

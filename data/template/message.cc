@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "data/template/message.h"
+
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "core/error.h"
+
+namespace inlay {
+namespace {
+
+using jinja::Dict;
+using jinja::Kind;
+using jinja::Value;
+
+void check_parts(const nlohmann::ordered_json& parts, std::string_view where) {
+  for (const auto& part : parts) {
+    const bool text = part.is_object() && part.value("type", nlohmann::ordered_json()) == "text" &&
+                      part.contains("text") && part["text"].is_string();
+    if (!text) {
+      throw DataError(str(where,
+                          ": a part of \"content\" is not {\"type\": \"text\", \"text\": "
+                          "string}; only text can be learnt"));
+    }
+  }
+}
+
+void check_message(const nlohmann::ordered_json& json, std::string_view where) {
+  if (!json.is_object()) {
+    throw DataError(str(where, ": a message must be an object, not ", json.type_name()));
+  }
+  if (!json.contains("role") || !json["role"].is_string()) {
+    throw DataError(str(where, ": a message needs a \"role\" that is a string"));
+  }
+  if (!json.contains("content")) {
+    if (!json.contains("tool_calls")) {
+      throw DataError(str(where, ": a message needs a \"content\" (or \"tool_calls\")"));
+    }
+    return;
+  }
+  const auto& content = json["content"];
+  if (content.is_array()) {
+    check_parts(content, where);
+  } else if (!content.is_string() && !content.is_null()) {
+    throw DataError(str(where, ": \"content\" must be a string, a list of text parts or null, not ",
+                        content.type_name()));
+  }
+}
+
+/// {"thinking": reasoning, **message, "reasoning_content": reasoning}
+Value with_reasoning_names(const Value& message) {
+  for (const char* name : {"reasoning_content", "thinking", "reasoning"}) {
+    const Value* reasoning = message.as_dict().find(name);
+    if (reasoning == nullptr || reasoning->is(Kind::kNone)) {
+      continue;
+    }
+    Dict dict;
+    dict.set("thinking", *reasoning);
+    for (const auto& [key, value] : message.as_dict().entries()) {
+      dict.set(key, value);
+    }
+    dict.set("reasoning_content", *reasoning);
+    return Value(std::move(dict));
+  }
+  return message;
+}
+
+}  // namespace
+
+Message::Message(std::string_view role, std::string_view content) {
+  Dict dict;
+  dict.set("role", Value(role));
+  dict.set("content", Value(content));
+  value_ = Value(std::move(dict));
+}
+
+Message Message::from_json(const nlohmann::ordered_json& json, std::string_view where) {
+  check_message(json, where);
+  return Message(with_reasoning_names(Value::from_json(json, where)));
+}
+
+const std::string& Message::role() const {
+  return value_.as_dict().find("role")->as_string();
+}
+
+std::string Message::text() const {
+  const Value* content = value_.as_dict().find("content");
+  if (content == nullptr || content->is(Kind::kNone)) {
+    return "";
+  }
+  if (content->is(Kind::kString)) {
+    return content->as_string();
+  }
+  std::string text;
+  for (const Value& part : content->items()) {
+    text += part.as_dict().find("text")->as_string();
+  }
+  return text;
+}
+
+}  // namespace inlay

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <string_view>
+
+#include "data/template/value.h"
+
+namespace inlay {
+
+/// One message of a conversation, with every key it came with: templates read `tool_calls`, `name`,
+/// `reasoning_content` and more.
+class Message {
+ public:
+  Message(std::string_view role, std::string_view content);
+
+  /// Reads an object with a `role` and a `content`: a string, a list of {"type": "text", "text": …}
+  /// parts, or null. Throws DataError, opened by `where`, for anything else.
+  ///
+  /// A key `reasoning_content`, `thinking` or `reasoning` is handed to the template under the first
+  /// two names, as Transformers does: templates differ in which they read.
+  static Message from_json(const nlohmann::ordered_json& json, std::string_view where);
+
+  const std::string& role() const;
+  bool is_assistant() const { return role() == "assistant"; }
+  /// The content, its parts joined, or "" for none.
+  std::string text() const;
+  /// The dict the template sees.
+  const jinja::Value& value() const { return value_; }
+
+ private:
+  explicit Message(jinja::Value value) : value_(std::move(value)) {}
+
+  jinja::Value value_;
+};
+
+}  // namespace inlay

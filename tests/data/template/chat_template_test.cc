@@ -1,0 +1,343 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "data/template/chat_template.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "tests/data/template/golden.h"
+
+namespace inlay {
+namespace {
+
+using jinja::Value;
+using nlohmann::ordered_json;
+
+const ordered_json& chats() {
+  static const ordered_json kChats = golden_json("chats.json");
+  return kChats;
+}
+
+std::vector<Message> messages_from(const ordered_json& list) {
+  std::vector<Message> messages;
+  for (const auto& message : list) {
+    messages.push_back(Message::from_json(message, "message"));
+  }
+  return messages;
+}
+
+std::vector<Message> conversation(const std::string& name) {
+  return messages_from(chats()["conversations"][name]);
+}
+
+SpecialTokens tokens_of(const std::string& name) {
+  SpecialTokens tokens;
+  if (chats()["special_tokens"].contains(name)) {
+    for (const auto& [key, text] : chats()["special_tokens"][name].items()) {
+      tokens[key] = text.get<std::string>();
+    }
+  }
+  return tokens;
+}
+
+ChatTemplate golden_template(const std::string& name) {
+  return ChatTemplate::from_text(golden_text(name + ".jinja"), tokens_of(name), name);
+}
+
+ChatOptions options_from(const ordered_json& given) {
+  ChatOptions options;
+  options.now = CivilTime::parse(chats()["now"].get<std::string>());
+  jinja::Dict variables;
+  for (const auto& [name, value] : given.items()) {
+    if (name == "add_generation_prompt") {
+      options.add_generation_prompt = value;
+    } else if (name == "tools") {
+      options.tools = Value::from_json(chats()["tools"][value.get<std::string>()], "tools");
+    } else {
+      variables.set(name, Value::from_json(value, "variable"));
+    }
+  }
+  options.variables = Value(std::move(variables));
+  return options;
+}
+
+TEST(ChatTemplate, RendersAsTransformersDoes) {
+  for (const auto& entry : chats()["cases"]) {
+    const std::string label = entry["template"].get<std::string>() + ", " +
+                              entry["conversation"].get<std::string>() + ", " +
+                              entry["options"].dump();
+    const ChatTemplate chat = golden_template(entry["template"]);
+    const std::vector<Message> messages = conversation(entry["conversation"]);
+    std::string text;
+    const std::string error =
+        data_error([&] { text = chat.render(messages, options_from(entry["options"])); });
+    if (!entry.contains("error")) {
+      EXPECT_EQ(error, "") << label;
+      EXPECT_EQ(text, entry["text"].get<std::string>()) << label;
+      continue;
+    }
+    EXPECT_NE(error, "") << label << ": gives " << text;
+    const std::string raised = entry["error"];
+    if (error.find("refuses") != std::string::npos) {  // raise_exception: the same sentence
+      EXPECT_NE(error.find(raised), std::string::npos) << label << ": " << error;
+    }
+  }
+}
+
+TEST(ChatTemplate, FindsTheGenerationBlocksThatTransformersFinds) {
+  int compared = 0;
+  for (const auto& entry : chats()["cases"]) {
+    if (!entry.contains("generations") || entry["options"].contains("add_generation_prompt")) {
+      continue;
+    }
+    const ChatTemplate chat = golden_template(entry["template"]);
+    const RenderedChat result =
+        chat.render_with_spans(conversation(entry["conversation"]), options_from(entry["options"]));
+    EXPECT_EQ(result.text, entry["text"].get<std::string>());
+    ASSERT_EQ(result.answers.size(), entry["generations"].size());
+    for (std::size_t i = 0; i < result.answers.size(); ++i) {
+      EXPECT_EQ(result.answers[i].begin, entry["generations"][i][0].get<std::size_t>());
+      EXPECT_EQ(result.answers[i].end, entry["generations"][i][1].get<std::size_t>());
+    }
+    ++compared;
+  }
+  EXPECT_GE(compared, 5);
+}
+
+/// The answers as text, each behind the number of its message.
+std::vector<std::string> answers_of(const RenderedChat& chat) {
+  std::vector<std::string> answers;
+  for (const AnswerSpan& span : chat.answers) {
+    answers.push_back(std::to_string(span.message) + ":" +
+                      chat.text.substr(span.begin, span.end - span.begin));
+  }
+  return answers;
+}
+
+using Strings = std::vector<std::string>;
+
+TEST(ChatTemplate, DerivesAnswersWithTheirEndOfTurn) {
+  const std::string blank = "\n  an answer  \n\n";
+  const std::vector<std::tuple<std::string, std::string, Strings>> cases = {
+      {"chatml", "user", {}},
+      {"chatml", "pair", {"1:Four.<|im_end|>"}},
+      {"chatml", "system", {"2:Hello.<|im_end|>", "4:So long.<|im_end|>"}},
+      {"chatml", "blanks", {"1:" + blank + "<|im_end|>", "3:<|im_end|>"}},
+      {"chatml", "two answers", {"1:One.<|im_end|>", "2:Two.<|im_end|>"}},
+      {"chatml", "assistant first", {"0:How can I help?<|im_end|>", "2:Hello.<|im_end|>"}},
+      {"chatml_generation", "system", {"2:Hello.<|im_end|>", "4:So long.<|im_end|>"}},
+      {"smollm2", "pair", {"1:Four.<|im_end|>"}},
+      {"smollm2", "system", {"2:Hello.<|im_end|>", "4:So long.<|im_end|>"}},
+      {"llama2", "pair", {"1: Four. </s>"}},
+      {"llama2", "system", {"2: Hello. </s>", "4: So long. </s>"}},
+      {"llama2", "blanks", {"1: an answer </s>", "3:  </s>"}},
+      {"llama3", "system", {"2:Hello.<|eot_id|>", "4:So long.<|eot_id|>"}},
+      {"llama3", "blanks", {"1:an answer<|eot_id|>", "3:<|eot_id|>"}},
+      {"llama3_1_tools", "system", {"2:Hello.<|eot_id|>", "4:So long.<|eot_id|>"}},
+      {"llama3_1_tools",
+       "tool call",
+       {"1:{\"name\": \"get_weather\", \"parameters\": {\"city\": \"Z\u00fcrich\", \"days\": 2, "
+        "\"units\": [\"C\", \"\\\"F\\\"\"], \"exact\": true, \"note\": null}}<|eot_id|>",
+        "3:Clear skies.<|eot_id|>"}},
+      {"mistral", "system", {"2: Hello.</s>", "4: So long.</s>"}},
+      {"mistral_tools", "pair", {"1: Four.</s>"}},
+      {"zephyr", "system", {"2:Hello.</s>", "4:So long.</s>"}},
+      {"gemma", "pair", {"1:Four.<end_of_turn>"}},
+      {"gemma3", "system", {"2:Hello.<end_of_turn>", "4:So long.<end_of_turn>"}},
+      {"gemma3", "parts", {"2:Three.<end_of_turn>"}},
+      {"qwen2_5", "system", {"2:Hello.<|im_end|>", "4:So long.<|im_end|>"}},
+      {"qwen2_5",
+       "two calls",
+       {"2:Looking.\n<tool_call>\n{\"name\": \"get_weather\", \"arguments\": {\"city\": "
+        "\"Z\u00fcrich\", \"days\": 2, \"units\": [\"C\", \"\\\"F\\\"\"], \"exact\": true, "
+        "\"note\": null}}\n</tool_call>\n<tool_call>\n{\"name\": \"get_weather\", \"arguments\": "
+        "{\"city\": \"Z\u00fcrich\", \"days\": 2, \"units\": [\"C\", \"\\\"F\\\"\"], \"exact\": "
+        "true, \"note\": null}}\n</tool_call><|im_end|>",
+        "5:Mixed.<|im_end|>"}},
+      // eos_token closes the conversation, not the turn.
+      {"phi3", "pair", {"1:Four.<|end|>"}},
+      {"phi3", "system", {"2:Hello.<|end|>", "4:So long.<|end|>"}},
+  };
+  for (const auto& [name, chat, expected] : cases) {
+    const RenderedChat result =
+        golden_template(name).render_with_spans(conversation(chat), options_from({}));
+    EXPECT_EQ(answers_of(result), expected) << name << ", " << chat;
+    EXPECT_EQ(result.text, golden_template(name).render(conversation(chat), options_from({})));
+  }
+}
+
+TEST(ChatTemplate, DerivesAnswersBesideTools) {
+  const ChatOptions options = options_from({{"tools", "weather"}});
+  EXPECT_EQ(
+      answers_of(golden_template("qwen2_5").render_with_spans(conversation("system"), options)),
+      (Strings{"2:Hello.<|im_end|>", "4:So long.<|im_end|>"}));
+  EXPECT_EQ(answers_of(
+                golden_template("llama3_1_tools").render_with_spans(conversation("pair"), options)),
+            (Strings{"1:Four.<|eot_id|>"}));
+}
+
+std::string span_error(const std::string& name, const std::string& chat,
+                       const ordered_json& options = ordered_json::object()) {
+  return data_error(
+      [&] { golden_template(name).render_with_spans(conversation(chat), options_from(options)); });
+}
+
+TEST(ChatTemplate, RefusesTemplatesThatChangeEarlierTurns) {
+  // Reasoning is dropped from all but the last answer, and asked for before the last.
+  EXPECT_EQ(
+      span_error("qwen3", "reasoning"),
+      "qwen3: the answer of message 1 has no fixed place: the text of the first 2 messages is "
+      "not how the conversation begins; from byte 54 on it reads \"<think>\\x0aHm.\\x0a"
+      "</think>\\x0a\\x0aBecause.<|im_end|>...\", the conversation \"Because.<|im_end|>\\x0a<|"
+      "im_start|>user\\x0aAnd ...\". The template changes earlier turns; {% generation %} "
+      "blocks in it would mark the answers");
+  // The tools move to the last question.
+  EXPECT_NE(
+      span_error("mistral_tools", "system", {{"tools", "weather"}}).find("has no fixed place"),
+      std::string::npos);
+  // A default system message appears only once there is a first message.
+  EXPECT_NE(span_error("smollm2", "assistant first")
+                .find("the text of the 0 messages before it with the generation prompt is not how "
+                      "the conversation begins"),
+            std::string::npos);
+  // What the template itself refuses.
+  EXPECT_EQ(span_error("gemma", "system"),
+            "gemma: line 1: the template refuses this conversation: System role not supported");
+}
+
+ChatTemplate from_source(const std::string& source) {
+  return ChatTemplate::from_text(source, {{"eos_token", "</s>"}}, "t");
+}
+
+const std::vector<Message>& dialogue() {
+  static const std::vector<Message> kDialogue = {
+      {"user", "Hi"}, {"assistant", "Yes"}, {"user", "So"}, {"assistant", ">"}};
+  return kDialogue;
+}
+
+TEST(ChatTemplate, KeepsALineEndThatIsTheOnlyMarker) {
+  const auto chat = from_source(
+      "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}\n"
+      "{% if add_generation_prompt %}assistant: {% endif %}");
+  EXPECT_EQ(answers_of(chat.render_with_spans(dialogue())), (Strings{"1:Yes\n", "3:>\n"}));
+}
+
+TEST(ChatTemplate, LetsTheClosingEosEndALastAnswerWithoutAMarker) {
+  const auto chat = from_source(
+      "{% for m in messages %}{{ '\\n' ~ m.role }}: {{ m.content }}{% endfor %}"
+      "{% if add_generation_prompt %}{{ '\\nassistant:' }}{% else %}{{ eos_token }}{% endif %}");
+  EXPECT_EQ(answers_of(chat.render_with_spans(dialogue())), (Strings{"1: Yes", "3: ></s>"}));
+}
+
+TEST(ChatTemplate, TellsContentFromAMarkerThatEndsLikeIt) {
+  const auto chat = from_source(
+      "{% for m in messages %}<{{ m.role }}>{{ m.content }}<end>\n\n{% endfor %}"
+      "{% if add_generation_prompt %}<assistant>{% endif %}");
+  EXPECT_EQ(answers_of(chat.render_with_spans(dialogue())), (Strings{"1:Yes<end>", "3:><end>"}));
+}
+
+TEST(ChatTemplate, GivesEachGenerationBlockToItsMessage) {
+  const auto chat = from_source(
+      "{% for m in messages %}{% if m.role == 'assistant' %}{% for w in m.content.split() %}"
+      "{% generation %}{{ w }}{% endgeneration %} {% endfor %}{% else %}{{ m.content }} {% endif %}"
+      "{% endfor %}");
+  const std::vector<Message> messages = {
+      {"user", "a"}, {"assistant", "b c"}, {"assistant", ""}, {"user", "d"}, {"assistant", "e"}};
+  EXPECT_EQ(answers_of(chat.render_with_spans(messages)), (Strings{"1:b", "1:c", "4:e"}));
+}
+
+TEST(ChatTemplate, CountsGenerationBlocksOfTemplatesThatWalkByIndex) {
+  const std::string source =
+      "{% for i in range(messages|length) %}{% if messages[i].role == 'assistant' %}"
+      "{% generation %}{{ messages[i].content }}{% endgeneration %}{% endif %}{% endfor %}";
+  EXPECT_EQ(answers_of(from_source(source).render_with_spans(dialogue())),
+            (Strings{"1:Yes", "3:>"}));
+  const auto more = from_source(source + "{% generation %}!{% endgeneration %}");
+  EXPECT_EQ(data_error([&] { more.render_with_spans(dialogue()); }),
+            "t: 3 generation blocks were printed for 2 assistant messages, and which belongs to "
+            "which cannot be told");
+}
+
+TEST(ChatTemplate, KnowsWhetherTheTextBeginsWithBos) {
+  const auto gemma = golden_template("gemma");
+  EXPECT_TRUE(gemma.starts_with_bos(gemma.render(conversation("pair"))));
+  const auto chatml = golden_template("chatml");
+  EXPECT_FALSE(chatml.starts_with_bos(chatml.render(conversation("pair"))));
+}
+
+TEST(ChatTemplate, VariablesWinOverSpecialTokens) {
+  const auto chat = from_source("{{ eos_token }}{{ tools }}{{ documents }}{{ extra }}");
+  ChatOptions options;
+  jinja::Dict variables;
+  variables.set("eos_token", Value("<end>"));
+  variables.set("extra", Value(5));
+  options.variables = Value(std::move(variables));
+  EXPECT_EQ(chat.render({}, options), "<end>NoneNone5");
+  EXPECT_EQ(chat.render({}), "</s>NoneNone");
+}
+
+std::string json_error(const ordered_json& json) {
+  return data_error([&] { ChatTemplate::from_json(json, {}, "tokenizer_config.json"); });
+}
+
+TEST(ChatTemplate, PicksFromAListOfTemplates) {
+  const ordered_json list = {{{"name", "rag"}, {"template", "r"}},
+                             {{"name", "default"}, {"template", "d{{ bos_token }}"}},
+                             {{"name", "tool_use"}, {"template", "t{{ tools|length }}"}}};
+  const auto chat = ChatTemplate::from_json(list, {{"bos_token", "<s>"}}, "config");
+  EXPECT_EQ(chat.render({}), "d<s>");
+  ChatOptions options;
+  options.tools = Value::list({Value(1), Value(2)});
+  EXPECT_EQ(chat.render({}, options), "t2");
+  EXPECT_EQ(ChatTemplate::from_json("x", {}, "config").render({}, options), "x");
+}
+
+TEST(ChatTemplate, RefusesOtherFormsOfTemplates) {
+  EXPECT_EQ(json_error(5),
+            "tokenizer_config.json: a chat template must be a string or a list of {\"name\", "
+            "\"template\"}, not number");
+  EXPECT_EQ(json_error({{{"name", "a"}, {"template", "x"}}, {{"name", "b"}, {"template", "y"}}}),
+            "tokenizer_config.json: no chat template is named \"default\" (there are: a, b)");
+  EXPECT_EQ(json_error(ordered_json::array({{{"name", "default"}}})),
+            "tokenizer_config.json: each entry of a list of chat templates needs a \"name\" and a "
+            "\"template\", both strings");
+  EXPECT_EQ(json_error(ordered_json::array({{{"name", "default"}, {"template", "{{"}}})),
+            "tokenizer_config.json (default): line 1: the tag {{ is not closed");
+}
+
+TEST(Message, ReadsContentInAllItsForms) {
+  const auto text_of = [](const char* json) {
+    return Message::from_json(ordered_json::parse(json), "row").text();
+  };
+  EXPECT_EQ(text_of(R"({"role": "user", "content": "a"})"), "a");
+  EXPECT_EQ(text_of(R"({"role": "user", "content": null, "tool_calls": []})"), "");
+  EXPECT_EQ(text_of(R"({"role": "assistant", "tool_calls": []})"), "");
+  EXPECT_EQ(text_of(R"({"role": "user", "content": [{"type": "text", "text": "a"},
+                                                    {"type": "text", "text": "b"}]})"),
+            "ab");
+  EXPECT_TRUE(Message("assistant", "x").is_assistant());
+}
+
+TEST(Message, RefusesWhatIsNoMessage) {
+  const auto error_of = [](const char* json) {
+    return data_error([&] { Message::from_json(ordered_json::parse(json), "row 2"); });
+  };
+  EXPECT_EQ(error_of("[]"), "row 2: a message must be an object, not array");
+  EXPECT_EQ(error_of(R"({"content": "x"})"), "row 2: a message needs a \"role\" that is a string");
+  EXPECT_EQ(error_of(R"({"role": 1, "content": "x"})"),
+            "row 2: a message needs a \"role\" that is a string");
+  EXPECT_EQ(error_of(R"({"role": "user"})"),
+            "row 2: a message needs a \"content\" (or \"tool_calls\")");
+  EXPECT_EQ(error_of(R"({"role": "user", "content": 5})"),
+            "row 2: \"content\" must be a string, a list of text parts or null, not number");
+  for (const char* part : {R"("a")", R"({"type": "image", "url": "x"})", R"({"type": "text"})"}) {
+    EXPECT_EQ(error_of((R"({"role": "user", "content": [)" + std::string(part) + "]}").c_str()),
+              "row 2: a part of \"content\" is not {\"type\": \"text\", \"text\": string}; only "
+              "text can be learnt");
+  }
+}
+
+}  // namespace
+}  // namespace inlay

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <string>
+
+#include "core/error.h"
+#include "data/template/jinja.h"
+
+/// The files of tests/golden/templates, and errors as text.
+namespace inlay {
+
+inline std::string golden_text(const std::string& file) {
+  std::ifstream in(std::string(INLAY_SOURCE_DIR) + "/tests/golden/templates/" + file,
+                   std::ios::binary);
+  std::ostringstream text;
+  text << in.rdbuf();
+  return text.str();
+}
+
+inline nlohmann::ordered_json golden_json(const std::string& file) {
+  return nlohmann::ordered_json::parse(golden_text(file));
+}
+
+/// The message of the DataError that `run` throws, or "" when it throws none.
+template <class Run>
+std::string data_error(Run run) {
+  try {
+    run();
+  } catch (const DataError& error) {
+    return error.what();
+  }
+  return "";
+}
+
+}  // namespace inlay
