@@ -25,9 +25,10 @@ constexpr i64 kFreePlaces = 256;
 constexpr i64 kBudget = 20'000'000;
 constexpr i64 kBudgetPerByte = 50;
 /// Backtracking memory. 100 000 rounds of a group need about 10 MiB.
-constexpr u32 kMemoryKiB = 64 * 1024;
+constexpr u32 kMemoryKiB = 64U << 10;
+constexpr std::size_t kStackAtFirst = std::size_t{32} << 10;
 /// Real patterns have a few hundred bytes.
-constexpr i64 kMaxPattern = 16 * 1024;
+constexpr i64 kMaxPattern = i64{16} << 10;
 
 struct Free {
   void operator()(pcre2_code* p) const { pcre2_code_free(p); }
@@ -43,7 +44,8 @@ using Owned = std::unique_ptr<T, Free>;
 struct Workspace {
   Owned<pcre2_match_data> match{pcre2_match_data_create(1, nullptr)};
   Owned<pcre2_match_context> context{pcre2_match_context_create(nullptr)};
-  Owned<pcre2_jit_stack> stack{pcre2_jit_stack_create(32 * 1024, kMemoryKiB * 1024, nullptr)};
+  Owned<pcre2_jit_stack> stack{
+      pcre2_jit_stack_create(kStackAtFirst, std::size_t{kMemoryKiB} << 10, nullptr)};
 
   Workspace() {
     if (!match || !context || !stack) {

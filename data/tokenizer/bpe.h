@@ -15,7 +15,7 @@ namespace inlay {
 
 struct BpeOptions {
   /// Stands for bytes that have no token; without it they are dropped.
-  std::optional<i32> unk_id;
+  std::optional<i32> unk_id = std::nullopt;
   /// A run of such bytes becomes one unk instead of one each.
   bool fuse_unk = false;
   /// A piece that is a token is taken whole, whatever the merges would make of it.
