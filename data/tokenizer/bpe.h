@@ -37,6 +37,9 @@ class ByteLevelBpe final : public Model {
   /// `left`, `right` and the two together are pieces.
   void add_merge(const Vocabulary& vocabulary, std::string_view left, std::string_view right);
 
+  /// Makes room for this many merges in all.
+  void reserve(i64 count) { merges_.reserve(count); }
+
   /// The first byte that has no token, if any.
   std::optional<u8> missing_byte() const;
 

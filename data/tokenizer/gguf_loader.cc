@@ -115,6 +115,7 @@ class GgufReader {
                                " is not a type; types are from 0 to ", i64{kLastType}));
       }
     }
+    parts_.vocabulary.reserve(count);
     std::vector<AddedToken> added;
     for (i64 id = 0; id < count; ++id) {
       const std::string& piece = data_.tokens[id];
@@ -136,6 +137,7 @@ class GgufReader {
     // that lacks some (SmolLM2), whatever tokenizer.ggml.unknown_token_id says.
     auto bpe = std::make_unique<ByteLevelBpe>(parts_.vocabulary,
                                               BpeOptions{.ignore_merges = pre.ignore_merges});
+    bpe->reserve(data_.merges.size());
     for (i64 i = 0; i < static_cast<i64>(data_.merges.size()); ++i) {
       at_element("merges", i, [&] {
         const std::string_view both = data_.merges[i];
