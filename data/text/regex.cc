@@ -12,22 +12,23 @@
 
 // The bound on time. PCRE2 counts its steps for one starting place and gives up at a limit, but not
 // for a search as a whole, and a search visits every place. So a search is cut into calls that each
-// try a few starting places under a low limit: many enough for any tokenizer, and so few that they
-// cost at most a constant per byte. A call that runs into the limit is repeated for its first place
-// alone with ten times the limit, and those steps are charged to a budget that grows with the text.
-// One honest run of 100 000 blanks passes; a pattern that takes quadratic time on it does not.
+// try some starting places under a low limit, which cost at most a constant per byte. When one of
+// the places runs into the limit, the calls get smaller until it stands alone; then the limit grows
+// tenfold from try to try, and those steps are charged to a budget that grows with the text. One
+// honest run of 100 000 blanks passes; a pattern that takes quadratic time on it does not.
 namespace inlay {
 namespace {
 
 constexpr u32 kFreeSteps = 1000;
-constexpr i64 kFreePlaces = 256;
+constexpr i64 kMaxPlaces = 256;
 /// Steps are a few nanoseconds each: 0.1 seconds, and then some 0.2 microseconds a byte.
 constexpr i64 kBudget = 20'000'000;
 constexpr i64 kBudgetPerByte = 50;
 /// Backtracking memory. 100 000 rounds of a group need about 10 MiB.
-constexpr u32 kMemoryKiB = 64 * 1024;
+constexpr u32 kMemoryKiB = 64U << 10;
+constexpr std::size_t kStackAtFirst = std::size_t{32} << 10;
 /// Real patterns have a few hundred bytes.
-constexpr i64 kMaxPattern = 16 * 1024;
+constexpr i64 kMaxPattern = i64{16} << 10;
 
 struct Free {
   void operator()(pcre2_code* p) const { pcre2_code_free(p); }
@@ -43,7 +44,8 @@ using Owned = std::unique_ptr<T, Free>;
 struct Workspace {
   Owned<pcre2_match_data> match{pcre2_match_data_create(1, nullptr)};
   Owned<pcre2_match_context> context{pcre2_match_context_create(nullptr)};
-  Owned<pcre2_jit_stack> stack{pcre2_jit_stack_create(32 * 1024, kMemoryKiB * 1024, nullptr)};
+  Owned<pcre2_jit_stack> stack{
+      pcre2_jit_stack_create(kStackAtFirst, std::size_t{kMemoryKiB} << 10, nullptr)};
 
   Workspace() {
     if (!match || !context || !stack) {
@@ -81,14 +83,16 @@ class Search {
 
   /// The next match that starts at `from` or later.
   bool next(i64 from, Regex::Match& match) {
-    while (true) {
-      const i64 places = std::min<i64>(kFreePlaces, static_cast<i64>(text_.size()) - from + 1);
+    const i64 size = text_.size();
+    for (i64 places = kMaxPlaces; from <= size; places = std::min(2 * places, kMaxPlaces)) {
       int result = call(from, from + places - 1, kFreeSteps);
-      i64 tried = places;
+      if (result == PCRE2_ERROR_MATCHLIMIT && places > 1) {
+        places = 1;
+        result = call(from, from, kFreeSteps);
+      }
       for (i64 limit = 10 * i64{kFreeSteps}; result == PCRE2_ERROR_MATCHLIMIT; limit *= 10) {
         spend(limit, from);
         result = call(from, from, static_cast<u32>(std::min<i64>(limit, UINT32_MAX)));
-        tried = 1;
       }
       if (result >= 0) {
         match = {static_cast<i64>(ovector_[0]), static_cast<i64>(ovector_[1])};
@@ -96,15 +100,12 @@ class Search {
       }
       if (result != PCRE2_ERROR_NOMATCH) {
         throw DataError(str("the regular expression \"", printable(shown_),
-                            "\" fails on a text of ", text_.size(), " bytes, at byte ", from, ": ",
+                            "\" fails on a text of ", size, " bytes, at byte ", from, ": ",
                             message_of(result)));
       }
-      from += tried;
-      if (from > static_cast<i64>(text_.size())) {
-        return false;
-      }
-      from = next_boundary(from);
+      from = next_boundary(from + places);
     }
+    return false;
   }
 
  private:

@@ -15,7 +15,7 @@ namespace inlay {
 
 struct BpeOptions {
   /// Stands for bytes that have no token; without it they are dropped.
-  std::optional<i32> unk_id;
+  std::optional<i32> unk_id = std::nullopt;
   /// A run of such bytes becomes one unk instead of one each.
   bool fuse_unk = false;
   /// A piece that is a token is taken whole, whatever the merges would make of it.
@@ -36,6 +36,9 @@ class ByteLevelBpe final : public Model {
   /// The next merge in rank. A pair that comes twice has the later rank. Throws DataError unless
   /// `left`, `right` and the two together are pieces.
   void add_merge(const Vocabulary& vocabulary, std::string_view left, std::string_view right);
+
+  /// Makes room for this many merges in all.
+  void reserve(i64 count) { merges_.reserve(count); }
 
   /// The first byte that has no token, if any.
   std::optional<u8> missing_byte() const;

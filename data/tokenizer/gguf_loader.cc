@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "core/error.h"
+#include "core/io/gguf.h"
 #include "data/text/utf8.h"
 #include "data/tokenizer/bpe.h"
 #include "data/tokenizer/load.h"
@@ -69,8 +70,9 @@ const NamedPreTokenizer& pre_tokenizer_named(const std::string& name, const std:
                 "\" is not supported; supported are ", allowed_names()));
 }
 
-/// Values of tokenizer.ggml.token_type.
-enum TokenType { kUnknown = 2, kControl = 3, kUserDefined = 4 };
+/// Values of tokenizer.ggml.token_type: 0 undefined, 1 normal, 5 unused and 6 byte are pieces like
+/// any other.
+enum TokenType : i64 { kUnknown = 2, kControl = 3, kUserDefined = 4, kLastType = 6 };
 
 class GgufReader {
  public:
@@ -107,6 +109,13 @@ class GgufReader {
     if (types != 0 && types != count) {
       fail("token_type", str("has ", types, " elements for ", count, " tokens"));
     }
+    for (i64 id = 0; id < types; ++id) {
+      if (data_.token_types[id] < 0 || data_.token_types[id] > kLastType) {
+        fail("token_type", str("element ", id, ": ", data_.token_types[id],
+                               " is not a type; types are from 0 to ", i64{kLastType}));
+      }
+    }
+    parts_.vocabulary.reserve(count);
     std::vector<AddedToken> added;
     for (i64 id = 0; id < count; ++id) {
       const std::string& piece = data_.tokens[id];
@@ -114,7 +123,7 @@ class GgufReader {
         check_utf8(piece, "the token");
         parts_.vocabulary.add(piece, id);
       });
-      const i32 type = types == 0 ? 1 : data_.token_types[id];
+      const i64 type = types == 0 ? 1 : data_.token_types[id];
       const bool special = type == kControl || type == kUnknown;
       if ((special || type == kUserDefined) && !piece.empty()) {
         added.push_back({.content = piece, .id = static_cast<i32>(id), .special = special});
@@ -124,9 +133,11 @@ class GgufReader {
   }
 
   void read_merges(const NamedPreTokenizer& pre) {
-    parts_.unk_id = checked_id("unknown_token_id", data_.unk_id);
-    auto bpe = std::make_unique<ByteLevelBpe>(
-        parts_.vocabulary, BpeOptions{.unk_id = parts_.unk_id, .ignore_merges = pre.ignore_merges});
+    // Without unk: llama.cpp drops bytes that have no token, and so does the original of the model
+    // that lacks some (SmolLM2), whatever tokenizer.ggml.unknown_token_id says.
+    auto bpe = std::make_unique<ByteLevelBpe>(parts_.vocabulary,
+                                              BpeOptions{.ignore_merges = pre.ignore_merges});
+    bpe->reserve(data_.merges.size());
     for (i64 i = 0; i < static_cast<i64>(data_.merges.size()); ++i) {
       at_element("merges", i, [&] {
         const std::string_view both = data_.merges[i];
@@ -144,6 +155,7 @@ class GgufReader {
     parts_.bos_id = checked_id("bos_token_id", data_.bos_id);
     parts_.eos_id = checked_id("eos_token_id", data_.eos_id);
     parts_.pad_id = checked_id("padding_token_id", data_.pad_id);
+    parts_.unk_id = checked_id("unknown_token_id", data_.unk_id);
     if (const auto eot = checked_id("eot_token_id", data_.eot_id); eot && eot != parts_.eos_id) {
       parts_.eos_ids.push_back(*eot);
     }
@@ -186,7 +198,49 @@ class GgufReader {
   TokenizerParts parts_;
 };
 
+std::vector<std::string> owned(const std::vector<std::string_view>& texts) {
+  return {texts.begin(), texts.end()};
+}
+
+/// tokenizer.chat_template, and the others under their names.
+std::vector<ChatTemplate> read_chat_templates(const GgufFile& file) {
+  const std::string key = "tokenizer.chat_template";
+  std::vector<ChatTemplate> templates;
+  const auto add = [&](std::string_view name, std::string_view text) {
+    check_utf8(text, str(file.path(), ": ", key, ": ", printable(name)));
+    templates.push_back({std::string(name), std::string(text)});
+  };
+  if (const auto text = file.find_string(key)) {
+    add("default", *text);
+  }
+  for (const std::string_view name :
+       file.find_strings("tokenizer.chat_templates").value_or(std::vector<std::string_view>())) {
+    add(name, file.get_string(str(key, '.', name)));
+  }
+  return templates;
+}
+
 }  // namespace
+
+GgufTokenizerData read_gguf_tokenizer(const GgufFile& file) {
+  const std::string ggml = "tokenizer.ggml.";
+  GgufTokenizerData data;
+  data.model = file.get_string(ggml + "model");
+  data.pre = file.find_string(ggml + "pre").value_or("");
+  data.tokens = owned(file.get_strings(ggml + "tokens"));
+  data.merges = owned(file.find_strings(ggml + "merges").value_or(std::vector<std::string_view>()));
+  data.token_types = file.find_ints(ggml + "token_type").value_or(std::vector<i64>());
+  data.bos_id = file.find_int(ggml + "bos_token_id");
+  data.eos_id = file.find_int(ggml + "eos_token_id");
+  data.unk_id = file.find_int(ggml + "unknown_token_id");
+  data.pad_id = file.find_int(ggml + "padding_token_id");
+  data.eot_id = file.find_int(ggml + "eot_token_id");
+  data.add_bos = file.find_bool(ggml + "add_bos_token");
+  data.add_eos = file.find_bool(ggml + "add_eos_token");
+  data.add_space_prefix = file.find_bool(ggml + "add_space_prefix").value_or(false);
+  data.chat_templates = read_chat_templates(file);
+  return data;
+}
 
 Tokenizer tokenizer_from_gguf(const GgufTokenizerData& data, const std::string& file) {
   return GgufReader(data, file).read();

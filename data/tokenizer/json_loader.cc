@@ -12,6 +12,7 @@ namespace inlay {
 namespace {
 
 void read_vocabulary(const JsonView& json, Vocabulary& vocabulary) {
+  vocabulary.reserve(json.size());
   json.each_member([&](const std::string& piece, const JsonView& id) {
     const i64 number = id.integer();
     json.blame([&] { vocabulary.add(piece, number); });
@@ -75,8 +76,9 @@ void read_model(const JsonView& model, TokenizerParts& parts) {
   if (unk && !parts.unk_id && bpe->missing_byte()) {
     unk->fail(str("\"", printable(unk->string()), "\" is not in the vocabulary"));
   }
-  model.at("merges").each_element(
-      [&](const JsonView& merge) { read_merge(merge, parts.vocabulary, *bpe); });
+  const JsonView merges = model.at("merges");
+  bpe->reserve(merges.size());
+  merges.each_element([&](const JsonView& merge) { read_merge(merge, parts.vocabulary, *bpe); });
   parts.model = std::move(bpe);
 }
 

@@ -56,6 +56,7 @@ class JsonView {
     }
   }
 
+  i64 size() const { return static_cast<i64>(json().size()); }
   bool is_string() const { return json().is_string(); }
   bool is_array() const { return json().is_array(); }
   bool is_object() const { return json().is_object(); }

@@ -6,6 +6,7 @@
 #include "core/config/json.h"
 #include "core/error.h"
 #include "core/io/file_system.h"
+#include "core/io/gguf.h"
 #include "data/tokenizer/bpe.h"
 #include "data/tokenizer/byte_level.h"
 #include "data/tokenizer/json_loader.h"
@@ -18,7 +19,7 @@ std::string find_tokenizer_json(const std::string& path) {
   if (!is_directory(path)) {
     return path;
   }
-  const std::string file = join_path(path, "tokenizer.json");
+  std::string file = join_path(path, "tokenizer.json");
   if (!is_file(file)) {
     throw DataError(str(path, ": there is no tokenizer.json in this directory",
                         is_file(join_path(path, "tokenizer.model"))
@@ -33,6 +34,9 @@ std::string find_tokenizer_json(const std::string& path) {
 Tokenizer load_tokenizer(const std::string& path) {
   if (path == "bytes") {
     return byte_tokenizer();
+  }
+  if (path.ends_with(".gguf")) {
+    return tokenizer_from_gguf(read_gguf_tokenizer(GgufFile(path)), path);
   }
   const std::string file = find_tokenizer_json(path);
   const nlohmann::json json = read_json(file);

@@ -13,8 +13,10 @@
 /// needs a part that is not supported: the sentence names the part and what is.
 namespace inlay {
 
-/// From a directory with a tokenizer.json, from such a file itself, or "bytes". The files beside
-/// tokenizer.json that concern it are read too (special_tokens.h).
+class GgufFile;
+
+/// From a directory with a tokenizer.json, from such a file itself, from a .gguf file, or "bytes".
+/// The files beside tokenizer.json that concern it are read too (special_tokens.h).
 Tokenizer load_tokenizer(const std::string& path);
 
 /// 256 tokens, one a byte, with the byte's value as id; none is special.
@@ -30,7 +32,7 @@ struct GgufTokenizerData {
   std::string pre;    // name of the pre-tokenizer; "" where the file has none
   std::vector<std::string> tokens;
   std::vector<std::string> merges;  // "left right"
-  std::vector<i32> token_types;     // empty, or one a token
+  std::vector<i64> token_types;     // empty, or one a token
   std::optional<i64> bos_id;
   std::optional<i64> eos_id;
   std::optional<i64> unk_id;
@@ -41,6 +43,8 @@ struct GgufTokenizerData {
   bool add_space_prefix = false;
   std::vector<NamedTemplate> chat_templates;
 };
+
+GgufTokenizerData read_gguf_tokenizer(const GgufFile& file);
 
 /// Supported: model "gpt2" with the pre-tokenizers listed in gguf_loader.cc.
 Tokenizer tokenizer_from_gguf(const GgufTokenizerData& data, const std::string& file);

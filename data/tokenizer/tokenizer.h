@@ -49,7 +49,8 @@ class Tokenizer {
 
   /// Throws DataError `text: byte 0xff at offset 12 is not UTF-8`, and when a regular expression of
   /// the tokenizer takes too long on the text. Bytes that the vocabulary cannot spell become unk,
-  /// or are dropped where there is none; every byte-level vocabulary in use spells all 256.
+  /// or are dropped where the model has none, as by everyone else: SmolLM2 loses six control
+  /// characters so.
   std::vector<i32> encode(std::string_view text, const EncodeOptions& options = {}) const;
   std::vector<TokenSpan> encode_with_offsets(std::string_view text,
                                              const EncodeOptions& options = {}) const;

@@ -34,6 +34,9 @@ class Vocabulary {
   /// the id is there already.
   void add(std::string_view piece, i64 id);
 
+  /// Makes room for this many pieces in all.
+  void reserve(i64 count) { ids_.reserve(count); }
+
   std::optional<i32> find(std::string_view piece) const;
   /// Null for an id without a piece.
   const std::string* piece(i32 id) const;

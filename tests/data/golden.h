@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/config/json.h"
+#include "tests/support/golden.h"
 
 /// The tokenizers of tests/golden/tokenizers, which the tokenizers package made and ran.
 namespace inlay {
@@ -17,7 +18,7 @@ inline const std::vector<std::string>& golden_styles() {
 }
 
 inline std::string golden_directory(const std::string& style) {
-  return std::string(INLAY_SOURCE_DIR) + "/tests/golden/tokenizers/" + style;
+  return golden("tokenizers/" + style);
 }
 
 inline nlohmann::json golden_tokenizer_json(const std::string& style) {

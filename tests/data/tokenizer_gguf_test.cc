@@ -6,8 +6,11 @@
 #include <vector>
 
 #include "core/error.h"
+#include "core/io/atomic.h"
+#include "core/io/gguf.h"
 #include "data/tokenizer/byte_level.h"
 #include "data/tokenizer/load.h"
+#include "tests/support/temp_directory.h"
 
 namespace inlay {
 namespace {
@@ -95,6 +98,13 @@ TEST(TokenizerGguf, AddsBosAndEosAsToldOrAsUsual) {
   EXPECT_EQ(tokenizer_from_gguf(data, "m").encode("!"), (std::vector<i32>{'!'}));
 }
 
+TEST(TokenizerGguf, DropsBytesWithoutATokenAsLlamaCppDoes) {
+  GgufTokenizerData data = small_tokenizer("gpt-2");
+  data.tokens['z'] = "<z>";
+  data.unk_id = 258;
+  EXPECT_EQ(tokenizer_from_gguf(data, "m").encode("yz!"), (std::vector<i32>{'y', '!'}));
+}
+
 TEST(TokenizerGguf, KnowsItsSpecialIdsAndTemplates) {
   GgufTokenizerData data = small_tokenizer("gpt-2");
   data.pad_id = 3;
@@ -129,6 +139,8 @@ TEST(TokenizerGguf, RefusesWhatIsWrongOrNotSupported) {
        key + "add_space_prefix: is true, which no tokenizer of model gpt2 follows"},
       {[](auto& d) { d.token_types.pop_back(); },
        key + "token_type: has 259 elements for 260 tokens"},
+      {[](auto& d) { d.token_types[7] = 77; },
+       key + "token_type: element 7: 77 is not a type; types are from 0 to 6"},
       {[](auto& d) { d.tokens[7] = d.tokens[9]; },
        key + "tokens: element 9: token \"\u0109\" is given twice, with ids 7 and 9"},
       {[](auto& d) { d.tokens[7] = "a\xFF"; },
@@ -160,6 +172,77 @@ TEST(TokenizerGguf, RefusesWhatIsWrongOrNotSupported) {
     GgufTokenizerData data = small_tokenizer("gpt-2");
     c.edit(data);
     EXPECT_EQ(error_of(data), c.error);
+  }
+}
+
+GgufMetadata metadata_of(const GgufTokenizerData& data) {
+  const std::string ggml = "tokenizer.ggml.";
+  const std::vector<i32> types(data.token_types.begin(), data.token_types.end());
+  return {{"general.architecture", std::string("llama")},
+          {ggml + "model", data.model},
+          {ggml + "pre", data.pre},
+          {ggml + "tokens", GgufArray::of(data.tokens)},
+          {ggml + "token_type", GgufArray::of(types)},
+          {ggml + "merges", GgufArray::of(data.merges)},
+          {ggml + "bos_token_id", u32{258}},
+          {ggml + "eos_token_id", u32{258}},
+          {ggml + "padding_token_id", u32{3}},
+          {ggml + "eot_token_id", u32{5}},
+          {ggml + "add_bos_token", false},
+          {"tokenizer.chat_template", std::string("one")},
+          {"tokenizer.chat_templates", GgufArray::of(std::vector<std::string>{"tools"})},
+          {"tokenizer.chat_template.tools", std::string("two")}};
+}
+
+TEST(TokenizerGguf, IsReadFromAFile) {
+  const TempDirectory directory;
+  const std::string path = directory.file("model.gguf");
+  write_gguf(path, metadata_of(small_tokenizer("llama-bpe")), {});
+  const Tokenizer tokenizer = load_tokenizer(path);
+  EXPECT_EQ(pieces(tokenizer, "ab1<|end|>"), "|ab|1|<|end|>|");
+  EXPECT_EQ(tokenizer.vocab_size(), 260);
+  EXPECT_EQ(tokenizer.bos_id(), 258);
+  EXPECT_EQ(tokenizer.pad_id(), 3);
+  EXPECT_EQ(tokenizer.unk_id(), std::nullopt);
+  EXPECT_EQ(tokenizer.eos_ids(), (std::vector<i32>{258, 5}));
+  ASSERT_EQ(tokenizer.chat_templates().size(), 2U);
+  EXPECT_EQ(tokenizer.chat_templates()[0].text, "one");
+  EXPECT_EQ(tokenizer.chat_templates()[1].name, "tools");
+  EXPECT_EQ(tokenizer.chat_templates()[1].text, "two");
+}
+
+TEST(TokenizerGguf, RefusesAFileWithoutOrWithABrokenTokenizer) {
+  const TempDirectory directory;
+  const std::string path = directory.file("model.gguf");
+  const auto error_with = [&](const std::string& key, const GgufValue& value) -> std::string {
+    GgufMetadata metadata = metadata_of(small_tokenizer("gpt-2"));
+    for (auto& entry : metadata) {
+      if (entry.first == key) {
+        entry.second = value;
+      }
+    }
+    write_gguf(path, metadata, {});
+    try {
+      load_tokenizer(path);
+    } catch (const DataError& error) {
+      return std::string(error.what()).substr(path.size());
+    }
+    return "no error";
+  };
+  EXPECT_EQ(error_with("tokenizer.ggml.model", std::string("llama")),
+            ": tokenizer.ggml.model: \"llama\" is not supported; supported is gpt2");
+  EXPECT_EQ(error_with("tokenizer.ggml.tokens", std::string("a")).substr(0, 36),
+            ": \"tokenizer.ggml.tokens\": expected ");
+  EXPECT_EQ(error_with("tokenizer.ggml.bos_token_id", u32{999}),
+            ": tokenizer.ggml.bos_token_id: there is no token with id 999");
+  EXPECT_EQ(error_with("tokenizer.chat_template", std::string("a\xFF")),
+            ": tokenizer.chat_template: default: byte 0xff at offset 1 is not UTF-8");
+  write_gguf(path, {{"general.architecture", std::string("llama")}}, {});
+  try {
+    load_tokenizer(path);
+    FAIL();
+  } catch (const DataError& error) {
+    EXPECT_NE(std::string(error.what()).find("tokenizer.ggml.model"), std::string::npos);
   }
 }
 

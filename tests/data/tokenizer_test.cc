@@ -21,6 +21,7 @@ Tokenizer golden_tokenizer(const std::string& style) {
 
 std::vector<ByteRange> ranges_of(const std::vector<TokenSpan>& tokens) {
   std::vector<ByteRange> ranges;
+  ranges.reserve(tokens.size());
   for (const TokenSpan& token : tokens) {
     ranges.push_back({token.begin, token.end});
   }
@@ -124,6 +125,7 @@ TEST(Tokenizer, GivesTheSameIdsFromManyThreads) {
   const Tokenizer tokenizer = golden_tokenizer("smollm_style");
   const auto cases = golden_cases("smollm_style");
   std::vector<std::thread> threads;
+  threads.reserve(4);
   std::vector<int> wrong(4, 0);
   for (int t = 0; t < 4; ++t) {
     threads.emplace_back([&, t] {
