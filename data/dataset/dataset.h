@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/types.h"
+#include "data/dataset/row_format.h"
+#include "data/dataset/row_reader.h"
+#include "data/example.h"
+#include "data/template/civil_time.h"
+#include "data/tokenizer/tokenizer.h"
+
+/// From a data file to training examples. Start here; the way of a row is
+///
+///   row_reader.h    bytes of the file  ->  one row
+///   row_format.h    its columns        ->  what they mean
+///   row_text.h      columns of text    ->  one text and what is to be learnt in it
+///   chat_row.h      messages           ->  the same, through the chat template
+///   row_encoder.h   that text          ->  ids and labels
+///   token_row.h     columns of ids     ->  ids and labels
+///   dataset.cc      ids and labels     ->  cut to length, checked, counted
+///
+/// No row is left out or changed without a word: it becomes an example, or it stops the loading
+/// with a sentence that names file and line; what was cut or is worth a look is in the report.
+namespace inlay {
+
+class ChatTemplate;
+
+/// What a row over the length keeps: its first tokens, its last, or it is an error.
+enum class Truncation { kKeepStart, kKeepEnd, kError };
+
+/// "keep_start", "keep_end" or "error". Throws ConfigError for any other name.
+Truncation truncation_by_name(std::string_view name);
+
+struct DatasetOptions {
+  /// Nothing: judged by the first row (from the columns it has, see RowFormat).
+  std::optional<RowFormat> format = {};
+  /// Tokens a row may have, > 0.
+  i64 max_length = 1024;
+  Truncation truncation = Truncation::kKeepStart;
+  /// Learn the completion alone; by default where rows have a prompt.
+  std::optional<bool> completion_only_loss = {};
+  /// Learn the assistant's messages alone; by default where rows have messages. With a prompt and a
+  /// completion of messages, what is learnt must pass both.
+  std::optional<bool> assistant_only_loss = {};
+  /// End text and completions with eos, if the tokenizer has one. Messages end as their template
+  /// ends them.
+  bool add_eos = true;
+  /// For chat templates that print the date; those that do refuse rows without it.
+  std::optional<CivilTime> now = {};
+};
+
+/// What the rows are for. The pointers may be null and must outlive the call.
+struct DatasetModel {
+  const Tokenizer* tokenizer = nullptr;         // null: only rows of tokens can be read
+  const ChatTemplate* chat_template = nullptr;  // null: no rows with messages
+  std::optional<i64> vocab_size = {};           // absent: ids are not compared with it
+};
+
+struct DatasetReport {
+  i64 rows = 0;
+  i64 tokens = 0;        // kept
+  i64 trained = 0;       // of those, how many are trained on
+  i64 truncated = 0;     // rows
+  i64 longest = 0;       // tokens of the longest row before truncation
+  i64 longest_line = 0;  // the first of those
+  /// What is unusual but no error, a sentence each.
+  std::vector<std::string> notes;
+};
+
+struct Dataset {
+  RowFormat format = RowFormat::kText;
+  std::vector<Example> examples;  // in the order of the file
+  std::vector<i64> lengths;       // of each example in tokens, before truncation
+  DatasetReport report;
+};
+
+/// Reads a file of one row format (open_rows tells how it is cut into rows). Memory is that of the
+/// examples and one row. The result depends on the arguments alone.
+///
+/// Throws IoError when the file cannot be read, DataError `<path>: line 3: …` for a row that is
+/// wrong or leaves nothing to learn, DataError `<path>: …` for a file without rows and when a
+/// tokenizer or chat template is missing, ConfigError when the options do not fit the format.
+Dataset load_dataset(const std::string& path, const DatasetOptions& options,
+                     const DatasetModel& model);
+
+}  // namespace inlay

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "data/dataset/row_reader.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "core/error.h"
+#include "core/io/file_system.h"
+
+namespace inlay {
+namespace {
+
+/// JSON's white space.
+constexpr std::string_view kBlanks = " \t\r\n";
+
+/// Pages are given back in pieces of this size: small beside the memory of a run, and so large that
+/// the calls cost nothing.
+constexpr i64 kReleaseBytes = 16 << 20;
+
+bool is_blank(std::string_view text) {
+  return text.find_first_not_of(kBlanks) == std::string_view::npos;
+}
+
+/// A place in a file that moves forward and knows its line.
+class Cursor {
+ public:
+  Cursor(const std::string& path, i64 max_row_bytes)
+      : path_(path), max_row_bytes_(max_row_bytes), file_(file_system().map(path)) {
+    file_->will_read_in_order(file_->bytes());
+    text_ = {reinterpret_cast<const char*>(file_->bytes().data()), file_->bytes().size()};
+    if (text_.starts_with("\xEF\xBB\xBF")) {
+      offset_ = line_start_ = 3;
+    }
+  }
+
+  bool at_end() const { return offset_ == static_cast<i64>(text_.size()); }
+  /// The byte here; 0 at the end.
+  char peek() const { return at_end() ? '\0' : text_[offset_]; }
+  i64 line() const { return line_; }
+
+  /// What a row that begins here could be at most, and one byte more.
+  std::string_view window() const {
+    return text_.substr(offset_, static_cast<std::size_t>(max_row_bytes_) + 1);
+  }
+
+  /// The next `bytes` of the window as a row.
+  RawRow take(i64 bytes) {
+    if (bytes > max_row_bytes_) {
+      fail(line_, str("the row has more than ", max_row_bytes_, " bytes"));
+    }
+    const RawRow row{text_.substr(offset_, bytes), line_, offset_ - line_start_ + 1};
+    skip(bytes);
+    return row;
+  }
+
+  void skip(i64 bytes) {
+    const i64 end = offset_ + bytes;
+    for (i64 at; (at = text_.substr(0, end).find('\n', offset_)) >= 0;) {
+      offset_ = line_start_ = at + 1;
+      ++line_;
+    }
+    offset_ = end;
+  }
+
+  void skip_blanks() {
+    const std::size_t end = text_.find_first_not_of(kBlanks, offset_);
+    skip(static_cast<i64>(std::min(end, text_.size())) - offset_);
+  }
+
+  /// Gives back the pages before this place.
+  void release_pages() {
+    if (offset_ - released_ >= kReleaseBytes) {
+      file_->no_longer_needed(file_->bytes().subspan(released_, offset_ - released_));
+      released_ = offset_;
+    }
+  }
+
+  [[noreturn]] void fail(i64 line, std::string_view what) const {
+    throw DataError(str(printable(path_, 300), ": line ", line, ": ", what));
+  }
+
+ private:
+  std::string path_;
+  i64 max_row_bytes_;
+  std::shared_ptr<const MappedFile> file_;
+  std::string_view text_;
+  i64 offset_ = 0;
+  i64 line_ = 1;
+  i64 line_start_ = 0;
+  i64 released_ = 0;
+};
+
+class LineReader final : public RowReader {
+ public:
+  LineReader(Cursor cursor, bool plain_text) : cursor_(std::move(cursor)), plain_(plain_text) {}
+
+  std::optional<RawRow> next() override {
+    while (!cursor_.at_end()) {
+      cursor_.release_pages();
+      const std::string_view window = cursor_.window();
+      const std::size_t end = std::min(window.find('\n'), window.size());
+      RawRow row = cursor_.take(static_cast<i64>(end));
+      cursor_.skip(cursor_.at_end() ? 0 : 1);
+      if (row.text.ends_with('\r')) {
+        row.text.remove_suffix(1);
+      }
+      if (!is_blank(row.text)) {
+        return row;
+      }
+    }
+    return std::nullopt;
+  }
+  bool is_plain_text() const override { return plain_; }
+
+ private:
+  Cursor cursor_;
+  bool plain_;
+};
+
+/// Where the value at the start of `text` ends: at the comma or bracket behind it. Looks only at
+/// strings and brackets; whether it is a value shows when it is parsed.
+i64 end_of_value(std::string_view text) {
+  i64 depth = 0;
+  bool in_string = false;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (in_string) {
+      i += c == '\\' ? 1 : 0;
+      in_string = c != '"';
+    } else if (depth == 0 && (c == ',' || c == ']' || c == '}')) {
+      return static_cast<i64>(i);
+    } else {
+      in_string = c == '"';
+      depth += c == '[' || c == '{' ? 1 : 0;
+      depth -= c == ']' || c == '}' ? 1 : 0;
+    }
+  }
+  return static_cast<i64>(text.size());
+}
+
+class ArrayReader final : public RowReader {
+ public:
+  /// REQUIRES: the cursor is at the opening bracket.
+  explicit ArrayReader(Cursor cursor) : cursor_(std::move(cursor)), first_line_(cursor_.line()) {
+    cursor_.skip(1);
+    cursor_.skip_blanks();
+    if (cursor_.peek() == ']') {
+      end();
+    }
+  }
+
+  std::optional<RawRow> next() override {
+    if (ended_) {
+      return std::nullopt;
+    }
+    cursor_.release_pages();
+    cursor_.skip_blanks();
+    const RawRow row = cursor_.take(end_of_value(cursor_.window()));
+    if (cursor_.at_end()) {
+      cursor_.fail(first_line_, "the array that begins here does not end");
+    }
+    if (is_blank(row.text)) {
+      cursor_.fail(row.line, str("a value of the array is missing before '", cursor_.peek(), "'"));
+    }
+    pass_separator();
+    return row;
+  }
+  bool is_plain_text() const override { return false; }
+
+ private:
+  void pass_separator() {
+    if (cursor_.peek() == ']') {
+      end();
+      return;
+    }
+    if (cursor_.peek() == '}') {
+      cursor_.fail(cursor_.line(), "expected ',' or ']' behind a value of the array, found '}'");
+    }
+    cursor_.skip(1);
+  }
+
+  /// At the closing bracket.
+  void end() {
+    ended_ = true;
+    cursor_.skip(1);
+    cursor_.skip_blanks();
+    if (!cursor_.at_end()) {
+      cursor_.fail(cursor_.line(), "the array has ended, but the file goes on");
+    }
+  }
+
+  Cursor cursor_;
+  i64 first_line_;
+  bool ended_ = false;
+};
+
+}  // namespace
+
+std::unique_ptr<RowReader> open_rows(const std::string& path, i64 max_row_bytes) {
+  Cursor cursor(path, max_row_bytes);
+  if (path.ends_with(".txt")) {
+    return std::make_unique<LineReader>(std::move(cursor), /*plain_text=*/true);
+  }
+  Cursor start = cursor;
+  start.skip_blanks();
+  if (start.peek() == '[') {
+    return std::make_unique<ArrayReader>(std::move(start));
+  }
+  return std::make_unique<LineReader>(std::move(cursor), /*plain_text=*/false);
+}
+
+}  // namespace inlay
