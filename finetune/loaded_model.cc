@@ -216,7 +216,7 @@ LoadedModel load_model(const LoadOptions& options) {
   if (out.tokenizer) {
     if (out.tokenizer->vocab_size() > out.model->sizes().vocab_size) {
       throw DataError(str(out.name, ": the tokenizer has ", out.tokenizer->vocab_size(),
-                          " tokens and the model only ", out.model->sizes().vocab_size()));
+                          " tokens and the model only ", out.model->sizes().vocab_size));
     }
     out.notices.insert(out.notices.end(), out.tokenizer->notes().begin(),
                        out.tokenizer->notes().end());

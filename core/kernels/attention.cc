@@ -63,9 +63,6 @@ float* aligned(float* p) {
   return p + (64 - address % 64) % 64 / sizeof(float);
 }
 
-// ---- Forward
-// -------------------------------------------------------------------------------------
-
 constexpr i64 kTaskTiles = 4;
 
 /// A decoder asks one query of a long cache: then the heads are too few to share out, and the keys
@@ -98,9 +95,6 @@ i64 forward_tasks(const Head& head) {
   const i64 parts = key_parts(head), tiles = head_tiles(head);
   return parts > 1 ? tiles * parts : (tiles + kTaskTiles - 1) / kTaskTiles;
 }
-
-// ---- Backward
-// ------------------------------------------------------------------------------------
 
 /// The query tiles of a head are split into chunks, each with its own sums of dK and dV: enough for
 /// a dozen units of equal work over all KV heads (an even number for 2, 3, 4, 6 and 12 threads),

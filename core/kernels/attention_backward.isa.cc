@@ -11,6 +11,7 @@
 // Z is the dropout mask, 1 / (1 - dropout) or 0. With a softcap S = cap tanh(x), and dS gets the
 // factor 1 - tanh^2(x).
 
+#include "core/kernels/attention_dropout.h"
 #include "core/kernels/attention_tile.h"
 
 namespace inlay::kernels::INLAY_ISA {
@@ -32,11 +33,8 @@ RowSums row_sums(const Head& head, const Tile& tile, const AttentionBackward& ar
     sums.lse[r] = kInfinity;
     sums.delta[r] = 0.0F;
   }
-  i64 query = tile.begin / head.group;
-  i64 member = tile.begin % head.group;
-  for (i64 r = 0; r < tile.count; ++r) {
-    sums.lse[r] =
-        kLog2E * args.lse[(head.first_head + member) * args.total_q + head.q_begin + query];
+  for_each_row(head, tile, [&](i64 r, i64 query, i64 member) {
+    sums.lse[r] = kLog2E * args.lse[lse_index(head, args.total_q, query, member)];
     Vec sum = Vec::zero();
     for (i64 d = 0; d < D; d += kLanes) {
       const i64 width = D - d < kLanes ? D - d : kLanes;
@@ -44,11 +42,7 @@ RowSums row_sums(const Head& head, const Tile& tile, const AttentionBackward& ar
                 Vec::load(args.o + rows.offset[r] + d, width), sum);
     }
     sums.delta[r] = reduce_add(sum);
-    if (++member == head.group) {
-      member = 0;
-      ++query;
-    }
-  }
+  });
   return sums;
 }
 
@@ -58,12 +52,12 @@ template <bool kSoftcap, bool kDropout>
 void score_gradients(const Head& head, const TileDraws& draws, const RowSums& sums, i64 first_key,
                      i64 keys, i64 vectors, float* S, float* dP) {
   const Vec cap = Vec::set(head.params->softcap * kLog2E);
-  float keep[4][kLanes];
+  Vec keep[4];
   for (i64 key = 0; key < keys; key += 4) {
     const i64 quad = keys - key < 4 ? keys - key : 4;
     for (i64 j = 0; j < vectors * kLanes; j += kLanes) {
       if (kDropout) {
-        draw_keep(head, draws, (first_key + key) / 4, j, keep);
+        draw_keep(draws, (first_key + key) / 4, j, keep);
       }
       const Vec lse = Vec::load(sums.lse + j);
       const Vec delta = Vec::load(sums.delta + j);
@@ -71,7 +65,7 @@ void score_gradients(const Head& head, const TileDraws& draws, const RowSums& su
         float* s = S + (key + i) * kTileRows + j;
         float* dp = dP + (key + i) * kTileRows + j;
         const Vec t = kSoftcap ? tanh(Vec::load(s)) : Vec::load(s);
-        const Vec z = kDropout ? Vec::load(keep[i]) : Vec::set(1.0F);
+        const Vec z = kDropout ? keep[i] : Vec::set(1.0F);
         const Vec p = exp2((kSoftcap ? cap * t : t) - lse);
         Vec ds = p * (kDropout ? fma(z, Vec::load(dp), -delta) : Vec::load(dp) - delta);
         if (kSoftcap) {
@@ -94,65 +88,84 @@ ScoreGradients score_gradients_for(const AttentionParams& params) {
   return params.softcap > 0.0F ? score_gradients<true, false> : score_gradients<false, false>;
 }
 
+/// The tile's share of a thread's scratch memory; Qt carries score_scale(), Q carries scale.
+struct Packed {
+  i64 stride;             // of the rows of Q and dO
+  float *Qt, *dOt, *dQt;  // [D, kTileRows]
+  float *Q, *dO;          // [kTileRows, stride]
+  float *S, *dP;          // [kBlockKeys, kTileRows]
+};
+
+Packed pack(const AttentionParams& params, const AttentionBackward& args, const TileRows& q_rows,
+            const TileRows& o_rows, float* scratch) {
+  const i64 D = params.head_dim;
+  Packed p;
+  p.stride = attention::round_up(D, attention::kPad);
+  p.Qt = scratch;
+  p.dOt = p.Qt + D * kTileRows;
+  p.dQt = p.dOt + D * kTileRows;
+  p.Q = p.dQt + D * kTileRows;
+  p.dO = p.Q + p.stride * kTileRows;
+  p.S = p.dO + p.stride * kTileRows;
+  p.dP = p.S + attention::kBlockKeys * kTileRows;
+  pack_transposed(args.q, q_rows, D, score_scale(params), p.Qt);
+  pack_transposed(args.dO, o_rows, D, 1.0F, p.dOt);
+  pack_rows(args.q, q_rows, D, params.scale, p.Q, p.stride);
+  pack_rows(args.dO, o_rows, D, 1.0F, p.dO, p.stride);
+  for (i64 i = 0; i < D * kTileRows; ++i) {
+    p.dQt[i] = 0.0F;
+  }
+  return p;
+}
+
+/// One tile; `next` is the one that will follow.
 void backward_tile(const Head& head, const Tile& tile, const Tile& next,
                    const AttentionBackward& args, const KeyGradients& into, float* scratch) {
   const AttentionParams& params = *head.params;
   const i64 D = params.head_dim;
-  const i64 padded = attention::round_up(D, attention::kPad);
   const i64 vectors = (tile.count + kLanes - 1) / kLanes;
   const i64 columns = (D + kLanes - 1) / kLanes;
   const float* K = args.k + head.k_begin * params.k_stride + head.kv_head * D;
   const float* V = args.v + head.k_begin * params.v_stride + head.kv_head * D;
-  float* Qt = scratch;
-  float* dOt = Qt + D * kTileRows;
-  float* dQt = dOt + D * kTileRows;
-  float* Q = dQt + D * kTileRows;
-  float* dO = Q + padded * kTileRows;
-  float* S = dO + padded * kTileRows;
-  float* dP = S + attention::kBlockKeys * kTileRows;
-
   const TileRows q_rows = tile_rows(head, tile, params.q_stride);
   const TileRows o_rows = tile_rows(head, tile, params.o_stride);
   const RowSums sums = row_sums(head, tile, args, o_rows);
   const TileMask mask = tile_mask(head, tile);
   const TileDraws draws = params.dropout > 0.0F ? tile_draws(head, tile) : TileDraws{};
   const ScoreGradients gradients = score_gradients_for(params);
-  pack_transposed(args.q, q_rows, D, score_scale(params), Qt);
-  pack_transposed(args.dO, o_rows, D, 1.0F, dOt);
-  pack_rows(args.q, q_rows, D, params.scale, Q, padded);
-  pack_rows(args.dO, o_rows, D, 1.0F, dO, padded);
+  const Packed p = pack(params, args, q_rows, o_rows, scratch);
 
-  for (i64 i = 0; i < D * kTileRows; ++i) {
-    dQt[i] = 0.0F;
-  }
-  const Rows own_dq = tile_span(head, tile, args.dq, params.q_stride);
-  const Rows next_q = tile_span(head, next, args.q, params.q_stride);
-  const Rows next_o = tile_span(head, next, args.o, params.o_stride);
-  const Rows next_dO = tile_span(head, next, args.dO, params.o_stride);
+  const KeyRows rows_of = key_rows(D, tile.some, 4);
   for_each_block(tile.some, [&](i64 k, i64 count) {
-    const float* key = K + k * params.k_stride;
-    const float* value = V + k * params.v_stride;
-    const bool last = k + count == tile.some.end;
-    float* dv = into.dv + k * into.dv_stride;
+    const Broadcast key = {K + k * params.k_stride, params.k_stride, 1};
+    const Broadcast value = {V + k * params.v_stride, params.v_stride, 1};
     float* dk = into.dk + k * into.dk_stride;
-    product(count, vectors, D, {key, params.k_stride, 1}, Qt, kTileRows, S, kTileRows, false,
-            {{value, params.v_stride, count, D}, last ? own_dq : Rows{}});
-    product(count, vectors, D, {value, params.v_stride, 1}, dOt, kTileRows, dP, kTileRows, false,
-            {{dv, into.dv_stride, count, D}, last ? next_q : Rows{}});
-    gradients(head, draws, sums, k, count, vectors, S, dP);
-    hide(tile, mask, k, count, vectors, 0.0F, S);
-    hide(tile, mask, k, count, vectors, 0.0F, dP);
-    product(count, columns, tile.count, {S, kTileRows, 1}, dO, padded, dv, into.dv_stride, true,
-            {{dk, into.dk_stride, count, D}, last ? next_o : Rows{}});
-    product(count, columns, tile.count, {dP, kTileRows, 1}, Q, padded, dk, into.dk_stride, true,
-            {last ? next_dO : Rows{key + count * params.k_stride, params.k_stride, count, D}, {}});
-    product(D, vectors, count, {key, 1, params.k_stride}, dP, kTileRows, dQt, kTileRows, true);
+    float* dv = into.dv + k * into.dv_stride;
+    const i64 rest = tile.some.end - k - count;
+    // In the last block the rows of this tile's dQ and of the next tile are asked for.
+    const auto at_last = [&](const Tile& t, const float* base, i64 stride) {
+      return rest == 0 ? tile_span(head, t, base, stride) : Rows{};
+    };
+    product(count, vectors, D, key, p.Qt, kTileRows, p.S, kTileRows, false,
+            {rows_of(value.data, value.row, count), at_last(tile, args.dq, params.q_stride)});
+    product(count, vectors, D, value, p.dOt, kTileRows, p.dP, kTileRows, false,
+            {rows_of(dv, into.dv_stride, count), at_last(next, args.q, params.q_stride)});
+    gradients(head, draws, sums, k, count, vectors, p.S, p.dP);
+    hide(tile, mask, k, count, vectors, 0.0F, p.S);
+    hide(tile, mask, k, count, vectors, 0.0F, p.dP);
+    product(count, columns, tile.count, {p.S, kTileRows, 1}, p.dO, p.stride, dv, into.dv_stride,
+            true, {rows_of(dk, into.dk_stride, count), at_last(next, args.o, params.o_stride)});
+    product(count, columns, tile.count, {p.dP, kTileRows, 1}, p.Q, p.stride, dk, into.dk_stride,
+            true,
+            {rows_of(key.data + count * key.row, key.row, rest < count ? rest : count),
+             at_last(next, args.dO, params.o_stride)});
+    product(D, vectors, count, {key.data, 1, key.row}, p.dP, kTileRows, p.dQt, kTileRows, true);
   });
   alignas(64) float scale[kTileRows];
   for (float& s : scale) {
     s = params.scale;
   }
-  unpack_transposed(dQt, scale, q_rows, D, args.dq);
+  unpack_transposed(p.dQt, scale, q_rows, D, args.dq);
 }
 
 void backward_tiles(const Head& head, i64 begin, i64 end, const AttentionBackward& args,

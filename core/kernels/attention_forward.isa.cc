@@ -8,6 +8,7 @@
 //                              Ot = 2^(m - m') Ot + Vt P        (P after dropout, l before)
 //   at the end:                O = Ot / l,  lse = ln 2 (m + log2 l)
 
+#include "core/kernels/attention_dropout.h"
 #include "core/kernels/attention_tile.h"
 
 namespace inlay::kernels::INLAY_ISA {
@@ -87,15 +88,14 @@ bool softmax_block(i64 keys, i64 vectors, float* scores, float* m, float* l, flo
   return shrinks;
 }
 
-void drop_weights(const Head& head, const TileDraws& draws, i64 first_key, i64 keys, i64 vectors,
-                  float* weights) {
-  float keep[4][kLanes];
+void drop_weights(const TileDraws& draws, i64 first_key, i64 keys, i64 vectors, float* weights) {
+  Vec keep[4];
   for (i64 key = 0; key < keys; key += 4) {
     for (i64 j = 0; j < vectors * kLanes; j += kLanes) {
-      draw_keep(head, draws, (first_key + key) / 4, j, keep);
+      draw_keep(draws, (first_key + key) / 4, j, keep);
       for (i64 i = 0; i < 4 && key + i < keys; ++i) {
         float* w = weights + (key + i) * kTileRows + j;
-        (Vec::load(w) * Vec::load(keep[i])).store(w);
+        (Vec::load(w) * keep[i]).store(w);
       }
     }
   }
@@ -136,28 +136,28 @@ void run_keys(const Head& head, const Tile& tile, KeyRange keys, const Attention
   for (i64 i = 0; i < D * kTileRows; ++i) {
     Ot[i] = 0.0F;
   }
+  const KeyRows rows_of = key_rows(D, keys, 2);
   for_each_block(keys, [&](i64 k, i64 count) {
-    const bool last = k + count == keys.end;
-    product(
-        count, vectors, D, {K + k * params.k_stride, params.k_stride, 1}, Qt, kTileRows, S,
-        kTileRows, false,
-        {{V + k * params.v_stride, params.v_stride, count, D}, last ? tile_ahead.first : Rows{}});
+    const float* key = K + k * params.k_stride;
+    const float* value = V + k * params.v_stride;
+    const i64 rest = keys.end - k - count;
+    product(count, vectors, D, {key, params.k_stride, 1}, Qt, kTileRows, S, kTileRows, false,
+            {rows_of(value, params.v_stride, count), rest == 0 ? tile_ahead.first : Rows{}});
     if (params.softcap > 0.0F) {
       cap_scores(params, count, vectors, S);
     }
     hide(tile, mask, k, count, vectors, -kInfinity, S);
     const bool shrinks = softmax_block(count, vectors, S, m, l, shrink);
     if (params.dropout > 0.0F) {
-      drop_weights(head, draws, k, count, vectors, S);
+      drop_weights(draws, k, count, vectors, S);
     }
     if (shrinks) {
       scale_rows(D, vectors, shrink, Ot);
     }
-    product(D, vectors, count, {V + k * params.v_stride, 1, params.v_stride}, S, kTileRows, Ot,
-            kTileRows, true,
-            {last ? tile_ahead.second
-                  : Rows{K + (k + count) * params.k_stride, params.k_stride, count, D},
-             {}});
+    const Rows next_keys =
+        rows_of(key + count * params.k_stride, params.k_stride, rest < count ? rest : count);
+    product(D, vectors, count, {value, 1, params.v_stride}, S, kTileRows, Ot, kTileRows, true,
+            {rest == 0 ? tile_ahead.second : next_keys, {}});
   });
 }
 
@@ -196,16 +196,10 @@ void forward_finish(const Head& head, const Tile& tile, i64 parts, const Attenti
     inverse[r] = l[r] == 0.0F ? 0.0F : 1.0F / l[r];
   }
   unpack_transposed(Ot, inverse, tile_rows(head, tile, params.o_stride), D, args.o);
-  i64 query = tile.begin / head.group;
-  i64 member = tile.begin % head.group;
-  for (i64 r = 0; r < tile.count; ++r) {
-    float* lse = args.lse + (head.first_head + member) * args.total_q + head.q_begin + query;
-    *lse = l[r] == 0.0F ? kInfinity : kLn2 * (m[r] + __builtin_log2f(l[r]));
-    if (++member == head.group) {
-      member = 0;
-      ++query;
-    }
-  }
+  for_each_row(head, tile, [&](i64 r, i64 query, i64 member) {
+    args.lse[lse_index(head, args.total_q, query, member)] =
+        l[r] == 0.0F ? kInfinity : kLn2 * (m[r] + __builtin_log2f(l[r]));
+  });
 }
 
 void forward_tiles(const Head& head, i64 begin, i64 end, const AttentionForward& args,

@@ -37,6 +37,7 @@
 //     so backward rebuilds the very probabilities forward used.
 
 #include "core/kernels/attention.isa.h"
+#include "core/kernels/attention_product.h"
 #include "core/kernels/simd.h"
 
 namespace inlay::kernels::INLAY_ISA {
@@ -47,14 +48,24 @@ using attention::KeyRange;
 using attention::kTileRows;
 using attention::Tile;
 
-constexpr i64 kLanes = Vec::kLanes;
 constexpr float kLog2E = 1.44269504089F;
 constexpr float kLn2 = 0.693147180560F;
 constexpr float kInfinity = __builtin_inff();
-constexpr i64 kCacheLine = 16;  // floats
 
-// ---- Rows
-// ----------------------------------------------------------------------------------------
+/// Calls row(r, query, member) for the rows of a tile: which query of the segment, and which of the
+/// group's heads.
+template <class Row>
+inline void for_each_row(const Head& head, const Tile& tile, Row row) {
+  i64 query = tile.begin / head.group;
+  i64 member = tile.begin % head.group;
+  for (i64 r = 0; r < tile.count; ++r) {
+    row(r, query, member);
+    if (++member == head.group) {
+      member = 0;
+      ++query;
+    }
+  }
+}
 
 /// Where the rows of a tile lie in a tensor: row r at base + offset[r], D numbers.
 struct TileRows {
@@ -63,32 +74,19 @@ struct TileRows {
 };
 
 inline TileRows tile_rows(const Head& head, const Tile& tile, i64 stride) {
-  const i64 D = head.params->head_dim;
   TileRows rows;
   rows.count = tile.count;
-  i64 query = head.q_begin + tile.begin / head.group;
-  i64 member = tile.begin % head.group;
-  for (i64 r = 0; r < tile.count; ++r) {
-    rows.offset[r] = query * stride + (head.first_head + member) * D;
-    if (++member == head.group) {
-      member = 0;
-      ++query;
-    }
-  }
+  for_each_row(head, tile, [&](i64 r, i64 query, i64 member) {
+    rows.offset[r] =
+        (head.q_begin + query) * stride + (head.first_head + member) * head.params->head_dim;
+  });
   return rows;
 }
 
-/// Memory that will be wanted soon: rows of `width` floats.
-struct Rows {
-  const float* base = nullptr;
-  i64 stride = 0, count = 0, width = 0;
-};
-
-/// What a product asks for while it runs, in small helpings: many requests at once would stall its
-/// own loads.
-struct Ahead {
-  Rows first, second;
-};
+/// Where a tile's row keeps its log-sum-exp.
+inline i64 lse_index(const Head& head, i64 total_q, i64 query, i64 member) {
+  return (head.first_head + member) * total_q + head.q_begin + query;
+}
 
 /// The rows of a tile: it meets them only once, so they come from far away.
 inline Rows tile_span(const Head& head, const Tile& tile, const float* base, i64 stride) {
@@ -98,139 +96,6 @@ inline Rows tile_span(const Head& head, const Tile& tile, const float* base, i64
   return {base + (head.q_begin + first) * stride + head.first_head * D, stride, last - first + 1,
           head.group * D};
 }
-
-/// Asks for the helping that belongs to steps [from, to) of `steps`; second-level cache.
-inline void fetch(const Rows& rows, i64 from, i64 to, i64 steps) {
-  for (i64 r = rows.count * from / steps; r < rows.count * to / steps; ++r) {
-    for (i64 d = 0; d < rows.width; d += kCacheLine) {
-      __builtin_prefetch(rows.base + r * rows.stride + d, 0, 2);
-    }
-  }
-}
-
-// ---- The product
-// ---------------------------------------------------------------------------------
-
-/// Numbers a(i, k) = data[i * row + k * step], read one at a time.
-struct Broadcast {
-  const float* data;
-  i64 row, step;
-};
-
-// The block of sums that stays in registers is M x N vectors. AVX-512 (32 registers): 8 x 3 = 24
-// sums, 3 vectors, 1 broadcast; 4 vectors where they divide the width. AVX2 (16): 4 x 3. The
-// portable form counts on 16 registers of half a Vec.
-#if defined(__AVX512F__)
-constexpr i64 kMaxVectors = 4;
-template <int N>
-constexpr int kBlockRows = N == 4 ? 6 : 8;
-#elif defined(__AVX2__)
-constexpr i64 kMaxVectors = 3;
-template <int N>
-constexpr int kBlockRows = 4;
-#else
-constexpr i64 kMaxVectors = 2;
-template <int N>
-constexpr int kBlockRows = 2;
-#endif
-
-/// c[i][0 .. N vectors) = or += sum over k < depth of a(i, k) * b[k][0 .. N vectors), i < M.
-template <int M, int N>
-inline void product_block(Broadcast a, const float* b, i64 b_stride, i64 depth, float* c,
-                          i64 c_stride, bool add) {
-  Vec sum[M][N];
-  const float* row[M];
-#pragma GCC unroll 8
-  for (int i = 0; i < M; ++i) {
-    row[i] = a.data + i * a.row;
-#pragma GCC unroll 4
-    for (int j = 0; j < N; ++j) {
-      sum[i][j] = add ? Vec::load(c + i * c_stride + j * kLanes) : Vec::zero();
-    }
-  }
-  for (i64 k = 0; k < depth; ++k, b += b_stride) {
-    Vec right[N];
-#pragma GCC unroll 4
-    for (int j = 0; j < N; ++j) {
-      right[j] = Vec::load(b + j * kLanes);
-    }
-#pragma GCC unroll 8
-    for (int i = 0; i < M; ++i) {
-      const Vec left = Vec::set(row[i][k * a.step]);
-#pragma GCC unroll 4
-      for (int j = 0; j < N; ++j) {
-        sum[i][j] = fma(left, right[j], sum[i][j]);
-      }
-    }
-  }
-#pragma GCC unroll 8
-  for (int i = 0; i < M; ++i) {
-#pragma GCC unroll 4
-    for (int j = 0; j < N; ++j) {
-      sum[i][j].store(c + i * c_stride + j * kLanes);
-    }
-  }
-}
-
-template <int N>
-void product_panel(i64 rows, Broadcast a, const float* b, i64 b_stride, i64 depth, float* c,
-                   i64 c_stride, bool add, const Ahead& ahead) {
-  constexpr int kRows = kBlockRows<N>;
-  i64 i = 0;
-  const auto at = [&](i64 at_row) { return Broadcast{a.data + at_row * a.row, a.row, a.step}; };
-  for (; i + kRows <= rows; i += kRows) {
-    fetch(ahead.first, i, i + kRows, rows);
-    fetch(ahead.second, i, i + kRows, rows);
-    product_block<kRows, N>(at(i), b, b_stride, depth, c + i * c_stride, c_stride, add);
-  }
-  if (kRows > 4 && i + 4 <= rows) {
-    product_block<4, N>(at(i), b, b_stride, depth, c + i * c_stride, c_stride, add);
-    i += 4;
-  }
-  if (kRows > 2 && i + 2 <= rows) {
-    product_block<2, N>(at(i), b, b_stride, depth, c + i * c_stride, c_stride, add);
-    i += 2;
-  }
-  if (i < rows) {
-    product_block<1, N>(at(i), b, b_stride, depth, c + i * c_stride, c_stride, add);
-  }
-}
-
-/// c[rows][vectors] = or += a[rows][depth] b[depth][vectors]. Each sum runs over k in order, from 0
-/// or from what c holds.
-void product(i64 rows, i64 vectors, i64 depth, Broadcast a, const float* b, i64 b_stride, float* c,
-             i64 c_stride, bool add, Ahead ahead = {}) {
-  while (vectors > 0) {
-    // Panels of even width: 5 vectors are 3 + 2, not 4 + 1.
-    const i64 panels = (vectors + kMaxVectors - 1) / kMaxVectors;
-    const i64 width = (vectors + panels - 1) / panels;
-    switch (width) {
-#if defined(__AVX512F__)
-      case 4:
-        product_panel<4>(rows, a, b, b_stride, depth, c, c_stride, add, ahead);
-        break;
-#endif
-#if defined(__AVX2__)
-      case 3:
-        product_panel<3>(rows, a, b, b_stride, depth, c, c_stride, add, ahead);
-        break;
-#endif
-      case 2:
-        product_panel<2>(rows, a, b, b_stride, depth, c, c_stride, add, ahead);
-        break;
-      default:
-        product_panel<1>(rows, a, b, b_stride, depth, c, c_stride, add, ahead);
-        break;
-    }
-    b += width * kLanes;
-    c += width * kLanes;
-    vectors -= width;
-    ahead = {};
-  }
-}
-
-// ---- Rows of Q, dO in; rows of O, dQ out
-// ---------------------------------------------------------
 
 /// out[i][j] = in[j][i]
 inline void transpose(const Vec (&in)[kLanes], Vec (&out)[kLanes]) {
@@ -336,8 +201,20 @@ inline void pack_rows(const float* base, const TileRows& rows, i64 D, float scal
   }
 }
 
-// ---- Scores
-// --------------------------------------------------------------------------------------
+/// A range of rows of K and of the tensors like it, for whoever asks for them ahead.
+struct KeyRows {
+  i64 D;
+  bool far;  // too many to be found in the second-level cache when the next tile comes by
+
+  Rows operator()(const float* base, i64 stride, i64 count) const {
+    return far ? Rows{base, stride, count, D} : Rows{};
+  }
+};
+
+inline KeyRows key_rows(i64 D, KeyRange keys, i64 tensors) {
+  constexpr i64 kNearFloats = i64{1} << 18;  // 1 MB: half of a large second-level cache
+  return {D, (keys.end - keys.begin) * D * tensors > kNearFloats};
+}
 
 /// What Q is multiplied by, so that K Qt yields scores in base 2, or the argument of tanh.
 inline float score_scale(const AttentionParams& params) {
@@ -368,17 +245,11 @@ struct TileMask {
 
 inline TileMask tile_mask(const Head& head, const Tile& tile) {
   TileMask mask = {};
-  i64 query = tile.begin / head.group;
-  i64 member = tile.begin % head.group;
-  KeyRange keys = attention::query_keys(head, query);
-  for (i64 r = 0; r < tile.count; ++r) {
+  for_each_row(head, tile, [&](i64 r, i64 query, i64 /*member*/) {
+    const KeyRange keys = attention::query_keys(head, query);
     mask.begin[r] = static_cast<float>(keys.begin - tile.some.begin);
     mask.end[r] = static_cast<float>(keys.end - tile.all.end);
-    if (++member == head.group) {
-      member = 0;
-      keys = attention::query_keys(head, ++query);
-    }
-  }
+  });
   return mask;
 }
 
@@ -401,60 +272,6 @@ inline void hide(const Tile& tile, const TileMask& mask, i64 first_key, i64 keys
       float* s = scores + key * kTileRows + j;
       select_less(position, Vec::load(mask.end + j), Vec::load(s), hidden).store(s);
     }
-  }
-}
-
-// ---- Dropout
-// -------------------------------------------------------------------------------------
-
-/// The counters of a tile's rows; see AttentionParams::dropout_key.
-struct TileDraws {
-  u32 query[kTileRows], member[kTileRows];
-};
-
-inline TileDraws tile_draws(const Head& head, const Tile& tile) {
-  TileDraws draws = {};
-  for (i64 r = 0; r < tile.count; ++r) {
-    draws.query[r] = static_cast<u32>((tile.begin + r) / head.group);
-    draws.member[r] = static_cast<u32>(head.first_head + (tile.begin + r) % head.group);
-  }
-  return draws;
-}
-
-/// philox() of philox.h, a lane a counter: keep[i][lane] = 1 / (1 - dropout) or 0 for key 4 * quad
-/// + i of the rows from r0 on.
-inline void draw_keep(const Head& head, const TileDraws& draws, i64 quad, i64 r0,
-                      float (&keep)[4][kLanes]) {
-  u32 x0[kLanes], x1[kLanes], x2[kLanes], x3[kLanes];
-  for (i64 i = 0; i < kLanes; ++i) {
-    x0[i] = static_cast<u32>(quad);
-    x1[i] = draws.query[r0 + i];
-    x2[i] = static_cast<u32>(head.segment);
-    x3[i] = draws.member[r0 + i];
-  }
-  u32 k0 = static_cast<u32>(head.params->dropout_key);
-  u32 k1 = static_cast<u32>(head.params->dropout_key >> 32);
-  for (int round = 0; round < 10; ++round) {
-    for (i64 i = 0; i < kLanes; ++i) {
-      const u64 product0 = u64{0xD2511F53U} * x0[i];
-      const u64 product1 = u64{0xCD9E8D57U} * x2[i];
-      x0[i] = static_cast<u32>(product1 >> 32) ^ x1[i] ^ k0;
-      x1[i] = static_cast<u32>(product1);
-      x2[i] = static_cast<u32>(product0 >> 32) ^ x3[i] ^ k1;
-      x3[i] = static_cast<u32>(product0);
-    }
-    k0 += 0x9E3779B9U;
-    k1 += 0xBB67AE85U;
-  }
-  // word < dropout * 2^32, the product rounded up to a whole number: the same comparison.
-  const u64 threshold =
-      static_cast<u64>(__builtin_ceil(static_cast<double>(head.params->dropout) * 0x1p32));
-  const float kept = 1.0F / (1.0F - head.params->dropout);
-  for (i64 i = 0; i < kLanes; ++i) {
-    keep[0][i] = x0[i] < threshold ? 0.0F : kept;
-    keep[1][i] = x1[i] < threshold ? 0.0F : kept;
-    keep[2][i] = x2[i] < threshold ? 0.0F : kept;
-    keep[3][i] = x3[i] < threshold ? 0.0F : kept;
   }
 }
 

@@ -61,21 +61,21 @@ Value count_method(Runtime& runtime, const Value& self, const Arguments& argumen
 }  // namespace
 
 const std::vector<Builtin>& dict_methods() {
-  static const std::vector<Builtin> kTable = {
+  static const std::vector<Builtin> table = {
       {"get", {{"key", "default"}, 1}, get_method},
       {"items", {}, view_method<pair_of>},
       {"keys", {}, view_method<key_of>},
       {"values", {}, view_method<value_of>},
   };
-  return kTable;
+  return table;
 }
 
 const std::vector<Builtin>& sequence_methods() {
-  static const std::vector<Builtin> kTable = {
+  static const std::vector<Builtin> table = {
       {"count", {{"value"}, 1}, count_method},
       {"index", {{"value"}, 1}, index_method},
   };
-  return kTable;
+  return table;
 }
 
 }  // namespace inlay::jinja

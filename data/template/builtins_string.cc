@@ -215,7 +215,7 @@ Value case_test(Runtime& /*runtime*/, const Value& self, const Arguments& /*argu
 }  // namespace
 
 const std::vector<Builtin>& string_methods() {
-  static const std::vector<Builtin> kTable = {
+  static const std::vector<Builtin> table = {
       {"capitalize", {}, capitalize_method},
       {"count", {{"sub"}, 1}, count_method},
       {"endswith", {{"suffix"}, 1}, affix_test<false>},
@@ -246,7 +246,7 @@ const std::vector<Builtin>& string_methods() {
       {"title", {}, title_method},
       {"upper", {}, case_method<LetterCase::kUpper>},
   };
-  return kTable;
+  return table;
 }
 
 }  // namespace inlay::jinja

@@ -209,6 +209,10 @@ class Evaluator {
   Flow visit(const Break& /*node*/, int /*line*/) { return Flow::kBreak; }
   Flow visit(const Continue& /*node*/, int /*line*/) { return Flow::kContinue; }
 
+  void set_positional(const Macro& macro, const CallArguments& arguments, std::vector<bool>& given);
+  void set_keywords(const Macro& macro, const CallArguments& arguments, std::vector<bool>& given);
+  void set_default(const Macro& macro, std::size_t i);
+
   void assign(const Target& target, const Value& value) {
     if (!target.parts.empty()) {
       assign_parts(target, value);
@@ -278,43 +282,60 @@ Flow Evaluator::visit(const Macro& node, int /*line*/) {
 
 Value Evaluator::call_macro(const Macro& macro, const std::shared_ptr<Scope>& home,
                             const CallArguments& arguments) {
-  if (arguments.positional.size() > macro.parameters.size()) {
-    runtime_.fail(str("the macro ", macro.name, " takes at most ", macro.parameters.size(),
-                      " arguments, not ", arguments.positional.size()));
-  }
   const InScope scope(*this, home);
-  for (std::size_t i = 0; i < arguments.positional.size(); ++i) {
-    scope_->set(macro.parameters[i].first, arguments.positional[i]);
-  }
-  for (const auto& [name, value] : arguments.keyword) {
-    const auto parameter = std::find_if(macro.parameters.begin(), macro.parameters.end(),
-                                        [&](const auto& entry) { return entry.first == name; });
-    const auto index = parameter - macro.parameters.begin();
-    if (parameter == macro.parameters.end() ||
-        index < static_cast<std::ptrdiff_t>(arguments.positional.size())) {
-      runtime_.fail(str("the macro ", macro.name,
-                        parameter == macro.parameters.end() ? " has no parameter \""
-                                                            : " is given two values for \"",
-                        printable(name), "\""));
-    }
-    scope_->set(parameter->first, value);
-  }
-  for (std::size_t i = arguments.positional.size(); i < macro.parameters.size(); ++i) {
-    const auto& [name, otherwise] = macro.parameters[i];
-    const bool given =
-        std::any_of(arguments.keyword.begin(), arguments.keyword.end(),
-                    [&, &parameter = name](const auto& entry) { return entry.first == parameter; });
-    if (!given) {
-      scope_->set(name, otherwise != nullptr
-                            ? expressions_.evaluate(*otherwise)
-                            : Value::undefined(str("the parameter \"", name, "\" of the macro ",
-                                                   macro.name, " was not given")));
+  std::vector<bool> given(macro.parameters.size(), false);
+  set_positional(macro, arguments, given);
+  set_keywords(macro, arguments, given);
+  // In order: a default may use the parameters before it.
+  for (std::size_t i = 0; i < macro.parameters.size(); ++i) {
+    if (!given[i]) {
+      set_default(macro, i);
     }
   }
   std::string text;
   const Capture capture(*this, text);
   run(macro.body);
   return runtime_.text(std::move(text));
+}
+
+void Evaluator::set_positional(const Macro& macro, const CallArguments& arguments,
+                               std::vector<bool>& given) {
+  if (arguments.positional.size() > macro.parameters.size()) {
+    runtime_.fail(str("the macro ", macro.name, " takes at most ", macro.parameters.size(),
+                      " arguments, not ", arguments.positional.size()));
+  }
+  for (std::size_t i = 0; i < arguments.positional.size(); ++i) {
+    scope_->set(macro.parameters[i].first, arguments.positional[i]);
+    given[i] = true;
+  }
+}
+
+void Evaluator::set_keywords(const Macro& macro, const CallArguments& arguments,
+                             std::vector<bool>& given) {
+  for (const auto& argument : arguments.keyword) {
+    const auto parameter =
+        std::find_if(macro.parameters.begin(), macro.parameters.end(),
+                     [&](const auto& entry) { return entry.first == argument.first; });
+    if (parameter == macro.parameters.end()) {
+      runtime_.fail(
+          str("the macro ", macro.name, " has no parameter \"", printable(argument.first), "\""));
+    }
+    const auto i = static_cast<std::size_t>(parameter - macro.parameters.begin());
+    if (given[i]) {
+      runtime_.fail(
+          str("the macro ", macro.name, " is given two values for \"", argument.first, "\""));
+    }
+    scope_->set(parameter->first, argument.second);
+    given[i] = true;
+  }
+}
+
+void Evaluator::set_default(const Macro& macro, std::size_t i) {
+  const auto& [name, otherwise] = macro.parameters[i];
+  scope_->set(name, otherwise != nullptr
+                        ? expressions_.evaluate(*otherwise)
+                        : Value::undefined(str("the parameter \"", name, "\" of the macro ",
+                                               macro.name, " was not given")));
 }
 
 }  // namespace

@@ -71,6 +71,7 @@ std::vector<Value> sorted(Runtime& runtime, std::vector<Keyed> keyed, bool rever
                    : compares(runtime, "<", a.first, b.first);
   });
   std::vector<Value> items;
+  items.reserve(keyed.size());
   for (Keyed& entry : keyed) {
     items.push_back(std::move(entry.second));
   }
@@ -289,7 +290,7 @@ Value select(Runtime& runtime, const Value& self, const Arguments& arguments) {
 }  // namespace
 
 const std::vector<Builtin>& sequence_filters() {
-  static const std::vector<Builtin> kTable = {
+  static const std::vector<Builtin> table = {
       {"dictsort", {{"case_sensitive", "by", "reverse"}}, dictsort},
       {"first", {}, first},
       {"items", {}, items},
@@ -308,7 +309,7 @@ const std::vector<Builtin>& sequence_filters() {
       {"sum", {{"attribute", "start"}}, sum},
       {"unique", {{"case_sensitive", "attribute"}}, unique},
   };
-  return kTable;
+  return table;
 }
 
 }  // namespace inlay::jinja

@@ -245,7 +245,7 @@ Value escape(Runtime& runtime, const Value& self, const Arguments& /*arguments*/
 }  // namespace
 
 const std::vector<Builtin>& text_filters() {
-  static const std::vector<Builtin> kTable = {
+  static const std::vector<Builtin> table = {
       {"abs", {}, abs_filter},
       {"capitalize", {}, capitalize},
       {"count", {}, length},
@@ -266,7 +266,7 @@ const std::vector<Builtin>& text_filters() {
       {"trim", {{"chars"}}, trim},
       {"upper", {}, case_filter<LetterCase::kUpper>},
   };
-  return kTable;
+  return table;
 }
 
 }  // namespace inlay::jinja

@@ -94,14 +94,14 @@ Value strftime_now(Runtime& runtime, const Value& /*self*/, const Arguments& arg
 }  // namespace
 
 const std::vector<Builtin>& functions() {
-  static const std::vector<Builtin> kTable = {
+  static const std::vector<Builtin> table = {
       {"dict", Parameters::any(), dict_function},
       {"namespace", Parameters::any(), namespace_function},
       {"raise_exception", {{"message"}, 1}, raise_exception},
       {"range", {{"start", "stop", "step"}, 1}, range},
       {"strftime_now", {{"format"}, 1}, strftime_now},
   };
-  return kTable;
+  return table;
 }
 
 }  // namespace inlay::jinja

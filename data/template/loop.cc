@@ -18,8 +18,8 @@ Value cycle(Runtime& runtime, const Value& self, const Arguments& arguments) {
 }
 
 const Builtin& cycle_row() {
-  static const Builtin kCycle = {"loop.cycle", Parameters::any(), cycle};
-  return kCycle;
+  static const Builtin row = {"loop.cycle", Parameters::any(), cycle};
+  return row;
 }
 
 }  // namespace

@@ -77,8 +77,8 @@ Value compares_test(Runtime& runtime, const Value& self, const Arguments& argume
 }  // namespace
 
 const std::vector<Builtin>& tests() {
-  static const Parameters kOther = {{"other"}, 1};
-  static const std::vector<Builtin> kTable = {
+  static const Parameters other = {{"other"}, 1};
+  static const std::vector<Builtin> table = {
       {"boolean", {}, test<is_kind<Kind::kBool>>},
       {"callable", {}, test<is_callable>},
       {"defined", {}, test<is_defined>},
@@ -98,24 +98,24 @@ const std::vector<Builtin>& tests() {
       {"true", {}, test<is_true>},
       {"undefined", {}, test<is_kind<Kind::kUndefined>>},
       {"upper", {}, case_test<LetterCase::kUpper>},
-      {"!=", kOther, compares_test<Comparison::kNotEqual>},
-      {"ne", kOther, compares_test<Comparison::kNotEqual>},
-      {"==", kOther, compares_test<Comparison::kEqual>},
-      {"eq", kOther, compares_test<Comparison::kEqual>},
-      {"equalto", kOther, compares_test<Comparison::kEqual>},
-      {"<", kOther, compares_test<Comparison::kLess>},
-      {"lt", kOther, compares_test<Comparison::kLess>},
-      {"lessthan", kOther, compares_test<Comparison::kLess>},
-      {"<=", kOther, compares_test<Comparison::kLessEqual>},
-      {"le", kOther, compares_test<Comparison::kLessEqual>},
-      {">", kOther, compares_test<Comparison::kGreater>},
-      {"gt", kOther, compares_test<Comparison::kGreater>},
-      {"greaterthan", kOther, compares_test<Comparison::kGreater>},
-      {">=", kOther, compares_test<Comparison::kGreaterEqual>},
-      {"ge", kOther, compares_test<Comparison::kGreaterEqual>},
+      {"!=", other, compares_test<Comparison::kNotEqual>},
+      {"ne", other, compares_test<Comparison::kNotEqual>},
+      {"==", other, compares_test<Comparison::kEqual>},
+      {"eq", other, compares_test<Comparison::kEqual>},
+      {"equalto", other, compares_test<Comparison::kEqual>},
+      {"<", other, compares_test<Comparison::kLess>},
+      {"lt", other, compares_test<Comparison::kLess>},
+      {"lessthan", other, compares_test<Comparison::kLess>},
+      {"<=", other, compares_test<Comparison::kLessEqual>},
+      {"le", other, compares_test<Comparison::kLessEqual>},
+      {">", other, compares_test<Comparison::kGreater>},
+      {"gt", other, compares_test<Comparison::kGreater>},
+      {"greaterthan", other, compares_test<Comparison::kGreater>},
+      {">=", other, compares_test<Comparison::kGreaterEqual>},
+      {"ge", other, compares_test<Comparison::kGreaterEqual>},
       {"in", {{"seq"}, 1}, compares_test<Comparison::kIn>},
   };
-  return kTable;
+  return table;
 }
 
 }  // namespace inlay::jinja

@@ -203,9 +203,9 @@ std::vector<std::string> owned(const std::vector<std::string_view>& texts) {
 }
 
 /// tokenizer.chat_template, and the others under their names.
-std::vector<ChatTemplate> read_chat_templates(const GgufFile& file) {
+std::vector<NamedTemplate> read_chat_templates(const GgufFile& file) {
   const std::string key = "tokenizer.chat_template";
-  std::vector<ChatTemplate> templates;
+  std::vector<NamedTemplate> templates;
   const auto add = [&](std::string_view name, std::string_view text) {
     check_utf8(text, str(file.path(), ": ", key, ": ", printable(name)));
     templates.push_back({std::string(name), std::string(text)});

@@ -58,9 +58,6 @@ double peak_rate(int threads) {
   return flops / seconds;
 }
 
-// ---- The cases
-// -----------------------------------------------------------------------------------
-
 struct Case {
   const char* name;
   i64 B, Tq, Tk, heads, kv_heads, head_dim;

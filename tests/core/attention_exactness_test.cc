@@ -210,9 +210,6 @@ TEST(AttentionScratch, GrowsWithTheLengthNotItsSquare) {
   EXPECT_LE(backward_twice, 2 * backward);
 }
 
-// ---- The reference, proved by central differences
-// ------------------------------------------------
-
 double loss(AttentionProblem<double>& p) {
   std::vector<float> scratch(reference::attention_scratch(p.shape.segments));
   reference::attention_forward(p.params, p.shape.segments, p.forward_args(), scratch);

@@ -16,8 +16,8 @@ using jinja::Value;
 using nlohmann::ordered_json;
 
 const ordered_json& chats() {
-  static const ordered_json kChats = golden_json("chats.json");
-  return kChats;
+  static const ordered_json chats_json = golden_json("chats.json");
+  return chats_json;
 }
 
 std::vector<Message> messages_from(const ordered_json& list) {
@@ -63,45 +63,52 @@ ChatOptions options_from(const ordered_json& given) {
   return options;
 }
 
+void expect_as_golden(const ordered_json& entry) {
+  const std::string label = entry["template"].get<std::string>() + ", " +
+                            entry["conversation"].get<std::string>() + ", " +
+                            entry["options"].dump();
+  const ChatTemplate chat = golden_template(entry["template"]);
+  const std::vector<Message> messages = conversation(entry["conversation"]);
+  std::string text;
+  const std::string error =
+      data_error([&] { text = chat.render(messages, options_from(entry["options"])); });
+  if (!entry.contains("error")) {
+    EXPECT_EQ(error, "") << label;
+    EXPECT_EQ(text, entry["text"].get<std::string>()) << label;
+    return;
+  }
+  EXPECT_NE(error, "") << label << ": gives " << text;
+  if (error.find("refuses") != std::string::npos) {  // raise_exception: the same sentence
+    EXPECT_NE(error.find(entry["error"].get<std::string>()), std::string::npos) << label;
+  }
+}
+
 TEST(ChatTemplate, RendersAsTransformersDoes) {
   for (const auto& entry : chats()["cases"]) {
-    const std::string label = entry["template"].get<std::string>() + ", " +
-                              entry["conversation"].get<std::string>() + ", " +
-                              entry["options"].dump();
-    const ChatTemplate chat = golden_template(entry["template"]);
-    const std::vector<Message> messages = conversation(entry["conversation"]);
-    std::string text;
-    const std::string error =
-        data_error([&] { text = chat.render(messages, options_from(entry["options"])); });
-    if (!entry.contains("error")) {
-      EXPECT_EQ(error, "") << label;
-      EXPECT_EQ(text, entry["text"].get<std::string>()) << label;
-      continue;
-    }
-    EXPECT_NE(error, "") << label << ": gives " << text;
-    const std::string raised = entry["error"];
-    if (error.find("refuses") != std::string::npos) {  // raise_exception: the same sentence
-      EXPECT_NE(error.find(raised), std::string::npos) << label << ": " << error;
-    }
+    expect_as_golden(entry);
   }
+}
+
+/// The same with the places of generation blocks.
+void expect_golden_blocks(const ordered_json& entry) {
+  const ChatTemplate chat = golden_template(entry["template"]);
+  const RenderedChat result =
+      chat.render_with_spans(conversation(entry["conversation"]), options_from(entry["options"]));
+  EXPECT_EQ(result.text, entry["text"].get<std::string>());
+  ordered_json ranges = ordered_json::array();
+  for (const AnswerSpan& span : result.answers) {
+    ranges.push_back({span.begin, span.end});
+  }
+  EXPECT_EQ(ranges, entry["generations"]);
 }
 
 TEST(ChatTemplate, FindsTheGenerationBlocksThatTransformersFinds) {
   int compared = 0;
   for (const auto& entry : chats()["cases"]) {
-    if (!entry.contains("generations") || entry["options"].contains("add_generation_prompt")) {
-      continue;
+    if (entry.contains("generations") && !entry["options"].contains("add_generation_prompt")) {
+      expect_golden_blocks(entry);
+      ++compared;
     }
-    const ChatTemplate chat = golden_template(entry["template"]);
-    const RenderedChat result =
-        chat.render_with_spans(conversation(entry["conversation"]), options_from(entry["options"]));
-    EXPECT_EQ(result.text, entry["text"].get<std::string>());
-    ASSERT_EQ(result.answers.size(), entry["generations"].size());
-    for (std::size_t i = 0; i < result.answers.size(); ++i) {
-      EXPECT_EQ(result.answers[i].begin, entry["generations"][i][0].get<std::size_t>());
-      EXPECT_EQ(result.answers[i].end, entry["generations"][i][1].get<std::size_t>());
-    }
-    ++compared;
   }
   EXPECT_GE(compared, 5);
 }
@@ -212,9 +219,9 @@ ChatTemplate from_source(const std::string& source) {
 }
 
 const std::vector<Message>& dialogue() {
-  static const std::vector<Message> kDialogue = {
+  static const std::vector<Message> messages = {
       {"user", "Hi"}, {"assistant", "Yes"}, {"user", "So"}, {"assistant", ">"}};
-  return kDialogue;
+  return messages;
 }
 
 TEST(ChatTemplate, KeepsALineEndThatIsTheOnlyMarker) {
@@ -321,21 +328,23 @@ TEST(Message, ReadsContentInAllItsForms) {
 }
 
 TEST(Message, RefusesWhatIsNoMessage) {
-  const auto error_of = [](const char* json) {
-    return data_error([&] { Message::from_json(ordered_json::parse(json), "row 2"); });
+  const std::string part =
+      "a part of \"content\" is not {\"type\": \"text\", \"text\": string}; only text can be "
+      "learnt";
+  const std::vector<std::pair<const char*, std::string>> cases = {
+      {"[]", "a message must be an object, not array"},
+      {R"({"content": "x"})", "a message needs a \"role\" that is a string"},
+      {R"({"role": 1, "content": "x"})", "a message needs a \"role\" that is a string"},
+      {R"({"role": "user"})", "a message needs a \"content\" (or \"tool_calls\")"},
+      {R"({"role": "user", "content": 5})",
+       "\"content\" must be a string, a list of text parts or null, not number"},
+      {R"({"role": "user", "content": ["a"]})", part},
+      {R"({"role": "user", "content": [{"type": "image", "url": "x"}]})", part},
+      {R"({"role": "user", "content": [{"type": "text"}]})", part},
   };
-  EXPECT_EQ(error_of("[]"), "row 2: a message must be an object, not array");
-  EXPECT_EQ(error_of(R"({"content": "x"})"), "row 2: a message needs a \"role\" that is a string");
-  EXPECT_EQ(error_of(R"({"role": 1, "content": "x"})"),
-            "row 2: a message needs a \"role\" that is a string");
-  EXPECT_EQ(error_of(R"({"role": "user"})"),
-            "row 2: a message needs a \"content\" (or \"tool_calls\")");
-  EXPECT_EQ(error_of(R"({"role": "user", "content": 5})"),
-            "row 2: \"content\" must be a string, a list of text parts or null, not number");
-  for (const char* part : {R"("a")", R"({"type": "image", "url": "x"})", R"({"type": "text"})"}) {
-    EXPECT_EQ(error_of((R"({"role": "user", "content": [)" + std::string(part) + "]}").c_str()),
-              "row 2: a part of \"content\" is not {\"type\": \"text\", \"text\": string}; only "
-              "text can be learnt");
+  for (const auto& [json, sentence] : cases) {
+    const auto message = ordered_json::parse(json);
+    EXPECT_EQ(data_error([&] { Message::from_json(message, "row 2"); }), "row 2: " + sentence);
   }
 }
 

@@ -5,6 +5,7 @@
 #include <cctype>
 #include <ctime>
 #include <filesystem>
+#include <iterator>
 #include <string>
 #include <utility>
 #include <vector>
@@ -253,9 +254,7 @@ std::vector<std::string> seeds() {
     }
   }
   std::sort(files.begin(), files.end());
-  for (const std::string& file : files) {
-    all.push_back(golden_text(file));
-  }
+  std::transform(files.begin(), files.end(), std::back_inserter(all), golden_text);
   const auto language = golden_json("language.json");
   for (const auto& [topic, cases] : language["topics"].items()) {
     for (const auto& entry : cases) {
