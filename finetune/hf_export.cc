@@ -2,7 +2,6 @@
 #include "finetune/hf_export.h"
 
 #include <algorithm>
-#include <cstring>
 #include <nlohmann/json.hpp>
 #include <utility>
 #include <vector>
@@ -11,6 +10,7 @@
 #include "core/error.h"
 #include "core/io/atomic.h"
 #include "core/io/safetensors.h"
+#include "finetune/row_source.h"
 
 namespace inlay {
 namespace {
@@ -19,29 +19,6 @@ Tensor converted(const Tensor& f32, DType dtype) {
   const MemoryScope scope(MemoryClass::kScratch);
   return f32.to(dtype);
 }
-
-// Rows of a layer's weight, converted piece by piece as the file is written.
-class RowBytes {
- public:
-  RowBytes(std::function<Tensor(i64 begin, i64 end)> rows, i64 count, i64 width, DType dtype)
-      : rows_(std::move(rows)), count_(count), row_bytes_(width * size_of(dtype)), dtype_(dtype) {}
-
-  void operator()(i64 offset, std::span<std::byte> out) const {
-    const i64 first = offset / row_bytes_;
-    const i64 last =
-        std::min(count_, (offset + static_cast<i64>(out.size()) + row_bytes_ - 1) / row_bytes_);
-    const Tensor piece = converted(rows_(first, last), dtype_);
-    std::memcpy(out.data(),
-                static_cast<const std::byte*>(piece.raw()) + (offset - first * row_bytes_),
-                out.size());
-  }
-
- private:
-  std::function<Tensor(i64, i64)> rows_;
-  i64 count_;
-  i64 row_bytes_;
-  DType dtype_;
-};
 
 // Collects what is to be written under the names Hugging Face uses. Adapter factors are folded in,
 // never listed.
@@ -100,12 +77,11 @@ class Collector : public Visitor {
     return true;
   }
 
-  void add_rows(const std::string& name, std::function<Tensor(i64, i64)> rows, i64 count,
-                i64 width) {
+  void add_rows(const std::string& name, RowFunction rows, i64 count, i64 width) {
     tensors.push_back({name + ".weight",
                        dtype_,
                        {count, width},
-                       ByteSource(RowBytes(std::move(rows), count, width, dtype_))});
+                       row_source(std::move(rows), count, width, dtype_)});
   }
 
   void add(const std::string& name, const Tensor& value) {

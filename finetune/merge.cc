@@ -69,19 +69,20 @@ MergeReport compare(const Tensor& expected, const Tensor& found, DType dtype) {
 MergeReport merge_adapter(const MergeOptions& options) {
   AtomicDirectory folder(options.out, {.replace = options.overwrite});
   Tensor expected;
+  DType dtype = DType::kF32;
   {
     LoadedModel adapted = open_model(options.model);
+    dtype = options.dtype.value_or(adapted.checkpoint->float_type());
     load_adapter(*adapted.model, options.adapter);
     expected = probe_logits(adapted);
-    write_hf_files(folder.path(), adapted, options.dtype);
+    write_hf_files(folder.path(), adapted, dtype);
   }
-  const MergeReport report =
-      compare(expected, probe_logits(open_model(folder.path())), options.dtype);
+  const MergeReport report = compare(expected, probe_logits(open_model(folder.path())), dtype);
   if (!(report.relative_difference <= report.limit)) {
     throw VerificationError(
         str(options.out, ": the merged model's logits differ from those of base and adapter by ",
             report.relative_difference, " (relative), more than the ", report.limit,
-            " that rounding to ", dtype_name(options.dtype), " explains; nothing was written"));
+            " that rounding to ", dtype_name(dtype), " explains; nothing was written"));
   }
   folder.commit();
   return report;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "core/tensor/dtype.h"
@@ -11,7 +12,7 @@ struct MergeOptions {
   std::string model;
   std::string adapter;
   std::string out;
-  DType dtype = DType::kF32;
+  std::optional<DType> dtype;  // f32, bf16, f16; none: the base's own, f32 where that is quantised
   bool overwrite = false;
 };
 

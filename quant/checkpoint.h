@@ -30,6 +30,9 @@ class Checkpoint {
   /// The files that hold the weights.
   virtual std::vector<std::string> files() const = 0;
 
+  /// The float type that holds every stored weight as it is: bf16 or f16 when all are of that type,
+  /// else f32.
+  virtual DType float_type() const = 0;
   virtual bool has(const std::string& tensor) const = 0;
   /// The matrix `name` (without ".weight"). `expected_rows` x `expected_cols` is its shape in
   /// `layout`, the way the family keeps it; a file may keep it the other way round and say so in

@@ -34,6 +34,10 @@ class GgufCheckpoint final : public Checkpoint {
   const std::string& path() const override { return file_.path(); }
   std::vector<std::string> files() const override { return {file_.path()}; }
 
+  // Norms are f32 in these files whatever the matrices are; a norm rounded to bf16 loses nothing
+  // that the bf16 model it came from had, but which it came from is not known.
+  DType float_type() const override { return DType::kF32; }
+
   bool has(const std::string& tensor) const override {
     const auto name = gguf_name(family_, tensor);
     return name && file_.find_tensor(*name) != nullptr;

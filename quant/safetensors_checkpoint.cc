@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <cstring>
@@ -52,6 +53,13 @@ class SafetensorsCheckpoint final : public Checkpoint {
       out.push_back(file.path());
     }
     return out;
+  }
+
+  DType float_type() const override {
+    const std::optional<DType> first = model_.entries().empty() ? std::nullopt : model_.entries()[0]->dtype;
+    const bool alike = std::ranges::all_of(
+        model_.entries(), [&](const TensorEntry* entry) { return entry->dtype == first; });
+    return alike && (first == DType::kBf16 || first == DType::kF16) ? *first : DType::kF32;
   }
 
   bool has(const std::string& tensor) const override { return find(tensor) != nullptr; }

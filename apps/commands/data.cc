@@ -38,7 +38,7 @@ int run_data(std::span<const std::string> arguments) {
   if (validation && !config.data.validation) {
     throw ConfigError(str(file, ": /data/validation: not set, so there is nothing to show"));
   }
-  const LoadedModel loaded = load_model({.model = config.model});
+  const LoadedModel loaded = load_model({.model = config.model, .quantization = {}});
   const Dataset data =
       load_rows(validation ? *config.data.validation : *config.data.train, config.data, loaded);
   for (const std::string& note : data.report.notes) {

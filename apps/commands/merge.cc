@@ -13,7 +13,7 @@ namespace inlay {
 
 int run_merge(std::span<const std::string> arguments) {
   MergeOptions options;
-  std::string dtype = "bf16";
+  std::string dtype = "auto";
   bool json = false;
   Arguments args("inlay merge",
                  "Folds an adapter into its model, writes a Hugging Face folder, and compares the "
@@ -25,17 +25,20 @@ int run_merge(std::span<const std::string> arguments) {
       .required()
       .option("-o,--out", options.out, "folder to write")
       .required()
-      .option("--dtype", dtype, "type of the weights written: f32, bf16 (default), f16")
+      .option("--dtype", dtype, "type of the weights written: f32, bf16, f16; auto: the base's own, f32 where it is quantised")
       .flag("--overwrite", options.overwrite, "replace the folder if it is there")
       .flag("--json", json, "print the comparison as JSON");
   if (!args.parse(arguments)) {
     return 0;
   }
-  const auto chosen = dtype_from_name(dtype);
-  if (chosen != DType::kF32 && chosen != DType::kBf16 && chosen != DType::kF16) {
-    throw ConfigError(str("--dtype: expected f32, bf16 or f16, found \"", printable(dtype), "\""));
+  if (dtype != "auto") {
+    options.dtype = dtype_from_name(dtype);
+    if (options.dtype != DType::kF32 && options.dtype != DType::kBf16 &&
+        options.dtype != DType::kF16) {
+      throw ConfigError(
+          str("--dtype: expected auto, f32, bf16 or f16, found \"", printable(dtype), "\""));
+    }
   }
-  options.dtype = *chosen;
   set_num_threads(available_processors());
   const MergeReport report = merge_adapter(options);
   if (json) {

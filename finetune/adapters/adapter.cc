@@ -76,6 +76,7 @@ class Injector : public Visitor {
       take(name + ".lora_embedding_B", wrapped->lora_b());
       note(name, wrapped->rows(), wrapped->width(), choice->rank,
            {wrapped->lora_a(), wrapped->lora_b()});
+      keep_base(name, wrapped->base(), wrapped->rows(), wrapped->width());
       slot = std::move(wrapped);
     } else {
       Visitor::embedding(name, slot);
@@ -135,6 +136,7 @@ class Injector : public Visitor {
     }
     note(name, wrapped->out_features(), wrapped->in_features(), choice.rank,
          {wrapped->lora_a(), wrapped->lora_b(), wrapped->magnitude()});
+    keep_base(name, wrapped->base(), wrapped->out_features(), wrapped->in_features());
     slot = std::move(wrapped);
   }
 
@@ -148,6 +150,17 @@ class Injector : public Visitor {
     adapter_.modules.push_back({name, weight.dim(0), weight.dim(1), 0,
                                 weight.numel() + (bias.defined() ? bias.numel() : 0)});
     slot = std::make_unique<Linear>(weight, bias);
+  }
+
+  // PEFT saves the tables of these two modules, and looks for no other names.
+  template <typename Layer>
+  void keep_base(const std::string& name, const Layer& base, i64 count, i64 width) {
+    const std::string last = name.substr(name.rfind('.') + 1);
+    if (last == "embed_tokens" || last == kHead) {
+      adapter_.base_tables.push_back(
+          {name + ".base_layer.weight",
+           [&base](i64 begin, i64 end) { return base.weight_rows(begin, end); }, count, width});
+    }
   }
 
   void take(const std::string& key, const Tensor& value) {

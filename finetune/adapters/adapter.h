@@ -6,6 +6,7 @@
 
 #include "core/random.h"
 #include "finetune/config/peft_config.h"
+#include "finetune/row_source.h"
 #include "nn/causal_lm.h"
 
 namespace inlay {
@@ -24,11 +25,19 @@ struct AdaptedModule {
   i64 parameters = 0;
 };
 
+/// The frozen table under an adapted embedding or head, which PEFT keeps beside the factors.
+struct BaseTable {
+  std::string key;
+  RowFunction rows;
+  i64 count = 0, width = 0;
+};
+
 /// What `inject_adapter` put into a model. The tensors belong to the model, which must outlive it.
 struct Adapter {
   PeftConfig config;  // target_modules spelt out
   std::vector<AdapterTensor> tensors;
   std::vector<AdaptedModule> modules;
+  std::vector<BaseTable> base_tables;
   bool fan_in_fan_out = false;  // some adapted weight lies [in, out]
 
   i64 parameters() const;

@@ -46,6 +46,7 @@ class LoraLinear final : public LinearLike {
   void visit(Visitor& visitor, const std::string& name) override;
 
   const LoraSpec& spec() const { return spec_; }
+  const LinearLike& base() const { return *base_; }
   const Tensor& lora_a() const { return lora_a_; }        // [rank, in]
   const Tensor& lora_b() const { return lora_b_; }        // [out, rank]
   const Tensor& magnitude() const { return magnitude_; }  // [out], DoRA only

@@ -112,6 +112,24 @@ void fill(const Tensor& target, const TensorEntry& entry) {
   target.copy_from(stored.to(DType::kF32));
 }
 
+// A saved base table must be the model's own, or the adapter was made for another model. Each may
+// have been rounded to bf16 on its way here.
+void check_same_table(const BaseTable& table, const TensorEntry& entry) {
+  constexpr float kTwoRoundings = 1.0F / 128;
+  const Tensor saved = Tensor::empty(Shape({table.count, table.width}), DType::kF32);
+  fill(saved, entry);
+  const Tensor own = table.rows(0, table.count);
+  for (i64 i = 0; i < own.numel(); ++i) {
+    const float a = own.values()[i];
+    const float b = saved.values()[i];
+    if (!(std::abs(a - b) <= kTwoRoundings * std::max(std::abs(a), std::abs(b)))) {
+      throw DataError(str(entry.file->path(), ": \"", printable(entry.name), "\", row ",
+                          i / table.width, ": the saved base table is not this model's: found ", b,
+                          ", the model has ", a));
+    }
+  }
+}
+
 std::string join(const std::vector<std::string>& names) {
   constexpr std::size_t kShown = 5;
   std::string out;
@@ -133,6 +151,12 @@ void save_adapter(const std::string& directory, const Adapter& adapter,
                        DType::kF32,
                        {dims.begin(), dims.end()},
                        std::as_bytes(t.value.values())});
+  }
+  for (const BaseTable& t : adapter.base_tables) {
+    tensors.push_back({std::string(kPrefix) + t.key,
+                       DType::kF32,
+                       {t.count, t.width},
+                       row_source(t.rows, t.count, t.width, DType::kF32)});
   }
   write_safetensors(join_path(directory, "adapter_model.safetensors"), std::move(tensors));
   write_file(join_path(directory, "adapter_config.json"), config_text(adapter, base_model));
@@ -171,10 +195,14 @@ void load_adapter_tensors(const std::string& directory, const Adapter& adapter) 
     fill(t.value, *it->second);
     by_name.erase(it);
   }
-  for (const auto& [name, entry] : by_name) {
-    if (!name.ends_with(".base_layer.weight")) {
-      extra.push_back(entry->name);
+  for (const BaseTable& t : adapter.base_tables) {
+    if (const auto it = by_name.find(t.key); it != by_name.end()) {
+      check_same_table(t, *it->second);
+      by_name.erase(it);
     }
+  }
+  for (const auto& [name, entry] : by_name) {
+    extra.push_back(entry->name);
   }
   if (!extra.empty()) {
     throw DataError(str(directory, ": ", extra.size(),

@@ -22,8 +22,7 @@ PeftConfig read_adapter_config(const std::string& directory);
 /// Fills the adapter's tensors from the file in `directory` (f32, f16 or bf16). Every tensor of the
 /// file must land somewhere and every tensor of the adapter be filled, else DataError lists what
 /// did not. Names without "base_model.model." and with ".default" in them are taken as well; a
-/// saved base table
-/// ("....base_layer.weight") is passed over.
+/// saved base table ("….base_layer.weight") need not be there, and must be the model's if it is.
 void load_adapter_tensors(const std::string& directory, const Adapter& adapter);
 
 /// inject_adapter and load_adapter_tensors for the adapter in `directory`.
