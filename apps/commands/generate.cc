@@ -61,8 +61,9 @@ const ChatTemplate& require_template(const LoadedModel& loaded) {
 
 // A rendered template brings its own special tokens.
 std::vector<i32> encode_chat(const LoadedModel& loaded, std::span<const Message> messages) {
-  const std::string text =
-      require_template(loaded).render(messages, {.add_generation_prompt = true});
+  ChatOptions generation;
+  generation.add_generation_prompt = true;
+  const std::string text = require_template(loaded).render(messages, generation);
   return loaded.require_tokenizer("a conversation").encode(text, {.add_special_tokens = false});
 }
 
