@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "data/example.h"
+#include "finetune/loaded_model.h"
+#include "finetune/objective.h"
+#include "nn/causal_lm.h"
+
+/// What most tests of whole models do with one.
+namespace inlay {
+
+inline LoadedModel load_model_at(const std::string& path, bool trainable = false) {
+  LoadOptions options;
+  options.model.model_name_or_path = path;
+  options.trainable = trainable;
+  return load_model(options);
+}
+
+/// Logits of all tokens of the sequences, packed into one pass: [N, V].
+inline Tensor logits_of(const CausalLM& model, const std::vector<std::vector<i32>>& sequences,
+                        AttentionKind attention = AttentionKind::kTiled) {
+  const NoGrad guard;
+  PackedTokens tokens;
+  for (const std::vector<i32>& ids : sequences) {
+    tokens.append(ids);
+  }
+  Pass pass;
+  pass.tokens = &tokens;
+  pass.attention = attention;
+  return model.logits(model.hidden(pass), pass);
+}
+
+struct LossSettings {
+  AttentionKind attention = AttentionKind::kTiled;
+  bool checkpoint_blocks = false;
+};
+
+/// The mean loss over all trained tokens, with its gradients accumulated in the leaves unless
+/// recording is off.
+inline double loss_and_gradients(const CausalLM& model, const std::vector<Example>& examples,
+                                 const LossSettings& settings = {}) {
+  std::vector<const Example*> rows;
+  for (const Example& example : examples) {
+    rows.push_back(&example);
+  }
+  const PackedBatch batch = pack(rows);
+  Pass pass;
+  pass.tokens = &batch.tokens;
+  pass.training = true;
+  pass.attention = settings.attention;
+  pass.checkpoint_blocks = settings.checkpoint_blocks;
+  const Tensor loss =
+      next_token_loss(model, batch, pass, static_cast<double>(batch.targets.size()));
+  if (grad_enabled()) {
+    backward(loss);
+  }
+  return static_cast<double>(loss.item());
+}
+
+}  // namespace inlay
