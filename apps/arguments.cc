@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <charconv>
 #include <cstdio>
 #include <utility>
 
@@ -18,6 +19,9 @@ struct Arguments::Parser {
     last = option;
     return option;
   }
+
+  // As errors have it, which begin with the program's name: "train" for "inlay train".
+  std::string name() const { return command.substr(command.find(' ') + 1); }
 
   // The nearest option to one that does not exist, in the words of an error.
   std::string suggestion(const std::string& unknown) {
@@ -61,12 +65,32 @@ Arguments& Arguments::option(const std::string& name, std::string& value, const 
 }
 
 Arguments& Arguments::option(const std::string& name, i64& value, const std::string& help) {
-  parser_->add(parser_->app.add_option(name, value, help))->capture_default_str();
-  return *this;
+  return number(name, value, help, "INT", "a whole number");
 }
 
 Arguments& Arguments::option(const std::string& name, double& value, const std::string& help) {
-  parser_->add(parser_->app.add_option(name, value, help))->capture_default_str();
+  return number(name, value, help, "FLOAT", "a number");
+}
+
+// The whole text must be the number: the parser's own conversion takes "1e30" for some integer.
+template <class Number>
+Arguments& Arguments::number(const std::string& name, Number& value, const std::string& help,
+                             const char* type, const char* expected) {
+  const std::string shown = name.substr(name.find("--"));
+  const auto read = [&value, shown, expected](const CLI::results_t& results) {
+    const std::string& text = results.back();
+    const char* end = text.data() + text.size();
+    Number parsed{};
+    const auto [stop, error] = std::from_chars(text.data(), end, parsed);
+    if (text.empty() || error != std::errc() || stop != end) {
+      throw ConfigError(str(shown, ": expected ", expected, ", found \"", printable(text), "\""));
+    }
+    value = parsed;
+    return true;
+  };
+  parser_->add(parser_->app.add_option(name, CLI::callback_t(read), help))
+      ->type_name(type)
+      ->default_str(str(value));
   return *this;
 }
 
@@ -111,19 +135,29 @@ bool Arguments::parse(std::span<const std::string> arguments) {
     // cause.
     const std::vector<std::string> extras = app.remaining();
     if (extras.empty()) {
-      throw ConfigError(
-          str(parser_->command, ": ", e.what(), " (see ", parser_->command, " --help)"));
+      const std::string what = e.what();
+      const bool valueless =
+          e.get_exit_code() == static_cast<int>(CLI::ExitCodes::ArgumentMismatch);
+      throw ConfigError(str(parser_->name(), ": ",
+                            valueless ? what.substr(0, what.find(": ")) + " needs a value" : what,
+                            " (see ", parser_->command, " --help)"));
     }
   }
   const std::vector<std::string> extras = app.remaining();
   if (!extras.empty()) {
     const bool option = extras[0].starts_with("-");
     throw ConfigError(
-        str(parser_->command, ": ", option ? "unknown option " : "unexpected argument ", "\"",
+        str(parser_->name(), ": ", option ? "unknown option " : "unexpected argument ", "\"",
             printable(extras[0]), "\"", option ? parser_->suggestion(extras[0]) : std::string(),
             " (see ", parser_->command, " --help)"));
   }
   return true;
+}
+
+void require_at_least(const char* option, i64 value, i64 least) {
+  if (value < least) {
+    throw ConfigError(str(option, ": expected at least ", least, ", found ", value));
+  }
 }
 
 }  // namespace inlay

@@ -42,7 +42,13 @@ class Arguments {
 
  private:
   struct Parser;
+  template <class Number>
+  Arguments& number(const std::string& name, Number& value, const std::string& help,
+                    const char* type, const char* expected);
   std::unique_ptr<Parser> parser_;
 };
+
+/// Throws ConfigError `<option>: expected at least <least>, found <value>` when it is less.
+void require_at_least(const char* option, i64 value, i64 least);
 
 }  // namespace inlay

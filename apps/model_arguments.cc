@@ -71,6 +71,12 @@ AttentionKind ModelArguments::attention_kind() const {
 LoadedModel ModelArguments::load() const {
   check_choice("--dtype", dtype, {"auto", "f32", "bf16"});
   check_choice("--attn-implementation", attention, {"tiled", "reference"});
+  require_at_least("--threads", threads, 0);
+  std::vector<ScaledAdapter> scaled;
+  for (const std::string& text : adapters) {
+    scaled.push_back(parse_adapter(text));
+    read_adapter_config(scaled.back().directory);  // a mistake here should not cost a model's load
+  }
   set_num_threads(threads > 0 ? static_cast<int>(std::min<i64>(threads, 1024))
                               : available_processors());
   LoadOptions options;
@@ -86,8 +92,7 @@ LoadedModel ModelArguments::load() const {
   for (const std::string& notice : loaded.notices) {
     print_notice(notice);
   }
-  for (const std::string& text : adapters) {
-    const ScaledAdapter adapter = parse_adapter(text);
+  for (const ScaledAdapter& adapter : scaled) {
     load_adapter(*loaded.model, adapter.directory, adapter.scale);
   }
   return loaded;

@@ -64,7 +64,7 @@ HfConfig with_rope_scaling(const HfConfig& config, const FreeObject& rope_scalin
     rope["rope_theta"] = json["rope_theta"];
   }
   json["rope_parameters"] = std::move(rope);
-  return HfConfig(json, config.file());
+  return HfConfig(json, config.file() + " with the run's model.rope_scaling");
 }
 
 QuantizeOnLoad quantize_options(const QuantizationConfig& config) {
@@ -193,8 +193,10 @@ std::vector<i32> LoadedModel::stop_ids() const {
 
 const Tokenizer& LoadedModel::require_tokenizer(const std::string& what_for) const {
   if (!tokenizer) {
-    throw ConfigError(str(name, ": ", what_for,
-                          " needs a tokenizer, and this model has none (see model.tokenizer)"));
+    throw ConfigError(
+        str(name, ": ", what_for,
+            " needs a tokenizer, and this model has none (--tokenizer names one, in a run config "
+            "model.tokenizer)"));
   }
   return *tokenizer;
 }

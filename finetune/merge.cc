@@ -3,9 +3,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
+#include <system_error>
 
 #include "core/error.h"
 #include "core/io/atomic.h"
+#include "core/io/file_system.h"
 #include "finetune/adapters/peft_files.h"
 #include "finetune/hf_export.h"
 #include "finetune/loaded_model.h"
@@ -64,9 +67,27 @@ MergeReport compare(const Tensor& expected, const Tensor& found, DType dtype) {
   return report;
 }
 
+// What can be told before the model is loaded.
+void check_paths(const MergeOptions& options) {
+  const bool taken =
+      is_directory(options.out) ? !file_system().list(options.out).empty() : exists(options.out);
+  if (taken && !options.overwrite) {
+    throw ConfigError(str(options.out, ": already there (--overwrite replaces it)"));
+  }
+  const auto same = [&](const std::string& path) {
+    std::error_code ignored;
+    return std::filesystem::equivalent(options.out, path, ignored);
+  };
+  if (same(options.model) || same(options.adapter)) {
+    throw ConfigError(str(options.out, ": this folder is what is merged, and is not replaced"));
+  }
+  read_adapter_config(options.adapter);
+}
+
 }  // namespace
 
 MergeReport merge_adapter(const MergeOptions& options) {
+  check_paths(options);
   AtomicDirectory folder(options.out, {.replace = options.overwrite});
   Tensor expected;
   DType dtype = DType::kF32;

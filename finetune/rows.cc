@@ -3,7 +3,20 @@
 
 #include <algorithm>
 
+#include "core/error.h"
+#include "core/io/file_system.h"
+
 namespace inlay {
+
+void require_rows(const std::string& path) {
+  const FileKind kind = file_system().info(path).kind;
+  if (kind == FileKind::kNone) {
+    throw IoError(str(path, ": there is no such data file"));
+  }
+  if (kind == FileKind::kDirectory) {
+    throw IoError(str(path, ": expected a data file, found a folder"));
+  }
+}
 
 Dataset load_rows(const std::string& path, const DataConfig& config, const LoadedModel& model) {
   DatasetOptions options;

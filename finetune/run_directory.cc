@@ -32,7 +32,7 @@ bool holds_anything(const std::string& directory) {
 
 }  // namespace
 
-RunDirectory::RunDirectory(const std::string& path, Mode mode) : path_(path) {
+RunDirectory::RunDirectory(const std::string& path, Mode mode) : path_(path), mode_(mode) {
   const FileKind kind = file_system().info(path).kind;
   if (kind != FileKind::kNone && kind != FileKind::kDirectory) {
     throw ConfigError(str(path, ": the output directory is a file"));
@@ -40,23 +40,52 @@ RunDirectory::RunDirectory(const std::string& path, Mode mode) : path_(path) {
   if (mode == Mode::kResume && kind == FileKind::kNone) {
     throw ConfigError(str(path, ": there is no run to resume"));
   }
+  // Before the lock, which would leave its file in a folder that is none of ours. A folder with a
+  // lock belongs to a run, and whether that is still going on is the first thing to tell.
+  const bool locked_before = exists(join_path(path, kLockFileName));
+  if (kind == FileKind::kDirectory && !locked_before) {
+    require_empty();
+  }
   make_directories(path);
+  made_ = kind == FileKind::kNone;
   lock_ = file_system().lock(path);
-  if (mode == Mode::kFresh && holds_anything(path)) {
+  require_empty();
+  remove_leftovers(path_);
+  if (is_directory(checkpoints())) {
+    remove_leftovers(checkpoints());
+  }
+}
+
+RunDirectory::~RunDirectory() {
+  if (!made_ || begun_) {
+    return;
+  }
+  try {
+    if (!holds_anything(path_)) {
+      remove_tree(path_);
+    }
+  } catch (...) {  // NOLINT(bugprone-empty-catch): the error that ended the run is the one to tell
+  }
+}
+
+void RunDirectory::require_empty() const {
+  if (mode_ == Mode::kFresh && holds_anything(path_)) {
     throw ConfigError(
-        str(path,
+        str(path_,
             ": the output directory is not empty (--resume goes on with the run there, --overwrite "
             "replaces it)"));
   }
-  if (mode == Mode::kOverwrite) {
+}
+
+void RunDirectory::begin() {
+  begun_ = true;
+  if (mode_ == Mode::kOverwrite) {
     for (const std::string& old :
          {config_file(), manifest_file(), metrics_file(), adapter(), model(), checkpoints()}) {
       remove_tree(old);
     }
   }
-  remove_leftovers(path_);
   make_directories(checkpoints());
-  remove_leftovers(checkpoints());
 }
 
 void RunDirectory::checkpoint_saved(i64 step, std::optional<i64> limit) const {

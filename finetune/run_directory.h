@@ -26,9 +26,17 @@ class RunDirectory {
     kOverwrite,  // what an earlier run wrote is removed; other files stay
     kResume,     // the directory holds a run to go on with
   };
-  /// Creates what is missing and takes the lock. Throws ConfigError when the directory is in use or
-  /// not as `mode` needs it.
+  /// Creates the directory and takes the lock; what an earlier run wrote is still there. Throws
+  /// ConfigError when the directory is in use or not as `mode` needs it.
   RunDirectory(const std::string& path, Mode mode);
+  RunDirectory(const RunDirectory&) = delete;
+  RunDirectory& operator=(const RunDirectory&) = delete;
+  /// A run that never began leaves no directory behind, unless there was one before.
+  ~RunDirectory();
+
+  /// To be called when everything the run needs is there and it starts to write: only now does
+  /// kOverwrite remove what is replaced, so that a mistake in the config costs no earlier run.
+  void begin();
 
   const std::string& path() const { return path_; }
   std::string config_file() const { return join_path(path_, "config.resolved.json"); }
@@ -48,9 +56,13 @@ class RunDirectory {
   std::string find_checkpoint(const std::string& which) const;
 
  private:
+  void require_empty() const;  // in mode kFresh
   std::string checkpoints() const { return join_path(path_, "checkpoints"); }
 
   std::string path_;
+  Mode mode_;
+  bool made_ = false;  // by us
+  bool begun_ = false;
   std::unique_ptr<DirectoryLock> lock_;
 };
 

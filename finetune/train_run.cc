@@ -108,6 +108,10 @@ struct Parts {
 };
 
 void load_parts(const RunConfig& config, RunListener& listener, Parts& parts) {
+  require_rows(*config.data.train);
+  if (config.data.validation) {
+    require_rows(*config.data.validation);
+  }
   parts.loaded = load_model({.model = config.model,
                              .quantization = config.quantization,
                              .trainable = !config.peft.has_value(),
@@ -215,6 +219,7 @@ RunResult run_training(const RunConfig& config, const TrainOptions& options,
   if (!directory) {
     return result;
   }
+  directory->begin();
   write_file(directory->config_file(), config_text(config, {.directory = directory->path()}));
   MetricsLog log(directory->metrics_file(), parts.trainer->state().step);
   Recorder recorder(listener, *directory, log, config, parts.adapter ? &*parts.adapter : nullptr,

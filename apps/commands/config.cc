@@ -92,7 +92,7 @@ int config_show(std::span<const std::string> arguments) {
     return 0;
   }
   if (file.empty()) {
-    throw ConfigError("inlay config show: give a run config, or --keys");
+    throw ConfigError("config show: give a run config, or --keys");
   }
   std::fputs(config_text(load_run_config(file, overrides)).c_str(), stdout);
   return 0;
@@ -133,7 +133,7 @@ int run_config(std::span<const std::string> arguments) {
     }
     names.emplace_back(command.name);
   }
-  throw ConfigError(str("inlay config: unknown command \"", printable(arguments[0]), "\"",
+  throw ConfigError(str("config: unknown command \"", printable(arguments[0]), "\"",
                         did_you_mean(arguments[0], names),
                         "; there are: init, check, show, schema"));
 }

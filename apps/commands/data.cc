@@ -16,7 +16,7 @@ int run_data(std::span<const std::string> arguments) {
   const bool named = !arguments.empty() && !arguments[0].starts_with("-");
   if (named && arguments[0] != "show") {
     const std::vector<std::string> known = {"show"};
-    throw ConfigError(str("inlay data: unknown command \"", printable(arguments[0]), "\"",
+    throw ConfigError(str("data: unknown command \"", printable(arguments[0]), "\"",
                           did_you_mean(arguments[0], known), "; there is: show"));
   }
   std::string file;
@@ -34,10 +34,12 @@ int run_data(std::span<const std::string> arguments) {
   if (!args.parse(named ? arguments.subspan(1) : arguments)) {
     return 0;
   }
+  require_at_least("--rows", count, 0);
   const RunConfig config = load_run_config(file, overrides);
   if (validation && !config.data.validation) {
     throw ConfigError(str(file, ": /data/validation: not set, so there is nothing to show"));
   }
+  require_rows(validation ? *config.data.validation : *config.data.train);
   const LoadedModel loaded = load_model({.model = config.model, .quantization = {}});
   const Dataset data =
       load_rows(validation ? *config.data.validation : *config.data.train, config.data, loaded);

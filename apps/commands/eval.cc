@@ -8,6 +8,7 @@
 #include "apps/console.h"
 #include "apps/model_arguments.h"
 #include "core/error.h"
+#include "data/dataset/row_format.h"
 #include "finetune/evaluate.h"
 #include "finetune/exact_match.h"
 #include "finetune/rows.h"
@@ -102,9 +103,11 @@ int run_eval(std::span<const std::string> arguments) {
     throw ConfigError(
         str("--metric: expected loss or exact_match, found \"", printable(metric), "\""));
   }
-  if (batch_size < 1 || max_length < 2) {
-    throw ConfigError("--batch-size must be at least 1 and --max-length at least 2");
-  }
+  require_at_least("--batch-size", batch_size, 1);
+  require_at_least("--max-length", max_length, 2);
+  require_at_least("--show", show, 0);
+  row_format_by_name(format);
+  require_rows(file);
   const LoadedModel loaded = model.load();
   DataConfig config;
   config.format = format;

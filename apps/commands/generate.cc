@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "nn/generate.h"
 
+#include <cmath>
 #include <cstdio>
 #include <iostream>
 #include <optional>
@@ -34,14 +35,20 @@ struct SamplingArguments {
         .option("--seed", seed, "of sampling: the same seed gives the same text");
   }
 
+  // Before the model is loaded.
+  void check() const {
+    require_at_least("--max-new-tokens", max_new_tokens, 1);
+    require_at_least("--top-k", top_k, 0);
+    require_at_least("--seed", seed, 0);
+    if (!(temperature >= 0.0) || !std::isfinite(temperature)) {
+      throw ConfigError(str("--temperature: expected a number from 0, found ", temperature));
+    }
+    if (!(top_p > 0.0 && top_p <= 1.0)) {
+      throw ConfigError(str("--top-p: expected a number above 0 and up to 1, found ", top_p));
+    }
+  }
+
   GenerateOptions options(const LoadedModel& loaded, AttentionKind attention) const {
-    if (max_new_tokens < 1) {
-      throw ConfigError(str("--max-new-tokens: expected at least 1, found ", max_new_tokens));
-    }
-    if (!(temperature >= 0.0) || top_k < 0 || !(top_p > 0.0 && top_p <= 1.0)) {
-      throw ConfigError(
-          "--temperature and --top-k must not be negative, --top-p must lie above 0 and up to 1");
-    }
     GenerateOptions out;
     out.max_new_tokens = max_new_tokens;
     out.sampling = {temperature, top_k, top_p};
@@ -116,8 +123,9 @@ int run_generate(std::span<const std::string> arguments) {
   if (!args.parse(arguments)) {
     return 0;
   }
+  sampling.check();
   if (prompt.empty() == prompt_file.empty()) {
-    throw ConfigError("inlay generate: give one of --prompt and --prompt-file");
+    throw ConfigError("generate: give one of --prompt and --prompt-file");
   }
   if (!prompt_file.empty()) {
     prompt = file_system().read(prompt_file == "-" ? "/dev/stdin" : prompt_file, kMostPromptBytes);
@@ -132,7 +140,7 @@ int run_generate(std::span<const std::string> arguments) {
     ids = tokenizer.encode(prompt);
   }
   if (ids.empty()) {
-    throw ConfigError("inlay generate: the prompt has no tokens");
+    throw ConfigError("generate: the prompt has no tokens");
   }
   const StopSignals signals;
   Printer printer(tokenizer);
@@ -159,13 +167,14 @@ int run_chat(std::span<const std::string> arguments) {
   if (!args.parse(arguments)) {
     return 0;
   }
+  sampling.check();
+  if (context <= sampling.max_new_tokens) {
+    throw ConfigError(str("--context: expected more than --max-new-tokens, ",
+                          sampling.max_new_tokens, ", found ", context));
+  }
   const LoadedModel loaded = model.load();
   const Tokenizer& tokenizer = loaded.require_tokenizer("a conversation");
   const GenerateOptions options = sampling.options(loaded, model.attention_kind());
-  if (context <= options.max_new_tokens) {
-    throw ConfigError(str("--context: expected more than --max-new-tokens, ",
-                          options.max_new_tokens, ", found ", context));
-  }
   require_template(loaded);
   GenerationSession session(*loaded.model, context, options.attention);
   std::vector<Message> messages;

@@ -8,6 +8,7 @@
 #include "apps/model_arguments.h"
 #include "core/config/json.h"
 #include "core/error.h"
+#include "core/io/atomic.h"
 #include "core/io/file_system.h"
 #include "core/io/safetensors.h"
 
@@ -25,18 +26,17 @@ std::vector<std::vector<i32>> read_ids(const std::string& file, i64 vocab_size) 
   std::vector<std::vector<i32>> out;
   for (const nlohmann::json& row : *rows) {
     out.emplace_back();
-    for (std::size_t t = 0; row.is_array() && t < row.size(); ++t) {
+    if (!row.is_array() || row.empty() || row.size() != rows->front().size()) {
+      throw DataError(str(file, ": /input_ids/", out.size() - 1,
+                          ": expected a list of ids, at least one and as many in every row"));
+    }
+    for (std::size_t t = 0; t < row.size(); ++t) {
       if (!row[t].is_number_integer() || row[t].get<i64>() < 0 || row[t].get<i64>() >= vocab_size) {
         throw DataError(str(file, ": /input_ids/", out.size() - 1, "/", t,
                             ": expected an id from 0 to ", vocab_size - 1, ", found ",
                             printable(row[t].dump())));
       }
       out.back().push_back(row[t].get<i32>());
-    }
-    if (out.back().empty() || out.back().size() != out.front().size()) {
-      throw DataError(str(file, ": /input_ids/", out.size() - 1, ": expected a list of ",
-                          out.front().size(),
-                          " ids, as many as in the first row and at least one"));
     }
   }
   return out;
@@ -57,6 +57,10 @@ int run_logits(std::span<const std::string> arguments) {
       .required();
   if (!args.parse(arguments)) {
     return 0;
+  }
+  require_place_for_file(out);
+  if (!is_file(ids_file)) {
+    throw IoError(str(ids_file, ": there is no such file"));
   }
   const LoadedModel loaded = model.load();
   const ModelSizes& sizes = loaded.model->sizes();

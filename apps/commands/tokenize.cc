@@ -64,10 +64,10 @@ int run_tokenize(std::span<const std::string> arguments) {
     return 0;
   }
   if (model.empty() == path.empty()) {
-    throw ConfigError("inlay tokenize: give one of --model and --tokenizer");
+    throw ConfigError("tokenize: give one of --model and --tokenizer");
   }
   if (text.empty() == file.empty()) {
-    throw ConfigError("inlay tokenize: give one of TEXT and --file");
+    throw ConfigError("tokenize: give one of TEXT and --file");
   }
   const Tokenizer tokenizer = load_tokenizer(model.empty() ? path : resolve_model_path(model));
   const std::vector<std::string> texts =

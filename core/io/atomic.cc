@@ -53,11 +53,27 @@ void sync_tree(FileSystem& files, const std::string& path) {
 
 }  // namespace
 
+void require_place_for_file(const std::string& path) {
+  const std::string folder = parent_path(path);
+  if (!is_directory(folder)) {
+    throw IoError(
+        str(printable(path, 300), ": cannot create: there is no folder ", printable(folder, 300)));
+  }
+  if (is_directory(path)) {
+    throw IoError(str(printable(path, 300), ": cannot create: a folder has this name"));
+  }
+}
+
 AtomicFile::AtomicFile(std::string path, i64 expected_bytes)
     : files_(file_system()), path_(std::move(path)) {
   while (!file_) {  // a killed process of the same number may have left the name
     temporary_ = name_beside(path_, kTemporary);
-    file_ = files_.create(temporary_, expected_bytes);
+    try {
+      file_ = files_.create(temporary_, expected_bytes);
+    } catch (const IoError&) {
+      require_place_for_file(path_);  // whose sentence names no temporary file
+      throw;
+    }
   }
   buffer_.reserve(kBufferBytes);
 }
@@ -92,7 +108,12 @@ void AtomicFile::commit() {
   flush();
   file_->sync();
   file_->close();
-  files_.rename(temporary_, path_);
+  try {
+    files_.rename(temporary_, path_);
+  } catch (const IoError&) {
+    require_place_for_file(path_);
+    throw;
+  }
   committed_ = true;
   files_.sync(parent_path(path_));
 }

@@ -25,6 +25,11 @@
 /// leaves them; `remove_leftovers` clears them up.
 namespace inlay {
 
+/// Throws IoError where no file can be put at `path`: its folder is missing, or a folder has its
+/// name. For the start of long work whose result goes there: AtomicFile itself only says so in the
+/// end.
+void require_place_for_file(const std::string& path);
+
 /// A file to be written front to back and published by `commit`. Throws IoError, and then the file
 /// at `path` is as it was; only if the very last step fails, the parent's sync, it is the new one
 /// already, which a power cut could still take back.

@@ -17,6 +17,10 @@ constexpr std::string_view kBlanks = " \t\r\n";
 /// the calls cost nothing.
 constexpr i64 kReleaseBytes = 16 << 20;
 
+/// What datasets also come in; the first byte would be called a mistake in JSON.
+constexpr std::string_view kOtherFormats[] = {".parquet", ".arrow", ".csv", ".tsv",
+                                              ".gz",      ".zst",   ".zip"};
+
 bool is_blank(std::string_view text) {
   return text.find_first_not_of(kBlanks) == std::string_view::npos;
 }
@@ -197,6 +201,12 @@ class ArrayReader final : public RowReader {
 }  // namespace
 
 std::unique_ptr<RowReader> open_rows(const std::string& path, i64 max_row_bytes) {
+  for (const std::string_view ending : kOtherFormats) {
+    if (path.ends_with(ending)) {
+      throw DataError(str(printable(path, 300), ": rows are read from JSON lines, a JSON array or ",
+                          "a .txt file, not from ", ending));
+    }
+  }
   Cursor cursor(path, max_row_bytes);
   if (path.ends_with(".txt")) {
     return std::make_unique<LineReader>(std::move(cursor), /*plain_text=*/true);

@@ -16,6 +16,9 @@ namespace inlay {
 namespace {
 
 std::string find_tokenizer_json(const std::string& path) {
+  if (!exists(path)) {
+    throw IoError(str(path, ": there is no such tokenizer file or folder"));
+  }
   if (!is_directory(path)) {
     return path;
   }

@@ -75,6 +75,7 @@ struct ModuleMatcher::Pattern {
   std::string text;
   std::optional<Regex> regex;
   i64 hits = 0;
+  bool covers_unwanted_layer = false;
 
   bool covers(const std::string& path) const {
     if (!regex) {
@@ -177,17 +178,18 @@ bool ModuleMatcher::targeted(const std::string& path, bool all_linear) {
   if (patterns_->all_linear) {
     return all_linear;
   }
-  bool hit = false;
+  std::vector<Pattern*> covering;
   for (Pattern& p : patterns_->target) {
-    hit = p.covers(path) || hit;
+    if (p.covers(path)) {
+      covering.push_back(&p);
+    }
   }
-  if (!hit || !layer_wanted(path)) {
-    return false;
+  const bool wanted = !covering.empty() && layer_wanted(path);
+  for (Pattern* p : covering) {
+    p->hits += wanted ? 1 : 0;
+    p->covers_unwanted_layer = p->covers_unwanted_layer || !wanted;
   }
-  for (Pattern& p : patterns_->target) {
-    p.hit(path);
-  }
-  return true;
+  return wanted;
 }
 
 bool ModuleMatcher::layer_wanted(const std::string& path) {
@@ -247,20 +249,26 @@ void ModuleMatcher::check_all_used() const {
   for (const std::string& name : names) {
     known += (known.empty() ? "" : ", ") + name;
   }
+  for (const auto& [layer, hits] : patterns_->layers) {
+    const bool targets_exist = std::ranges::all_of(
+        patterns_->target, [](const Pattern& p) { return p.hits > 0 || p.covers_unwanted_layer; });
+    if (hits == 0 && targets_exist) {
+      throw ConfigError(
+          str(pointer_, "/layers_to_transform: no targeted module lies in layer ", layer));
+    }
+  }
   for (const auto* group : {&patterns_->target, &patterns_->exclude, &patterns_->save,
                             &patterns_->rank, &patterns_->alpha}) {
     for (const Pattern& p : *group) {
+      if (p.hits == 0 && p.covers_unwanted_layer) {
+        throw ConfigError(str(p.where, ": \"", printable(p.text),
+                              "\" matches no module in the layers of layers_to_transform"));
+      }
       if (p.hits == 0) {
         throw ConfigError(str(p.where, ": \"", printable(p.text),
                               "\" matches no module of this model", did_you_mean(p.text, names),
                               "; it has ", known));
       }
-    }
-  }
-  for (const auto& [layer, hits] : patterns_->layers) {
-    if (hits == 0) {
-      throw ConfigError(
-          str(pointer_, "/layers_to_transform: no targeted module lies in layer ", layer));
     }
   }
 }

@@ -139,6 +139,10 @@ std::string join(const std::vector<std::string>& names) {
   return names.size() > kShown ? out + str(" and ", names.size() - kShown, " more") : out;
 }
 
+std::string counted_tensors(const std::vector<std::string>& names) {
+  return str(names.size(), names.size() == 1 ? " tensor" : " tensors");
+}
+
 }  // namespace
 
 void save_adapter(const std::string& directory, const Adapter& adapter,
@@ -165,7 +169,9 @@ void save_adapter(const std::string& directory, const Adapter& adapter,
 PeftConfig read_adapter_config(const std::string& directory) {
   const std::string path = join_path(directory, "adapter_config.json");
   if (!is_file(path)) {
-    throw DataError(str(directory, ": not an adapter folder: it has no adapter_config.json"));
+    throw DataError(exists(directory)
+                        ? str(directory, ": not an adapter folder: it has no adapter_config.json")
+                        : str(directory, ": there is no such adapter folder"));
   }
   const ConfigDocument document = ConfigDocument::single(
       parse_ordered_json(file_system().read(path, kMostConfigBytes), path), {path, directory});
@@ -183,7 +189,11 @@ void load_adapter_tensors(const std::string& directory, const Adapter& adapter) 
   std::map<std::string, const TensorEntry*> by_name;
   std::vector<std::string> extra;
   for (const TensorEntry* entry : file.entries()) {
-    by_name[canonical(entry->name)] = entry;
+    const auto [it, is_new] = by_name.emplace(canonical(entry->name), entry);
+    if (!is_new) {
+      throw DataError(str(directory, ": \"", printable(it->second->name), "\" and \"",
+                          printable(entry->name), "\" are two names of one tensor"));
+    }
   }
   std::vector<std::string> missing;
   for (const AdapterTensor& t : adapter.tensors) {
@@ -205,12 +215,12 @@ void load_adapter_tensors(const std::string& directory, const Adapter& adapter) 
     extra.push_back(entry->name);
   }
   if (!extra.empty()) {
-    throw DataError(str(directory, ": ", extra.size(),
-                        " tensors of the adapter fit nowhere in this model: ", join(extra)));
+    throw DataError(str(directory, ": no place in this model for ", counted_tensors(extra),
+                        " of the adapter: ", join(extra)));
   }
   if (!missing.empty()) {
-    throw DataError(str(directory, ": the adapter lacks ", missing.size(),
-                        " tensors that its adapter_config.json calls for: ", join(missing)));
+    throw DataError(str(directory, ": the adapter lacks ", counted_tensors(missing),
+                        " that its adapter_config.json calls for: ", join(missing)));
   }
 }
 

@@ -169,6 +169,10 @@ Gpt2Config parse_gpt2_config(const HfConfig& config) {
     config.fail("n_head", str(c.n_head, " does not divide n_embd, ", c.n_embd));
   }
   c.layer_norm_epsilon = config.number("layer_norm_epsilon", 1e-5);
+  if (!(c.layer_norm_epsilon >= 0.0)) {
+    config.fail("layer_norm_epsilon",
+                str("expected a number from 0, found ", c.layer_norm_epsilon));
+  }
   c.initializer_range = config.number("initializer_range", 0.02);
   c.attn_pdrop = config.number("attn_pdrop", 0.1);
   c.resid_pdrop = config.number("resid_pdrop", 0.1);

@@ -145,6 +145,21 @@ class Llama final : public CausalLM {
   RmsNorm norm_;
 };
 
+RopeType rope_type(const HfConfig& group, const std::string& key) {
+  constexpr std::pair<const char*, RopeType> kTypes[] = {{"default", RopeType::kDefault},
+                                                         {"linear", RopeType::kLinear},
+                                                         {"llama3", RopeType::kLlama3},
+                                                         {"yarn", RopeType::kYarn}};
+  const std::string type = group.text(key, "default");
+  for (const auto& [name, known] : kTypes) {
+    if (type == name) {
+      return known;
+    }
+  }
+  group.fail(key,
+             str("\"", printable(type), "\" is not supported (default, linear, llama3, yarn are)"));
+}
+
 }  // namespace
 
 RopeConfig parse_rope(const HfConfig& config, i64 head_dim, i64 max_positions) {
@@ -157,15 +172,27 @@ RopeConfig parse_rope(const HfConfig& config, i64 head_dim, i64 max_positions) {
   if (!group) {
     group = config.object("rope_scaling");
   }
+  if (!(rope.theta > 0.0)) {
+    (group && group->has("rope_theta") ? *group : config)
+        .fail("rope_theta", str("expected a number above 0, found ", rope.theta));
+  }
   rope.rotary_dim = head_dim;
   if (!group) {
     return rope;
   }
   const std::string key = group->has("rope_type") ? "rope_type" : "type";
-  const std::string type = group->text(key, "default");
-  rope.rotary_dim =
-      static_cast<i64>(static_cast<double>(head_dim) * group->number("partial_rotary_factor", 1.0));
-  if (type == "default") {
+  rope.type = rope_type(*group, key);
+  const double part = group->number("partial_rotary_factor", 1.0);
+  if (!(part > 0.0 && part <= 1.0)) {
+    group->fail("partial_rotary_factor",
+                str("expected a number above 0 and up to 1, found ", part));
+  }
+  rope.rotary_dim = static_cast<i64>(static_cast<double>(head_dim) * part);
+  if (rope.rotary_dim < 2 || rope.rotary_dim % 2 != 0) {
+    group->fail("partial_rotary_factor", str(part, " of head_dim ", head_dim, " is ",
+                                             rope.rotary_dim, ", which is not a number of pairs"));
+  }
+  if (rope.type == RopeType::kDefault) {
     return rope;
   }
   rope.factor = group->number("factor");
@@ -173,26 +200,19 @@ RopeConfig parse_rope(const HfConfig& config, i64 head_dim, i64 max_positions) {
     group->fail("factor", "expected a number above 0");
   }
   rope.original_max_positions = group->integer("original_max_position_embeddings", max_positions);
-  if (type == "linear") {
-    rope.type = RopeType::kLinear;
-  } else if (type == "llama3") {
-    rope.type = RopeType::kLlama3;
+  if (rope.type == RopeType::kLlama3) {
     rope.low_freq_factor = group->number("low_freq_factor");
     rope.high_freq_factor = group->number("high_freq_factor");
     if (!(rope.high_freq_factor > rope.low_freq_factor)) {
       group->fail("high_freq_factor", "expected more than low_freq_factor");
     }
-  } else if (type == "yarn") {
-    rope.type = RopeType::kYarn;
+  } else if (rope.type == RopeType::kYarn) {
     rope.beta_fast = group->number("beta_fast", 32.0);
     rope.beta_slow = group->number("beta_slow", 1.0);
     rope.truncate = group->flag("truncate", true);
     rope.attention_factor = group->number("attention_factor", 0.0);
     rope.mscale = group->number("mscale", 0.0);
     rope.mscale_all_dim = group->number("mscale_all_dim", 0.0);
-  } else {
-    group->fail(
-        key, str("\"", printable(type), "\" is not supported (default, linear, llama3, yarn are)"));
   }
   return rope;
 }
@@ -216,8 +236,15 @@ LlamaConfig parse_llama_config(const HfConfig& config) {
   }
   c.max_position_embeddings = config.integer("max_position_embeddings", 2048);
   c.rms_norm_eps = config.number("rms_norm_eps", 1e-6);
+  if (!(c.rms_norm_eps >= 0.0)) {
+    config.fail("rms_norm_eps", str("expected a number from 0, found ", c.rms_norm_eps));
+  }
   c.initializer_range = config.number("initializer_range", 0.02);
   c.attention_dropout = config.number("attention_dropout", 0.0);
+  if (!(c.attention_dropout >= 0.0 && c.attention_dropout < 1.0)) {
+    config.fail("attention_dropout",
+                str("expected a probability in [0, 1), found ", c.attention_dropout));
+  }
   c.attention_bias = config.flag("attention_bias", false);
   c.mlp_bias = config.flag("mlp_bias", false);
   c.tie_word_embeddings = config.flag("tie_word_embeddings", false);
