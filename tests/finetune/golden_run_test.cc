@@ -82,7 +82,7 @@ class GoldenRun : public ::testing::TestWithParam<Case> {
                         {"weight_decay", settings["weight_decay"]},
                         {"max_grad_norm", settings["clip"]}};
     json["save"] = {{"output_dir", temp_.file("run")}};
-    json["runtime"] = {{"threads", 2}};
+    json["runtime"] = {{"threads", 1}};
     return json;
   }
 

@@ -18,20 +18,17 @@ namespace inlay {
 
 using OrderedJson = nlohmann::ordered_json;
 
-/// What a run said, and on demand a stop behind one of its steps.
+/// What a run said, and on demand a stop behind so many of its steps.
 class RecordingListener final : public RunListener {
  public:
   explicit RecordingListener(i64 stop_after = 0) : stop_after_(stop_after) {}
 
-  void on_step(const StepMetrics& m) override {
-    steps.push_back(m);
-    last_ = m.step;
-  }
+  void on_step(const StepMetrics& m) override { steps.push_back(m); }
   void on_eval(const EvalMetrics& m) override { evals.push_back(m); }
   void on_notice(const std::string& sentence) override { notices.push_back(sentence); }
   void on_adapter(const std::string& text) override { table = text; }
   void on_plan(const RunPlan& p) override { plan = p; }
-  bool stop_requested() override { return stop_after_ > 0 && last_ >= stop_after_; }
+  bool stop_requested() override { return ++asked_ == stop_after_; }  // once a step
 
   std::vector<StepMetrics> steps;
   std::vector<EvalMetrics> evals;
@@ -41,7 +38,7 @@ class RecordingListener final : public RunListener {
 
  private:
   i64 stop_after_;
-  i64 last_ = 0;
+  i64 asked_ = 0;
 };
 
 /// The config read as from a file in `directory`.

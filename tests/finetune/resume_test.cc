@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "finetune/resume.h"
+
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/error.h"
+#include "finetune/train_run.h"
+#include "tests/support/training_run.h"
+
+namespace inlay {
+namespace {
+
+class Resume : public ::testing::Test {
+ protected:
+  Resume() {
+    write_lines(temp_.file("train.jsonl"), {{{"input_ids", {1, 2, 3, 4, 5}}},
+                                            {{"input_ids", {6, 7, 8}}},
+                                            {{"input_ids", {9, 10, 11, 12}}}});
+  }
+
+  OrderedJson config() const {
+    return {{"model",
+             {{"config",
+               {{"model_type", "llama"},
+                {"vocab_size", 31},
+                {"hidden_size", 8},
+                {"intermediate_size", 12},
+                {"num_hidden_layers", 1},
+                {"num_attention_heads", 2}}}}},
+            {"peft", {{"r", 2}}},
+            {"data", {{"train", temp_.file("train.jsonl")}}},
+            {"training", {{"max_steps", 4}, {"learning_rate", 0.01}}},
+            {"save", {{"output_dir", temp_.file("run")}, {"save_steps", 2}}},
+            {"runtime", {{"threads", 1}}}};
+  }
+
+  void train(const OrderedJson& json, const TrainOptions& options, i64 stop_after = 0) const {
+    RecordingListener listener(stop_after);
+    run_training(read_run_config(temp_, json), options, listener);
+  }
+  void train_to_step_2() const { train(config(), {}, 2); }
+
+  static TrainOptions resume(const std::string& which = "last") {
+    TrainOptions options;
+    options.resume = which;
+    return options;
+  }
+
+  template <class E>
+  std::string error_of(const OrderedJson& json, const TrainOptions& options) const {
+    return error_text<E>([&] { train(json, options); });
+  }
+
+  std::string checkpoint(const std::string& name = "") const {
+    return temp_.file("run/checkpoints/step-2") + (name.empty() ? "" : "/" + name);
+  }
+
+  TempDirectory temp_;
+};
+
+TEST_F(Resume, RefusesASettingThatChangesTheNumbers) {
+  train_to_step_2();
+  const std::string file = temp_.file("run/config.resolved.json");
+  const struct {
+    const char* section;
+    const char* key;
+    OrderedJson value;
+    std::string sentence;
+  } cases[] = {
+      {"training", "learning_rate", 0.02,
+       "/training/learning_rate: the run was started with 0.01, and now it is 0.02"},
+      {"training", "seed", 7, "/training/seed: the run was started with 42, and now it is 7"},
+      {"training", "max_steps", 5,
+       "/training/max_steps: the run was started with 4, and now it is 5"},
+      {"peft", "lora_alpha", 4,
+       "/peft/lora_alpha: the run was started with 16.0, and now it is 4.0"},
+      {"data", "shuffle", false,
+       "/data/shuffle: the run was started with true, and now it is false"},
+      {"model", "attn_implementation", "reference",
+       "/model/attn_implementation: the run was started with \"tiled\", and now it is "
+       "\"reference\""},
+  };
+  for (const auto& c : cases) {
+    OrderedJson json = config();
+    json[c.section][c.key] = c.value;
+    EXPECT_EQ(error_of<ConfigError>(json, resume()),
+              file + ": " + c.sentence + "; a resumed run must keep its settings");
+  }
+  OrderedJson whole = config();
+  whole.erase("peft");
+  EXPECT_NE(error_of<ConfigError>(whole, resume()).find("/peft: the run was started with {"),
+            std::string::npos);
+  train(config(), resume());  // and nothing of all that has hurt the run
+}
+
+TEST_F(Resume, LetsWhatTouchesNoNumberDiffer) {
+  train_to_step_2();
+  OrderedJson json = config();
+  json["runtime"]["threads"] = 2;
+  json["logging"]["logging_steps"] = 3;
+  json["save"]["save_steps"] = 1;
+  json["save"]["save_total_limit"] = 5;
+  train(json, resume());
+  EXPECT_TRUE(is_file(temp_.file("run/manifest.json")));
+}
+
+TEST_F(Resume, SaysWhenThereIsNothingToResume) {
+  EXPECT_EQ(error_of<ConfigError>(config(), resume()),
+            temp_.file("run") + ": there is no run to resume");
+  OrderedJson json = config();
+  json["save"]["save_steps"] = 0;
+  train(json, {});
+  EXPECT_EQ(error_of<ConfigError>(json, resume()),
+            temp_.file("run") + ": this run has no checkpoint to resume from");
+  EXPECT_EQ(error_of<ConfigError>(json, resume("step-9")),
+            "--resume step-9: there is no such checkpoint in " + temp_.file("run/checkpoints"));
+}
+
+TEST_F(Resume, NeedsTheSettingsOfTheRun) {
+  train_to_step_2();
+  file_system().remove(temp_.file("run/config.resolved.json"));
+  EXPECT_EQ(error_of<ConfigError>(config(), resume()),
+            temp_.file("run") + ": there is no run to resume (it has no config.resolved.json)");
+}
+
+TEST_F(Resume, IsNeverDoneUnasked) {
+  train_to_step_2();
+  EXPECT_EQ(error_of<ConfigError>(config(), {}),
+            temp_.file("run") +
+                ": the output directory is not empty (--resume goes on with the run there, "
+                "--overwrite replaces it)");
+  TrainOptions both = resume();
+  both.overwrite = true;
+  EXPECT_EQ(error_of<ConfigError>(config(), both), "--resume and --overwrite exclude each other");
+}
+
+TEST_F(Resume, OverwritingRemovesTheRunBeforeButNoOtherFile) {
+  train_to_step_2();
+  write_file(temp_.file("run/notes.txt"), std::string_view("mine"));
+  TrainOptions options;
+  options.overwrite = true;
+  OrderedJson json = config();
+  json["save"]["save_steps"] = 0;
+  train(json, options);
+  EXPECT_EQ(metrics_of(temp_.file("run")).size(), 4U);
+  EXPECT_FALSE(is_directory(checkpoint()));
+  EXPECT_EQ(read_text(temp_.file("run/notes.txt")), "mine");
+}
+
+TEST_F(Resume, FindsEveryDamagedFileOfACheckpoint) {
+  train_to_step_2();
+  for (const std::string& name : file_system().list(checkpoint())) {
+    if (name == "trainer_state.json") {
+      continue;
+    }
+    const std::string path = checkpoint(name);
+    const std::string content = read_text(path);
+    std::string damaged = content;
+    damaged[damaged.size() / 2] ^= 1;  // of the same size, so only the checksum tells
+    for (const std::string& other : {damaged, content + "\n"}) {
+      write_file(path, other);
+      EXPECT_EQ(error_of<DataError>(config(), resume()),
+                path +
+                    ": the file is damaged: it is not what the checkpoint's "
+                    "trainer_state.json says");
+    }
+    file_system().remove(path);
+    EXPECT_EQ(error_of<DataError>(config(), resume()), path + ": the checkpoint lacks this file");
+    write_file(path, content);
+  }
+  train(config(), resume());
+}
+
+TEST_F(Resume, ReadsTheStateOfACheckpointWithCare) {
+  train_to_step_2();
+  const std::string path = checkpoint("trainer_state.json");
+  const std::string content = read_text(path);
+  const OrderedJson state = OrderedJson::parse(content);
+  const auto error_with = [&](const OrderedJson& json) {
+    write_file(path, json.dump());
+    return error_of<DataError>(config(), resume());
+  };
+  for (const char* key : {"step", "tokens", "window_loss_bits", "window_trained", "files"}) {
+    OrderedJson json = state;
+    json.erase(key);
+    EXPECT_EQ(error_with(json), path + ": not the state of a training run") << key;
+    if (key != std::string("files")) {
+      json[key] = nullptr;
+      EXPECT_EQ(error_with(json), path + ": not the state of a training run") << key;
+    }
+  }
+  OrderedJson json = state;
+  json["window_loss_bits"] = "much";
+  EXPECT_EQ(error_with(json), path + ": /window_loss_bits: expected a number");
+  json = state;
+  json["files"]["../../../secret"] = json["files"].begin().value();
+  EXPECT_EQ(error_with(json), checkpoint("../../../secret") + ": the checkpoint lacks this file");
+  file_system().remove(path);
+  EXPECT_EQ(error_of<DataError>(config(), resume()),
+            checkpoint() + ": not a checkpoint: it has no trainer_state.json");
+}
+
+TEST_F(Resume, KeepsAsManyCheckpointsAsAskedFor) {
+  OrderedJson json = config();
+  json["save"]["save_steps"] = 1;
+  json["save"]["save_total_limit"] = 2;
+  train(json, {});
+  std::vector<std::string> names = file_system().list(temp_.file("run/checkpoints"));
+  EXPECT_EQ(names, (std::vector<std::string>{"last", "step-3", "step-4"}));
+  EXPECT_EQ(read_text(temp_.file("run/checkpoints/last")), "step-4\n");
+}
+
+// A checkpoint is an adapter folder too: PEFT loads it, and so does another run.
+TEST_F(Resume, ACheckpointIsAnAdapterToStartFrom) {
+  train_to_step_2();
+  OrderedJson json = config();
+  json["peft"]["init_from"] = checkpoint();
+  json["training"]["learning_rate"] = 0.0;
+  json["save"]["output_dir"] = temp_.file("next");
+  train(json, {});
+  EXPECT_EQ(read_text(temp_.file("next/adapter/adapter_model.safetensors")),
+            read_text(checkpoint("adapter_model.safetensors")));
+}
+
+}  // namespace
+}  // namespace inlay
