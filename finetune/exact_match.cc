@@ -36,6 +36,36 @@ std::string stripped(const std::string& text) {
              : text.substr(first, text.find_last_not_of(kBlanks) - first + 1);
 }
 
+// Watches a row's answer as it is made and says whether it can still become the expected one.
+class Watcher {
+ public:
+  Watcher(const Tokenizer& tokenizer, const Question& question, std::string expected)
+      : tokenizer_(tokenizer), question_(question), expected_(std::move(expected)) {}
+
+  bool operator()(i32 id) {
+    const std::size_t at = made_.size();
+    made_.push_back(id);
+    same_ids_ = same_ids_ && at < question_.answer.size() && question_.answer[at] == id;
+    if (same_ids_) {
+      return true;
+    }
+    // Other tokens may still spell the same text.
+    std::string text = stripped(tokenizer_.decode(made_, {.skip_special_tokens = true}));
+    constexpr std::string_view kUnfinished = "\xEF\xBF\xBD";  // a character whose bytes still come
+    while (text.ends_with(kUnfinished)) {
+      text.resize(text.size() - kUnfinished.size());
+    }
+    return expected_.starts_with(text);
+  }
+
+ private:
+  const Tokenizer& tokenizer_;
+  const Question& question_;
+  std::string expected_;
+  std::vector<i32> made_;
+  bool same_ids_ = true;
+};
+
 }  // namespace
 
 std::vector<MatchedRow> exact_match(const CausalLM& model, const Tokenizer& tokenizer,
@@ -59,11 +89,19 @@ std::vector<MatchedRow> exact_match(const CausalLM& model, const Tokenizer& toke
     generate_options.max_new_tokens = longest + kRoom;
     generate_options.stop_ids = options.stop_ids;
     generate_options.attention = options.attention;
-    const std::vector<Generated> made = generate(model, prompts, generate_options);
+    std::vector<std::string> expected;
+    std::vector<Watcher> watchers;
+    for (const Question& q : questions) {
+      expected.push_back(stripped(tokenizer.decode(q.answer, {.skip_special_tokens = true})));
+      watchers.emplace_back(tokenizer, q, expected.back());
+    }
+    const std::vector<Generated> made =
+        generate(model, prompts, generate_options,
+                 [&](i64 sequence, i32 id) { return watchers[sequence](id); });
     for (std::size_t i = 0; i < batch.size(); ++i) {
       MatchedRow row;
       row.line = batch[i].line;
-      row.expected = stripped(tokenizer.decode(questions[i].answer, {.skip_special_tokens = true}));
+      row.expected = expected[i];
       row.generated = stripped(tokenizer.decode(made[i].ids, {.skip_special_tokens = true}));
       row.equal = row.expected == row.generated;
       rows.push_back(std::move(row));

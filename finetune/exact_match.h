@@ -16,12 +16,12 @@ namespace inlay {
 struct MatchedRow {
   i64 line = 0;
   std::string expected;
-  std::string generated;
+  std::string generated;  // up to the token that made it differ
   bool equal = false;
 };
 
 struct ExactMatchOptions {
-  i64 batch_size = 16;  // rows generated together; does not change what is generated
+  i64 batch_size = 64;  // rows generated together; does not change what is generated
   std::vector<i32> stop_ids;
   AttentionKind attention = AttentionKind::kTiled;
   std::function<void(i64 done, i64 total)> on_progress;

@@ -18,6 +18,9 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+// More rows of a thousand tokens at once would only need more memory.
+constexpr i64 kMostLossRows = 16;
+
 int report_loss(const LoadedModel& loaded, const Dataset& data, i64 batch_size,
                 AttentionKind attention, bool json) {
   const LossReport report = evaluate_loss(*loaded.model, data.examples, batch_size, attention);
@@ -80,7 +83,7 @@ int run_eval(std::span<const std::string> arguments) {
   std::string file;
   std::string metric = "loss";
   std::string format = "auto";
-  i64 batch_size = 16;
+  i64 batch_size = 64;
   i64 max_length = 1024;
   i64 show = 0;
   bool json = false;
@@ -117,7 +120,7 @@ int run_eval(std::span<const std::string> arguments) {
     print_notice(note);
   }
   return metric == "loss"
-             ? report_loss(loaded, data, batch_size, model.attention_kind(), json)
+             ? report_loss(loaded, data, std::min(batch_size, kMostLossRows), model.attention_kind(), json)
              : report_matches(loaded, data, batch_size, model.attention_kind(), json, show);
 }
 
