@@ -39,13 +39,19 @@ std::string stripped(const std::string& text) {
 // Watches a row's answer as it is made and says whether it can still become the expected one.
 class Watcher {
  public:
-  Watcher(const Tokenizer& tokenizer, const Question& question, std::string expected)
-      : tokenizer_(tokenizer), question_(question), expected_(std::move(expected)) {}
+  Watcher(const Tokenizer& tokenizer, const Question& question, std::string expected, bool can_end)
+      : tokenizer_(tokenizer),
+        question_(question),
+        expected_(std::move(expected)),
+        can_end_(can_end) {}
 
   bool operator()(i32 id) {
     const std::size_t at = made_.size();
     made_.push_back(id);
     same_ids_ = same_ids_ && at < question_.answer.size() && question_.answer[at] == id;
+    if (!can_end_ && made_.size() >= question_.answer.size()) {
+      return false;
+    }
     if (same_ids_) {
       return true;
     }
@@ -62,6 +68,7 @@ class Watcher {
   const Tokenizer& tokenizer_;
   const Question& question_;
   std::string expected_;
+  bool can_end_;  // the model has a token that ends a text
   std::vector<i32> made_;
   bool same_ids_ = true;
 };
@@ -93,7 +100,7 @@ std::vector<MatchedRow> exact_match(const CausalLM& model, const Tokenizer& toke
     std::vector<Watcher> watchers;
     for (const Question& q : questions) {
       expected.push_back(stripped(tokenizer.decode(q.answer, {.skip_special_tokens = true})));
-      watchers.emplace_back(tokenizer, q, expected.back());
+      watchers.emplace_back(tokenizer, q, expected.back(), !options.stop_ids.empty());
     }
     const std::vector<Generated> made =
         generate(model, prompts, generate_options,

@@ -29,7 +29,8 @@ struct ExactMatchOptions {
 
 /// Greedy completions against the expected ones: a row's prompt is what stands before its first
 /// trained token, its answer the run of trained tokens that starts there, without the token that
-/// ends it. Texts are equal when they are the same but for white space at both ends.
+/// ends it. Texts are equal when they are the same but for white space at both ends. Without
+/// stop_ids a model cannot end its answer, which then is as many tokens as the expected one has.
 std::vector<MatchedRow> exact_match(const CausalLM& model, const Tokenizer& tokenizer,
                                     std::span<const Example> examples,
                                     const ExactMatchOptions& options);
