@@ -94,6 +94,7 @@ void load_from_checkpoint(const LoadOptions& options, LoadedModel& out) {
   out.config = with_rope_scaling(out.checkpoint->config(), options.model.rope_scaling);
   CheckpointWeights weights(*out.checkpoint, weight_options(options));
   out.model = make_model(*out.config, weights);
+  out.notices = out.checkpoint->notices();
   const std::vector<std::string> unused = out.checkpoint->unused();
   if (!unused.empty()) {
     out.notices.push_back(str(out.name, ": ", unused.size(),

@@ -43,6 +43,8 @@ class Checkpoint {
   virtual Tensor vector(const std::string& tensor, i64 size, i64 rope_head_dim) = 0;
   /// Tensors of the file that nothing has asked for, without those that never matter.
   virtual std::vector<std::string> unused() const = 0;
+  /// What is odd about the files but does no harm, a sentence each.
+  virtual std::vector<std::string> notices() const { return {}; }
 };
 
 /// Opens a Hugging Face folder (config.json and safetensors) or a .gguf file. Throws IoError or

@@ -56,11 +56,14 @@ class SafetensorsCheckpoint final : public Checkpoint {
   }
 
   DType float_type() const override {
-    const std::optional<DType> first = model_.entries().empty() ? std::nullopt : model_.entries()[0]->dtype;
+    const std::optional<DType> first =
+        model_.entries().empty() ? std::nullopt : model_.entries()[0]->dtype;
     const bool alike = std::ranges::all_of(
         model_.entries(), [&](const TensorEntry* entry) { return entry->dtype == first; });
     return alike && (first == DType::kBf16 || first == DType::kF16) ? *first : DType::kF32;
   }
+
+  std::vector<std::string> notices() const override { return model_.notices(); }
 
   bool has(const std::string& tensor) const override { return find(tensor) != nullptr; }
 

@@ -18,7 +18,9 @@
 // outcome depends on the order of calls alone.
 
 #include <sys/mman.h>
+#include <sys/sysinfo.h>
 
+#include <cstdint>
 #include <cstdlib>
 #include <map>
 #include <mutex>
@@ -39,6 +41,16 @@ constexpr i64 kLeastReserve = 1 << 30;  // below this a limit on address space m
 
 i64 rounded_up(i64 value, i64 unit) {
   return (value + unit - 1) / unit * unit;
+}
+
+/// Memory and swap of the machine, in bytes.
+i64 machine_memory() {
+  static const i64 bytes = [] {
+    struct sysinfo info {};
+    return sysinfo(&info) == 0 ? static_cast<i64>(info.totalram + info.totalswap) * info.mem_unit
+                               : INT64_MAX;
+  }();
+  return bytes;
 }
 
 class Arena {
@@ -119,9 +131,16 @@ class Arena {
       tail = start + size == top_ ? size : 0;
     }
     const i64 more = rounded_up(bytes - tail, kGrowth);
+    const i64 used = top_ - base_;
+    // The system itself grants reserved addresses whatever their size, and ends the process when
+    // they are filled.
+    if (more > machine_memory() - used) {
+      throw MemoryError(str("out of memory: ", more, " bytes more are needed, ", used,
+                            " are in use or cached, and the machine has ", machine_memory()));
+    }
     if (more > limit_ - top_ || mprotect(top_, more, PROT_READ | PROT_WRITE) != 0) {
-      throw MemoryError(str("out of memory: the system refuses ", more, " bytes more (",
-                            top_ - base_, " bytes are in use or cached)"));
+      throw MemoryError(str("out of memory: the system refuses ", more, " bytes more (", used,
+                            " bytes are in use or cached)"));
     }
     madvise(top_, more, MADV_HUGEPAGE);  // advice: nothing depends on its being taken
     std::byte* start = top_ - tail;

@@ -5,8 +5,8 @@
 
 #include <gtest/gtest.h>
 
-#include <cstring>
 #include <cstddef>
+#include <cstring>
 #include <filesystem>
 
 #include "core/io/gguf.h"

@@ -251,6 +251,25 @@ TEST(Command, HelpAndVersionAreThere) {
   }
 }
 
+TEST(Command, TensorsOutsideAnIndexAreMentioned) {
+  const Workshop workshop;
+  auto [header, data] = split_safetensors(workshop.read("model/model.safetensors"));
+  header.erase("__metadata__");
+  Json map;
+  for (const auto& [name, tensor] : header.items()) {
+    map[name] = "part.safetensors";
+  }
+  header["extra"] = {
+      {"dtype", "U8"}, {"shape", {1}}, {"data_offsets", {data.size(), data.size() + 1}}};
+  workshop.write("model/part.safetensors", join_safetensors(header.dump(), data + "x"));
+  workshop.write("model/model.safetensors.index.json", Json{{"weight_map", map}}.dump());
+  std::filesystem::remove(workshop.path("model/model.safetensors"));
+  const Finished finished = workshop.run("generate -m model --tokenizer bytes -n 1 --prompt x");
+  EXPECT_EQ(finished.exit_code, 0);
+  EXPECT_EQ(finished.err,
+            "note: model/part.safetensors: \"extra\" is not in the index and is left out\n");
+}
+
 TEST(Command, ADryRunWritesNothing) {
   const Workshop workshop;
   EXPECT_EQ(done(workshop, "train run.json --dry-run"),
