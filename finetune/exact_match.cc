@@ -2,6 +2,7 @@
 #include "finetune/exact_match.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "core/error.h"
 #include "nn/generate.h"
@@ -73,6 +74,29 @@ class Watcher {
   bool same_ids_ = true;
 };
 
+// A little past the longest answer: enough to tell a longer text from an equal one.
+constexpr i64 kRoom = 8;
+
+i64 length(const std::vector<i32>& ids) {
+  return static_cast<i64>(ids.size());
+}
+
+i64 position_limit(const CausalLM& model) {
+  return model.sizes().hard_limit ? model.sizes().max_positions : std::numeric_limits<i64>::max();
+}
+
+// For all of them together, as one batch.
+i64 positions_needed(std::span<const Example> batch, const std::vector<i32>& stop_ids) {
+  i64 prompt = 0;
+  i64 answer = 0;
+  for (const Example& example : batch) {
+    const Question question = question_of(example, stop_ids);
+    prompt = std::max(prompt, length(question.prompt));
+    answer = std::max(answer, length(question.answer));
+  }
+  return prompt + answer + kRoom;
+}
+
 }  // namespace
 
 std::vector<MatchedRow> exact_match(const CausalLM& model, const Tokenizer& tokenizer,
@@ -80,20 +104,24 @@ std::vector<MatchedRow> exact_match(const CausalLM& model, const Tokenizer& toke
                                     const ExactMatchOptions& options) {
   std::vector<MatchedRow> rows;
   const i64 total = static_cast<i64>(examples.size());
-  for (i64 begin = 0; begin < total; begin += options.batch_size) {
-    const auto batch = examples.subspan(begin, std::min(options.batch_size, total - begin));
+  for (i64 begin = 0; begin < total;) {
+    auto batch = examples.subspan(begin, std::min(options.batch_size, total - begin));
+    if (positions_needed(batch, options.stop_ids) > position_limit(model)) {
+      batch = batch.first(1);  // the longest answer need not fit behind the longest prompt
+    }
+    begin += static_cast<i64>(batch.size());
     std::vector<std::vector<i32>> prompts;
     std::vector<Question> questions;
     i64 longest = 0;
     for (const Example& example : batch) {
       questions.push_back(question_of(example, options.stop_ids));
       prompts.push_back(questions.back().prompt);
-      longest = std::max(longest, static_cast<i64>(questions.back().answer.size()));
+      longest = std::max(longest, length(questions.back().answer));
     }
     GenerateOptions generate_options;
-    // A little past the longest answer: enough to tell a longer text from an equal one.
-    constexpr i64 kRoom = 8;
-    generate_options.max_new_tokens = longest + kRoom;
+    const i64 longest_prompt = length(std::ranges::max(prompts, {}, length));
+    generate_options.max_new_tokens =
+        std::min(longest + kRoom, position_limit(model) - longest_prompt);
     generate_options.stop_ids = options.stop_ids;
     generate_options.attention = options.attention;
     std::vector<std::string> expected;

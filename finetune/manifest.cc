@@ -15,7 +15,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr i64 kMostLogBytes = i64{1} << 32;
+constexpr i64 kMostMetricsBytes = i64{1} << 32;
 
 Json file_facts(const std::string& path) {
   return {{"path", path}, {"bytes", file_system().info(path).size}, {"sha256", sha256_file(path)}};
@@ -24,7 +24,7 @@ Json file_facts(const std::string& path) {
 // SHA-256 over the 8 bytes of each logged loss, in order: two runs are the same when this is.
 std::string loss_digest(const std::string& metrics) {
   Sha256 digest;
-  const std::string text = file_system().read(metrics, kMostLogBytes);
+  const std::string text = file_system().read(metrics, kMostMetricsBytes);
   for (std::size_t begin = 0; begin < text.size();) {
     const std::size_t end = text.find('\n', begin);
     const Json line = Json::parse(text.begin() + begin, text.begin() + end, nullptr, false);

@@ -120,7 +120,8 @@ int run_eval(std::span<const std::string> arguments) {
     print_notice(note);
   }
   return metric == "loss"
-             ? report_loss(loaded, data, std::min(batch_size, kMostLossRows), model.attention_kind(), json)
+             ? report_loss(loaded, data, std::min(batch_size, kMostLossRows),
+                           model.attention_kind(), json)
              : report_matches(loaded, data, batch_size, model.attention_kind(), json, show);
 }
 

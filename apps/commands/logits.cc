@@ -15,10 +15,10 @@
 namespace inlay {
 namespace {
 
-constexpr i64 kMostBytes = 256 << 20;
+constexpr i64 kMostIdBytes = 256 << 20;
 
 std::vector<std::vector<i32>> read_ids(const std::string& file, i64 vocab_size) {
-  const nlohmann::json json = parse_json(file_system().read(file, kMostBytes), file);
+  const nlohmann::json json = parse_json(file_system().read(file, kMostIdBytes), file);
   const auto rows = json.is_object() ? json.find("input_ids") : json.end();
   if (!json.is_object() || rows == json.end() || !rows->is_array() || rows->empty()) {
     throw DataError(str(file, R"(: expected {"input_ids": [[…], …]})"));
@@ -59,7 +59,7 @@ int run_logits(std::span<const std::string> arguments) {
     return 0;
   }
   require_place_for_file(out);
-  if (!is_file(ids_file)) {
+  if (!exists(ids_file)) {
     throw IoError(str(ids_file, ": there is no such file"));
   }
   const LoadedModel loaded = model.load();

@@ -25,7 +25,9 @@ int run_merge(std::span<const std::string> arguments) {
       .required()
       .option("-o,--out", options.out, "folder to write")
       .required()
-      .option("--dtype", dtype, "type of the weights written: f32, bf16, f16; auto: the base's own, f32 where it is quantised")
+      .option("--dtype", dtype,
+              "type of the weights written: f32, bf16, f16; auto: the base's own, f32 where it is "
+              "quantised")
       .flag("--overwrite", options.overwrite, "replace the folder if it is there")
       .flag("--json", json, "print the comparison as JSON");
   if (!args.parse(arguments)) {

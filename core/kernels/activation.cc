@@ -7,19 +7,20 @@
 namespace inlay::kernels {
 namespace {
 
-constexpr i64 kGrain = 1 << 13;  // values a task handles: an exp costs about ten times an addition
+constexpr i64 kActivationGrain =
+    1 << 13;  // values a task handles: an exp costs about ten times an addition
 
 }  // namespace
 
 void activation(Activation kind, std::span<const float> x, std::span<float> y) {
-  parallel_rows(static_cast<i64>(x.size()), kGrain, [&](i64 begin, i64 end) {
+  parallel_rows(static_cast<i64>(x.size()), kActivationGrain, [&](i64 begin, i64 end) {
     INLAY_SELECT(activations).forward(kind, x.data() + begin, y.data() + begin, end - begin);
   });
 }
 
 void activation_backward(Activation kind, std::span<const float> x, std::span<const float> dy,
                          std::span<float> dx) {
-  parallel_rows(static_cast<i64>(x.size()), kGrain, [&](i64 begin, i64 end) {
+  parallel_rows(static_cast<i64>(x.size()), kActivationGrain, [&](i64 begin, i64 end) {
     INLAY_SELECT(activations)
         .backward(kind, x.data() + begin, dy.data() + begin, dx.data() + begin, end - begin);
   });
@@ -27,7 +28,7 @@ void activation_backward(Activation kind, std::span<const float> x, std::span<co
 
 void gated(Activation kind, std::span<const float> gate, std::span<const float> up,
            std::span<float> y) {
-  parallel_rows(static_cast<i64>(y.size()), kGrain, [&](i64 begin, i64 end) {
+  parallel_rows(static_cast<i64>(y.size()), kActivationGrain, [&](i64 begin, i64 end) {
     INLAY_SELECT(activations)
         .gated(kind, gate.data() + begin, up.data() + begin, y.data() + begin, end - begin);
   });
@@ -35,7 +36,7 @@ void gated(Activation kind, std::span<const float> gate, std::span<const float> 
 
 void gated_backward(Activation kind, std::span<const float> gate, std::span<const float> up,
                     std::span<const float> dy, std::span<float> dgate, std::span<float> dup) {
-  parallel_rows(static_cast<i64>(dy.size()), kGrain, [&](i64 begin, i64 end) {
+  parallel_rows(static_cast<i64>(dy.size()), kActivationGrain, [&](i64 begin, i64 end) {
     INLAY_SELECT(activations)
         .gated_backward(kind, gate.data() + begin, up.data() + begin, dy.data() + begin,
                         dgate.data() + begin, dup.data() + begin, end - begin);

@@ -7,11 +7,11 @@
 namespace inlay::kernels {
 namespace {
 
-constexpr i64 kGrain = 1 << 16;  // elements a task converts: about 10 us
+constexpr i64 kConvertGrain = 1 << 16;  // elements a task converts: about 10 us
 
 template <class From, class To>
 void convert_all(void (*loop)(const From*, To*, i64), std::span<const From> x, std::span<To> y) {
-  parallel_rows(static_cast<i64>(x.size()), kGrain,
+  parallel_rows(static_cast<i64>(x.size()), kConvertGrain,
                 [&](i64 begin, i64 end) { loop(x.data() + begin, y.data() + begin, end - begin); });
 }
 

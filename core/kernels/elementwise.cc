@@ -10,8 +10,8 @@
 namespace inlay::kernels {
 namespace {
 
-constexpr i64 kGrain = 1 << 15;   // values a task handles: tens of microseconds
-constexpr i64 kColumnBlock = 64;  // four cache lines of each row
+constexpr i64 kElementGrain = 1 << 15;  // values a task handles: tens of microseconds
+constexpr i64 kColumnBlock = 64;        // four cache lines of each row
 constexpr i64 kSquaresBlock = 1 << 16;
 
 void column_products(const float* a, const float* b, i64 rows, i64 columns, float* out,
@@ -33,7 +33,7 @@ void with_row(void (*combine)(const float*, const float*, float*, i64), std::spa
               std::span<const float> row, std::span<float> y) {
   const i64 columns = static_cast<i64>(row.size());
   const i64 rows = columns == 0 ? 0 : static_cast<i64>(x.size()) / columns;
-  parallel_rows(rows, kGrain / (columns + 1) + 1, [&](i64 begin, i64 end) {
+  parallel_rows(rows, kElementGrain / (columns + 1) + 1, [&](i64 begin, i64 end) {
     for (i64 r = begin; r < end; ++r) {
       combine(x.data() + r * columns, row.data(), y.data() + r * columns, columns);
     }
@@ -43,21 +43,21 @@ void with_row(void (*combine)(const float*, const float*, float*, i64), std::spa
 }  // namespace
 
 void add(std::span<const float> a, std::span<const float> b, std::span<float> y) {
-  parallel_rows(static_cast<i64>(y.size()), kGrain, [&](i64 begin, i64 end) {
+  parallel_rows(static_cast<i64>(y.size()), kElementGrain, [&](i64 begin, i64 end) {
     INLAY_SELECT(elementwise)
         .add(a.data() + begin, b.data() + begin, y.data() + begin, end - begin);
   });
 }
 
 void multiply(std::span<const float> a, std::span<const float> b, std::span<float> y) {
-  parallel_rows(static_cast<i64>(y.size()), kGrain, [&](i64 begin, i64 end) {
+  parallel_rows(static_cast<i64>(y.size()), kElementGrain, [&](i64 begin, i64 end) {
     INLAY_SELECT(elementwise)
         .multiply(a.data() + begin, b.data() + begin, y.data() + begin, end - begin);
   });
 }
 
 void scale(std::span<const float> x, float factor, std::span<float> y) {
-  parallel_rows(static_cast<i64>(y.size()), kGrain, [&](i64 begin, i64 end) {
+  parallel_rows(static_cast<i64>(y.size()), kElementGrain, [&](i64 begin, i64 end) {
     INLAY_SELECT(elementwise).scale(x.data() + begin, factor, y.data() + begin, end - begin);
   });
 }
@@ -67,7 +67,7 @@ void add_in_place(std::span<float> y, std::span<const float> x) {
 }
 
 void add_scaled(std::span<float> y, std::span<const float> x, float factor) {
-  parallel_rows(static_cast<i64>(y.size()), kGrain, [&](i64 begin, i64 end) {
+  parallel_rows(static_cast<i64>(y.size()), kElementGrain, [&](i64 begin, i64 end) {
     INLAY_SELECT(elementwise).add_scaled(y.data() + begin, x.data() + begin, factor, end - begin);
   });
 }
@@ -95,7 +95,7 @@ void column_dots(std::span<const float> a, std::span<const float> b, std::span<f
 void dropout(std::span<const float> x, float p, u64 key, std::span<float> y) {
   const u32 threshold = static_cast<u32>(std::lround(static_cast<double>(p) * 0x1p32));
   const float factor = 1.0F / (1.0F - p);
-  parallel_rows(static_cast<i64>(x.size()), kGrain, [&](i64 begin, i64 end) {
+  parallel_rows(static_cast<i64>(x.size()), kElementGrain, [&](i64 begin, i64 end) {
     INLAY_SELECT(elementwise)
         .dropout(x.data() + begin, static_cast<u64>(begin), threshold, factor, key,
                  y.data() + begin, end - begin);

@@ -11,11 +11,11 @@ namespace inlay::kernels {
 namespace {
 
 // Panels a task when the rows of B run across them: enough to decode a good run of a row.
-constexpr i64 kMaxGroup = 8;
-constexpr i64 kMinGroup = 4;
-constexpr i64 kMaxCols = kMaxGroup * kMaxTileWidth;
+constexpr i64 kMaxFewGroup = 8;
+constexpr i64 kMinFewGroup = 4;
+constexpr i64 kMaxCols = kMaxFewGroup * kMaxTileWidth;
 // A strip of B: 24 KB, which is 128 steps of one panel or 16 of eight.
-constexpr i64 kStripFloats = 6144;
+constexpr i64 kFewStripFloats = 6144;
 
 class ColumnsProduct {
  public:
@@ -28,7 +28,7 @@ class ColumnsProduct {
         sum_stride_(round_up(N, shape_.lanes)) {}
 
   void run() {
-    const i64 steps = kStripFloats / sum_stride_ / 16 * 16;
+    const i64 steps = kFewStripFloats / sum_stride_ / 16 * 16;
     for_chunks(args_.K, n_, N_, [&](const Slab& chunk) {
       std::fill_n(sums_, args_.M * sum_stride_, 0.0F);
       for (i64 k = 0; k < chunk.K; k += steps) {
@@ -70,7 +70,7 @@ class ColumnsProduct {
   const GemmTiles& tiles_;
   const PanelShape shape_;
   const i64 n_, N_, sum_stride_;
-  alignas(64) float strip_[kStripFloats];
+  alignas(64) float strip_[kFewStripFloats];
   alignas(64) float sums_[kFewRows * kMaxCols];
 };
 
@@ -80,7 +80,7 @@ void few_rows_product(const GemmArgs& args) {
   const PanelShape shape(INLAY_SELECT(kGemmTiles));
   const i64 panels = shape.count(args.N);
   // A transposed B is read along its rows, one panel at a time.
-  const i64 group = args.b_transposed ? 1 : std::clamp(panels / 8, kMinGroup, kMaxGroup);
+  const i64 group = args.b_transposed ? 1 : std::clamp(panels / 8, kMinFewGroup, kMaxFewGroup);
   parallel_for(ceil_div(panels, group), [&](i64 task) {
     const i64 n = task * group * shape.width;
     ColumnsProduct(args, n, std::min(group * shape.width, args.N - n)).run();

@@ -7,7 +7,7 @@ namespace inlay::kernels {
 namespace {
 
 // Values decoded before they are laid out: 24 KB stay in the first-level cache of every processor.
-constexpr i64 kStripFloats = 6144;
+constexpr i64 kPackStripFloats = 6144;
 // Columns decoded at once when B's rows run across the panels: eight of the widest.
 constexpr i64 kStripCols = 384;
 constexpr i64 kMaxWidth = 48;
@@ -29,8 +29,8 @@ void transpose_f32(const BPart& part, const GemmPacking& packing, float* panel, 
 // The same for any format, one vector's columns at a time.
 void transpose_decoded(const BPart& part, const GemmPacking& packing, i64 lanes, float* panel,
                        i64 width) {
-  alignas(64) float strip[kStripFloats];
-  const i64 length = kStripFloats / lanes / 16 * 16;
+  alignas(64) float strip[kPackStripFloats];
+  const i64 length = kPackStripFloats / lanes / 16 * 16;
   for (i64 j = 0; j < part.N; j += lanes) {
     const i64 count = std::min(lanes, part.N - j);
     for (i64 k = 0; k < part.K; k += length) {
@@ -80,8 +80,8 @@ void pack_rows(const BPart& part, const PanelShape& shape, const GemmPacking& pa
     copy_rows(from, part.matrix.row_bytes / 4, part.K, part.N, shape, packing, panels);
     return;
   }
-  alignas(64) float strip[kStripFloats];
-  constexpr i64 kSteps = kStripFloats / kStripCols;
+  alignas(64) float strip[kPackStripFloats];
+  constexpr i64 kSteps = kPackStripFloats / kStripCols;
   const i64 group = kStripCols / shape.width;
   for (i64 p = 0; p < shape.count(part.N); p += group) {
     const i64 j = p * shape.width;

@@ -51,7 +51,7 @@ Value index_method(Runtime& runtime, const Value& self, const Arguments& argumen
   return Value(static_cast<i64>(found - items.begin()));
 }
 
-Value count_method(Runtime& runtime, const Value& self, const Arguments& arguments) {
+Value count_item_method(Runtime& runtime, const Value& self, const Arguments& arguments) {
   const auto& items = self.items();
   return Value(static_cast<i64>(std::count_if(items.begin(), items.end(), [&](const Value& item) {
     return equal(runtime, item, arguments[0]);
@@ -72,7 +72,7 @@ const std::vector<Builtin>& dict_methods() {
 
 const std::vector<Builtin>& sequence_methods() {
   static const std::vector<Builtin> table = {
-      {"count", {{"value"}, 1}, count_method},
+      {"count", {{"value"}, 1}, count_item_method},
       {"index", {{"value"}, 1}, index_method},
   };
   return table;

@@ -143,7 +143,7 @@ Value index_method(Runtime& runtime, const Value& self, const Arguments& argumen
   return Value(at);
 }
 
-Value count_method(Runtime& runtime, const Value& self, const Arguments& arguments) {
+Value count_text_method(Runtime& runtime, const Value& self, const Arguments& arguments) {
   const std::string& text = self.as_string();
   const std::string& what = arguments.string(0, "what to count");
   runtime.charge_search(text.size(), what.size());
@@ -217,7 +217,7 @@ Value case_test(Runtime& /*runtime*/, const Value& self, const Arguments& /*argu
 const std::vector<Builtin>& string_methods() {
   static const std::vector<Builtin> table = {
       {"capitalize", {}, capitalize_method},
-      {"count", {{"sub"}, 1}, count_method},
+      {"count", {{"sub"}, 1}, count_text_method},
       {"endswith", {{"suffix"}, 1}, affix_test<false>},
       {"find", {{"sub"}, 1}, find_method<false>},
       {"index", {{"sub"}, 1}, index_method<false>},

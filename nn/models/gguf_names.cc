@@ -39,7 +39,7 @@ constexpr Pair kGpt2Outside[] = {{"transformer.wte", "token_embd"},
                                  {"transformer.ln_f", "output_norm"},
                                  {"lm_head", "output"}};
 
-constexpr FamilyNames kFamilies[] = {
+constexpr FamilyNames kFamilyNames[] = {
     {"llama", "model.layers.", kLlamaLayer, kLlamaOutside},
     {"gpt2", "transformer.h.", kGpt2Layer, kGpt2Outside},
 };
@@ -58,7 +58,7 @@ std::optional<std::string> translate(std::span<const Pair> pairs, std::string_vi
 }  // namespace
 
 std::optional<std::string> gguf_name(const std::string& family, const std::string& hf_name) {
-  for (const FamilyNames& names : kFamilies) {
+  for (const FamilyNames& names : kFamilyNames) {
     if (names.family != family) {
       continue;
     }
