@@ -5,6 +5,7 @@
 
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
@@ -14,6 +15,7 @@
 
 #include "apps/commands.h"
 #include "core/error.h"
+#include "core/io/file_system.h"
 
 namespace {
 
@@ -65,12 +67,21 @@ int run(const std::vector<std::string>& words) {
                                       inlay::did_you_mean(words[0], names), "; see inlay --help"));
 }
 
+// Results go to stdout, and a full disk behind it is a failure like any other.
+int run_and_flush(const std::vector<std::string>& words) {
+  const int code = run(words);
+  if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
+    inlay::throw_io_error("stdout", "write", errno);
+  }
+  return code;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   wait_politely(argv);
   try {
-    return run(std::vector<std::string>(argv + 1, argv + argc));
+    return run_and_flush(std::vector<std::string>(argv + 1, argv + argc));
   } catch (const inlay::Error& e) {
     std::fflush(stdout);
     std::fprintf(stderr, "inlay: %s\n", e.what());

@@ -4,9 +4,11 @@
 
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/wait.h>
 
 #include <chrono>
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <sstream>
@@ -268,6 +270,34 @@ TEST(Command, TensorsOutsideAnIndexAreMentioned) {
   EXPECT_EQ(finished.exit_code, 0);
   EXPECT_EQ(finished.err,
             "note: model/part.safetensors: \"extra\" is not in the index and is left out\n");
+}
+
+TEST(Command, ExactMatchReachesTheLastPositionOfAModel) {
+  const Workshop workshop;
+  const Json gpt2 = {{"model_type", "gpt2"}, {"vocab_size", 256}, {"n_embd", 32},
+                     {"n_layer", 1},         {"n_head", 4},       {"n_positions", 8},
+                     {"attn_pdrop", 0},      {"resid_pdrop", 0},  {"embd_pdrop", 0}};
+  workshop.write("rows.jsonl", R"({"prompt": "abcde", "completion": "fgh"}
+{"prompt": "1", "completion": "2345678"}
+)");
+  workshop.write("run.json",
+                 scratch_run(workshop, {{"/model/config", gpt2}, {"/training/max_steps", 200}}));
+  done(workshop, "train run.json");
+  const std::string model = "-m out/model --tokenizer bytes ";
+  const Json matches =
+      Json::parse(done(workshop, "eval " + model + "-d rows.jsonl --metric exact_match --json"));
+  EXPECT_EQ(matches["matches"], 2) << matches.dump();
+  workshop.expect_refused("generate " + model + "--prompt abcde -n 4", ExitCode::kData,
+                          "the prompt and the tokens to generate are 9 tokens, and this model has "
+                          "positions for 8");
+}
+
+TEST(Command, AFullDiskBehindStdoutIsAnError) {
+  const Workshop workshop;
+  const std::string line = "cd '" + workshop.path("") + "' && '" + command_path() +
+                           "' config show run.json > /dev/full 2> errors";
+  EXPECT_EQ(WEXITSTATUS(std::system(line.c_str())), 4);
+  EXPECT_EQ(workshop.read("errors"), "inlay: stdout: cannot write: no space left on device\n");
 }
 
 TEST(Command, ADryRunWritesNothing) {
