@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "nn/rotary.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "core/config/json.h"
+#include "nn/models/llama.h"
+#include "tests/support/golden.h"
+
+namespace inlay {
+namespace {
+
+TEST(RopeFrequencies, AreThoseOfTransformers) {
+  const nlohmann::json cases = read_json(golden("models/rope.json"));
+  for (const nlohmann::json& c : cases) {
+    const std::string name = c["name"];
+    const HfConfig config({{"rope_parameters", c["rope"]}}, "config.json");
+    const RopeFrequencies found =
+        rope_frequencies(parse_rope(config, c["head_dim"].get<i64>(), c["max"].get<i64>()));
+    ASSERT_EQ(found.frequency.size(), c["frequency"].size()) << name;
+    for (std::size_t k = 0; k < found.frequency.size(); ++k) {
+      // Transformers computes in f32: a power and a few products, some 1e-7 each.
+      EXPECT_NEAR(found.frequency[k] / c["frequency"][k].get<double>(), 1.0, 2e-6) << name << k;
+    }
+    EXPECT_NEAR(found.attention_factor, c["attention_factor"].get<double>(), 1e-12) << name;
+  }
+}
+
+TEST(RopeFrequencies, AreFoundInTheSpellingOfTransformersFourToo) {
+  const nlohmann::json cases = read_json(golden("models/rope.json"));
+  for (const nlohmann::json& c : cases) {
+    nlohmann::json scaling = c["rope"];
+    const nlohmann::json theta = scaling["rope_theta"];
+    scaling.erase("rope_theta");
+    nlohmann::json older = scaling;  // and before that the key was "type"
+    older["type"] = older["rope_type"];
+    older.erase("rope_type");
+    const i64 D = c["head_dim"].get<i64>();
+    const i64 most = c["max"].get<i64>();
+    const auto frequencies = [&](const nlohmann::json& json) {
+      return rope_frequencies(parse_rope(HfConfig(json, "config.json"), D, most)).frequency;
+    };
+    const std::vector<double> expected = frequencies({{"rope_parameters", c["rope"]}});
+    EXPECT_EQ(frequencies({{"rope_theta", theta}, {"rope_scaling", scaling}}), expected);
+    EXPECT_EQ(frequencies({{"rope_theta", theta}, {"rope_scaling", older}}), expected);
+  }
+}
+
+TEST(RotaryEmbedding, HoldsCosinesAndSinesOfEveryPosition) {
+  RopeConfig config;
+  config.rotary_dim = 6;
+  const RotaryEmbedding rotary(config);
+  const std::vector<i32> positions = {3, 700, 0};
+  const RopeTables& tables = rotary.tables(positions);
+  ASSERT_GT(tables.cosines.dim(0), 700);
+  for (const i32 p : positions) {
+    for (i64 k = 0; k < 3; ++k) {
+      const double angle = p * std::pow(10000.0, -2.0 * static_cast<double>(k) / 6.0);
+      // The angle is an f32: up to 700, so good to 3e-5.
+      EXPECT_NEAR(tables.cosines.values()[p * 3 + k], std::cos(angle), 1e-4);
+      EXPECT_NEAR(tables.sines.values()[p * 3 + k], std::sin(angle), 1e-4);
+    }
+  }
+}
+
+TEST(RotaryEmbedding, DividesFrequenciesOneByOne) {
+  RopeConfig config;
+  config.rotary_dim = 4;
+  const std::vector<float> divisors = {1.0F, 8.0F};
+  const RotaryEmbedding divided(config, divisors);
+  const RotaryEmbedding plain(config);
+  const std::vector<i32> positions = {80};
+  const Tensor a = divided.tables(positions).sines;
+  const Tensor b = plain.tables(positions).sines;
+  EXPECT_FLOAT_EQ(a.values()[80 * 2], b.values()[80 * 2]);
+  EXPECT_FLOAT_EQ(a.values()[80 * 2 + 1], b.values()[10 * 2 + 1]);
+}
+
+}  // namespace
+}  // namespace inlay
