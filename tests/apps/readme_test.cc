@@ -70,7 +70,7 @@ std::vector<std::vector<std::string>> commands_in(const std::string& markdown) {
       fenced = !fenced;
       continue;
     }
-    line = before + line;
+    line.insert(0, before);
     before.clear();
     if (fenced && line.ends_with('\\')) {
       before = line.substr(0, line.size() - 1);

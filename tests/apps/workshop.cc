@@ -68,6 +68,17 @@ class Template {
   TempDirectory directory_;
 };
 
+using Files = std::map<std::string, std::string>;  // path to content
+
+void expect_same_files(const Files& before, const Files& after) {
+  for (const auto& [name, content] : after) {
+    EXPECT_TRUE(before.contains(name)) << name << " was left behind";
+  }
+  for (const auto& [name, content] : before) {
+    EXPECT_TRUE(after.contains(name) && after.at(name) == content) << name << " was changed";
+  }
+}
+
 }  // namespace
 
 Workshop::Workshop() {
@@ -104,19 +115,13 @@ void Workshop::expect_refused(const std::vector<std::string>& arguments, ExitCod
     shown += " " + argument;
   }
   SCOPED_TRACE(shown);
-  const std::map<std::string, std::string> before = files();
+  const Files before = files();
   const Finished finished = run(arguments);
   EXPECT_EQ(finished.exit_code, static_cast<int>(code));
   EXPECT_EQ(finished.out, "");
   EXPECT_TRUE(matches_sentence(finished.err, "inlay: " + sentence))
       << "found    " << finished.err << "expected inlay: " << sentence;
-  const std::map<std::string, std::string> after = files();
-  for (const auto& [name, content] : after) {
-    EXPECT_TRUE(before.contains(name)) << name << " was left behind";
-  }
-  for (const auto& [name, content] : before) {
-    EXPECT_TRUE(after.contains(name) && after.at(name) == content) << name << " was changed";
-  }
+  expect_same_files(before, files());
 }
 
 std::string run_json(const Changes& changes) {
