@@ -22,11 +22,17 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 // Large enough that what is counted is not lost among small things.
+constexpr i64 kVocab = 64;
+constexpr i64 kHidden = 256;
+constexpr i64 kMlp = 512;
+constexpr i64 kHeads = 4;  // of 64
+constexpr i64 kKv = 128;   // two of them
+
 Json medium_llama(const Json& changes = {}) {
-  Json json = tiny_llama({{"vocab_size", 64},
-                          {"hidden_size", 256},
-                          {"intermediate_size", 512},
-                          {"num_attention_heads", 4},
+  Json json = tiny_llama({{"vocab_size", kVocab},
+                          {"hidden_size", kHidden},
+                          {"intermediate_size", kMlp},
+                          {"num_attention_heads", kHeads},
                           {"num_key_value_heads", 2},
                           {"head_dim", 64},
                           {"initializer_range", 0.05}});
@@ -37,16 +43,18 @@ Json medium_llama(const Json& changes = {}) {
 }
 
 // Weights of the linear layers of one layer of it: q, k, v, o, and the MLP's three.
-constexpr i64 kLayerWeights = 2 * 256 * 256 + 2 * 128 * 256 + 3 * 256 * 512;
+constexpr i64 kLayerWeights = 2 * kHidden * kHidden + 2 * kKv * kHidden + 3 * kHidden * kMlp;
 constexpr i64 kLayerMatrices = 7;
-// The table of 64 tokens, and norms: two a layer and the last.
-constexpr i64 kOtherBytes = 4 * (64 * 256 + 5 * 256);
+// The table of tokens, and norms: two a layer and the last.
+constexpr i64 kTableWeights = kVocab * kHidden;
+constexpr i64 kNormWeights = 5 * kHidden;
+constexpr i64 kOtherBytes = 4 * (kTableWeights + kNormWeights);
 
 // QLoRA's arithmetic for blocks of 64 with double quantisation: 4 bits a weight, 8 bits a block and
 // 32 bits for 256 blocks.
 constexpr double kBitsPerWeight = 4.0 + 8.0 / 64 + 32.0 / (64 * 256);
 // Beside those every matrix has its levels: 16 and 256 floats.
-constexpr i64 kLevelBytes = 4 * (16 + 256);
+constexpr i64 kLevelBytes = i64{4} * (16 + 256);
 
 double bytes_of_quantized(i64 layers) {
   return kBitsPerWeight / 8.0 * static_cast<double>(layers * kLayerWeights);
@@ -77,9 +85,9 @@ TEST(Memory4Bit, QuantizingOnLoadHoldsNoSecondCopyOfTheModel) {
   const LoadedModel loaded = load_model(options);
   const i64 after = current_memory().total() - before;
   expect_quantized_bytes(after);
-  // On the way there is one source matrix, mapped, at a time, the largest being 256 x 512; and the
+  // On the way there is one source matrix, mapped, at a time, the largest being the MLP's; and the
   // scales of one before they are quantised, a float for 64 weights.
-  constexpr i64 kLargest = 256 * 512;
+  constexpr i64 kLargest = kHidden * kMlp;
   EXPECT_LE(peak_memory().total() - before, after + 4 * kLargest + 4 * kLargest / 64 + (64 << 10));
 }
 
@@ -89,7 +97,8 @@ TEST(MemoryOfFrozenWeights, IsThatOfTheFileAndNoMore) {
   const i64 before = current_memory().total();
   const LoadedModel loaded = load_model_at(temp.path());
   // Two bytes a weight, norms in f32.
-  EXPECT_EQ(current_memory().total() - before, 2 * (2 * kLayerWeights + 64 * 256) + 4 * 5 * 256);
+  EXPECT_EQ(current_memory().total() - before,
+            2 * (2 * kLayerWeights + kTableWeights) + 4 * kNormWeights);
 }
 
 PeftConfig lora(const Json& more = {}) {
@@ -160,9 +169,9 @@ TEST(MemoryOfFrozenWeights, BelowTheLowestAdapterKeepsNoActivations) {
 }
 
 // What a layer keeps for backward, in floats a token: its input and the input of its second norm
-// (256 each) with the reciprocal root mean square of both; q, k, v and the attention's result with
+// with the reciprocal root mean square of both; q, k, v and the attention's result with
 // one log-sum-exp a head; gate and up. The outputs of the norms and of the gate are made again.
-constexpr i64 kKeptFloats = 2 * (256 + 1) + (256 + 128 + 128 + 256 + 4) + 2 * 512;
+constexpr i64 kKeptFloats = 2 * (kHidden + 1) + (2 * kHidden + 2 * kKv + kHeads) + 2 * kMlp;
 
 TEST(MemoryOfActivations, OfALayerIsWhatItsBackwardReads) {
   const auto kept = [](i64 layers, bool whole) {
@@ -186,7 +195,7 @@ TEST(MemoryOfActivations, ShrinksWhenBlocksAreRecomputed) {
   const PassMemory inputs = memory_of_pass(*loaded.model, example, /*checkpoint_blocks=*/true);
   // What is kept is the input of each of 6 blocks, and the head's; and on the way what one block
   // keeps, a sixth of all.
-  constexpr i64 kInput = 256 * 256 * 4;
+  constexpr i64 kInput = 256 * kHidden * 4;
   EXPECT_LE(inputs.kept, 8 * kInput);
   EXPECT_LE(inputs.peak, 8 * kInput + all.peak / 4);
   EXPECT_EQ(inputs.gradients, 0) << "they were there before";
@@ -204,11 +213,11 @@ TEST(MemoryOfActivations, GrowsLinearlyWithTheLength) {
 }
 
 TEST(MemoryOfActivations, HoldsLogitsOfAFewRowsAtATime) {
-  constexpr i64 kVocab = 20'000;
+  constexpr i64 kMany = 20'000;
   constexpr i64 kTokens = 1000;
-  LoadedModel loaded = make_tiny(tiny_llama({{"vocab_size", kVocab}}));
+  LoadedModel loaded = make_tiny(tiny_llama({{"vocab_size", kMany}}));
   inject_adapter(*loaded.model, lora(), {.key = RandomKey(1)});
-  EXPECT_LE(memory_of_pass(*loaded.model, kTokens, kVocab).peak, kTokens * kVocab * 4 / 5)
+  EXPECT_LE(memory_of_pass(*loaded.model, kTokens, kMany).peak, kTokens * kMany * 4 / 5)
       << "all logits are 80 MB";
 }
 

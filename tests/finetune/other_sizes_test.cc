@@ -98,6 +98,7 @@ class OtherSizes : public ::testing::TestWithParam<int> {
 double exact_loss(const CausalLM& model, const std::vector<Example>& examples) {
   const NoGrad guard;
   std::vector<const Example*> rows;
+  rows.reserve(examples.size());
   for (const Example& example : examples) {
     rows.push_back(&example);
   }
@@ -146,6 +147,7 @@ std::vector<double> way_along(const Tensor& gradient, RandomKey key) {
   length = std::max(std::sqrt(length), 1e-12);
   const double side = 0.5 / std::sqrt(static_cast<double>(gradient.numel()));
   std::vector<double> way;
+  way.reserve(gradient.numel());
   for (i64 i = 0; i < gradient.numel(); ++i) {
     const double weight = 0.5 + static_cast<double>(random_uniform(key.with("weight"), i));
     way.push_back(weight * static_cast<double>(gradient.values()[i]) / length +

@@ -43,6 +43,7 @@ struct LossSettings {
 inline double loss_and_gradients(const CausalLM& model, const std::vector<Example>& examples,
                                  const LossSettings& settings = {}) {
   std::vector<const Example*> rows;
+  rows.reserve(examples.size());
   for (const Example& example : examples) {
     rows.push_back(&example);
   }

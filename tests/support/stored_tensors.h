@@ -29,7 +29,7 @@ class StoredTensors {
   /// An f32 tensor.
   Tensor floats(const std::string& name) const {
     const TensorEntry& entry = file_.at(name);
-    const Tensor out = Tensor::empty(Shape(std::span<const i64>(entry.shape)), *entry.dtype);
+    Tensor out = Tensor::empty(Shape(std::span<const i64>(entry.shape)), *entry.dtype);
     std::memcpy(out.mutable_values().data(), entry.data.data(), entry.data.size());
     return out;
   }
