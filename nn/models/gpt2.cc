@@ -162,7 +162,7 @@ Gpt2Config parse_gpt2_config(const HfConfig& config) {
   c.vocab_size = config.integer("vocab_size", 50257);
   c.n_positions = config.integer("n_positions", 1024);
   c.n_embd = config.integer("n_embd", 768);
-  c.n_layer = config.integer("n_layer", 12);
+  c.n_layer = config.layers("n_layer", 12);
   c.n_head = config.integer("n_head", 12);
   c.n_inner = config.integer("n_inner", 4 * c.n_embd);
   if (c.n_embd % c.n_head != 0) {

@@ -52,6 +52,15 @@ i64 HfConfig::integer(std::string_view key, std::optional<i64> otherwise, i64 le
   return value->get<i64>();
 }
 
+i64 HfConfig::layers(std::string_view key, std::optional<i64> otherwise) const {
+  constexpr i64 kMost = 4096;
+  const i64 count = integer(key, otherwise);
+  if (count > kMost) {
+    fail(key, str("expected an integer from 1 to ", kMost, ", found ", count));
+  }
+  return count;
+}
+
 double HfConfig::number(std::string_view key, std::optional<double> otherwise) const {
   const nlohmann::json* value = find(key);
   if (value == nullptr) {

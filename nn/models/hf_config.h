@@ -31,6 +31,10 @@ class HfConfig {
   /// The object under `key`, or nothing.
   std::optional<HfConfig> object(std::string_view key) const;
 
+  /// A number of layers: some hundreds in the largest models, so that a lie is told before a model
+  /// of random weights grows without end.
+  i64 layers(std::string_view key, std::optional<i64> otherwise = {}) const;
+
   /// Refuses a key set to anything but its neutral value, which would change the maths in a way
   /// inlay does not know.
   void refuse_flag(std::string_view key) const;

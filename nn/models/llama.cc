@@ -222,7 +222,7 @@ LlamaConfig parse_llama_config(const HfConfig& config) {
   c.vocab_size = config.integer("vocab_size");
   c.hidden_size = config.integer("hidden_size");
   c.intermediate_size = config.integer("intermediate_size");
-  c.num_hidden_layers = config.integer("num_hidden_layers");
+  c.num_hidden_layers = config.layers("num_hidden_layers");
   c.num_attention_heads = config.integer("num_attention_heads");
   c.num_key_value_heads = config.integer("num_key_value_heads", c.num_attention_heads);
   if (c.num_attention_heads % c.num_key_value_heads != 0) {

@@ -243,6 +243,8 @@ TEST(BadConfig, AModelOfRandomWeightsNeedsSoundSizes) {
        "model.config: /num_key_value_heads: 3 does not divide num_attention_heads, 4"},
       {"num_hidden_layers", 0, kData,
        "model.config: /num_hidden_layers: expected an integer from 1 to 2147483648, found 0"},
+      {"num_hidden_layers", i64{1} << 30, kData,
+       "model.config: /num_hidden_layers: expected an integer from 1 to 4096, found 1073741824"},
       {"head_dim", 7, kData, "model.config: /head_dim: expected an even number, found 7"},
       {"hidden_act", "relu9", kData,
        R"(model.config: /hidden_act: "relu9" is not supported (silu is))"},
