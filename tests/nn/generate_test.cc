@@ -30,8 +30,8 @@ std::map<i32, double> frequencies(const std::vector<float>& logits, const Sampli
 
 // Probabilities 1/2, 1/4, 1/8, 1/8.
 const std::vector<float>& halves() {
-  static const float kLog2 = std::log(2.0F);
-  static const std::vector<float> logits = {-3 * kLog2, -kLog2, -2 * kLog2, -3 * kLog2};
+  static const std::vector<float> logits = {std::log(0.125F), std::log(0.5F), std::log(0.25F),
+                                            std::log(0.125F)};
   return logits;
 }
 
