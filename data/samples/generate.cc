@@ -5,13 +5,15 @@
 //
 //   inlay_make_samples <folder>
 //
-// The three splits share their sentence patterns and nothing else: every person, thing and seller
-// belongs to one split, so a model that answers test rows has learnt to read a sentence, not its
-// words. A row is a function of (split, index) alone; a test writes the files again and compares.
+// The three splits share their sentence patterns and the words for a seller's trade: every name,
+// kind, noun and place belongs to one split, so a model that answers test rows has learnt to read a
+// sentence, not its words. A row is a function of (split, index) alone; a test writes the files
+// again and compares.
 
+#include <algorithm>
 #include <cstdio>
 #include <string>
-#include <vector>
+#include <string_view>
 
 #include "core/error.h"
 #include "core/io/atomic.h"
@@ -20,8 +22,15 @@
 namespace inlay {
 namespace {
 
+// Lists of words, parted by spaces. A thing is a kind and a noun ("steel kettles"), a seller a
+// place and a trade ("Harbor Trading").
 struct Words {
-  std::vector<std::string> first, last, things, sellers;
+  const char* first;
+  const char* last;
+  const char* kinds;
+  const char* nouns;
+  const char* places;
+  const char* trades;
 };
 
 struct Split {
@@ -30,47 +39,55 @@ struct Split {
   Words words;
 };
 
-const std::vector<Split>& splits() {
-  static const std::vector<Split> all = {
-      {"train.jsonl",
-       400,
-       {{"Anna",   "Bruno", "Carla", "David",  "Elena",  "Felix", "Grace",
-         "Henrik", "Ines",  "Jonas", "Karin",  "Luca",   "Maria", "Nils",
-         "Olga",   "Pavel", "Rosa",  "Stefan", "Teresa", "Viktor"},
-        {"Almeida",  "Becker",  "Carlsen", "Dubois",   "Eriksen",  "Fischer", "Garcia",
-         "Hoffmann", "Ivanova", "Jensen",  "Kowalski", "Lindgren", "Moretti", "Novak",
-         "Okafor",   "Petrov",  "Ramos",   "Schmidt",  "Tanaka",   "Weber"},
-        {"desk lamps",     "office chairs", "printer cartridges", "water bottles", "notebooks",
-         "wool blankets",  "coffee mugs",   "garden hoses",       "phone cases",   "running shoes",
-         "paint brushes",  "bicycle tires", "wall clocks",        "leather belts", "cotton shirts",
-         "kitchen knives", "camping tents", "school bags",        "wine glasses",  "door handles",
-         "hiking socks",   "table fans",    "picture frames",     "rubber gloves", "bath towels"},
-        {"Northwind Supply", "Harbor Trading", "Greenfield Goods", "Summit Retail",
-         "Bluebird Store", "Oakwood Market", "Silverline Depot", "Redstone Traders",
-         "Maple Street Shop", "Lakeside Wholesale", "Ironbridge Works", "Sunrise Imports",
-         "Canyon Outfitters", "Westgate Stores", "Pinecrest Supply"}}},
-      {"validation.jsonl",
-       50,
-       {{"Aisha", "Boris", "Chiara", "Dmitri", "Esther", "Frank", "Greta", "Hugo"},
-        {"Andersson", "Bianchi", "Costa", "Dvorak", "Engel", "Fontaine", "Gruber", "Hansen"},
-        {"steel rulers", "silk scarves", "folding tables", "board games", "ink pens",
-         "fishing rods", "winter coats", "plant pots"},
-        {"Eastport Trading", "Willow Lane Store", "Copperfield Supply", "Highland Goods",
-         "Stonegate Market"}}},
-      {"test.jsonl",
-       100,
-       {{"Amelie", "Bernard", "Clara", "Daniel", "Emilia", "Farid", "Gloria", "Hassan", "Irene",
-         "Jakob", "Kamila", "Leon", "Mira", "Nadia", "Oscar", "Paula"},
-        {"Abbasi", "Bauer", "Castro", "Delgado", "Edwards", "Ferreira", "Gonzalez", "Haas",
-         "Iversen", "Johansson", "Keller", "Lopez", "Meyer", "Nielsen", "Olsen", "Peters"},
-        {"glass jars", "travel pillows", "mountain bikes", "paper bags", "desk drawers",
-         "metal shelves", "tea pots", "rain jackets", "garden chairs", "candle holders",
-         "floor mats", "storage boxes", "hand drills", "reading glasses", "sewing kits",
-         "safety helmets"},
-        {"Riverside Supply", "Crescent Trading", "Evergreen Market", "Old Mill Store",
-         "Seaview Goods", "Granite Wholesale", "Brookfield Imports", "Valley Road Shop"}}}};
-  return all;
-}
+constexpr Split kSplits[] = {
+    {"train.jsonl",
+     400,
+     {"Anna Bruno Carla David Elena Felix Grace Henrik Ines Jonas Karin Luca Nils Olga "
+      "Pavel Rosa Stefan Teresa Viktor Yusuf Zoe Adrian Beatriz Cedric Dana Emil Fatima "
+      "Georg Hana Igor Julia Klaus Lena Marco Nora Otto Petra Ruth Samir Vera Walter Yara "
+      "Adam Alex Alice Andrew Christian Edward Frank Greg Henry Jack James Jane Jeff John "
+      "Mark Mary Michael Paul Robert Samuel Stephen William",
+      "Almeida Becker Carlsen Dubois Eriksen Fischer Garcia Hoffmann Ivanova Jensen "
+      "Kowalski Lindgren Moretti Novak Okafor Petrov Ramos Schmidt Tanaka Weber Brandt "
+      "Conti Duarte Falk Holm Ibrahim Klein Laurent Navarro Ortega Pereira Rossi Silva "
+      "Torres Vogel Wagner Zeller Adams Anderson Bell Brown Clark Cook Cross Davis Day "
+      "Fields Grant Hill Jackson Johnson Jones King Lee Lewis Marsh Martin Miller Smith "
+      "Taylor Wilson Young",
+      "wooden steel cotton leather copper linen folding striped painted soft narrow cheap "
+      "waterproof rubber velvet bamboo basic big black blue bright clean classic cold dark "
+      "dry electric fast flat glass gold green hard heavy iron large light little long "
+      "manual metal modern new old orange paper plastic purple red round short simple "
+      "single small",
+      "lamps bottles notebooks blankets mugs hoses shoes tires clocks knives tents gloves "
+      "towels plates curtains pillows buckets ladders hammers cables baskets candles "
+      "kettles ropes mirrors bags belts boards books boxes brushes cans cards cases chairs "
+      "doors filters frames games holders keys tables tools windows",
+      "Northwind Harbor Greenfield Summit Bluebird Oakwood Redstone Maple Lakeside "
+      "Ironbridge Sunrise Canyon Westgate Pinecrest Amber Birchwood Clearwater Foxhill "
+      "Hilltop Kingsway Longfield Moonlight Orchard Parkside Rosewood Sandstone Whitecliff "
+      "Ashford Bayview Cedar Eagle Keystone Lighthouse Meadow Prairie Raven April Bay "
+      "Central City Cloud Earth Energy Fire First Global Honey Iron Moon National Northern "
+      "Park Power Prime Rain Red Rock Rose Royal Sky Smart Snow Spring Star Sugar Sun Union "
+      "Urban Water Western Wind",
+      "Supply Trading Goods Retail Store Market Depot Traders Shop Wholesale Works Imports "
+      "Outfitters Stores"}},
+    {"validation.jsonl",
+     50,
+     {"Ann Boris Dmitri Greta Hugo Jean Louis", "Costa Engel Gruber Hansen Lake Love Ray Rice",
+      "silk oval gray pink weak open", "seeds sheets shirts rods pens stools",
+      "Eastport Willow Highland Stonegate Gold Salt Copper", "Trading Store Supply Goods Market"}},
+    {"test.jsonl",
+     100,
+     {"Alexander Ben Daniel Emily George Jacob Leon Maria Marie Peter Sarah Thomas Clara "
+      "Oscar Paula Nadia",
+      "Collins Ross Williams Stone White Wood Rose Scott Field Bauer Keller Meyer Olsen "
+      "Peters Lopez",
+      "brown digital grey mobile quiet smooth solar special square stone strong thick thin "
+      "tiny warm white wine wide wet yellow",
+      "balls kits labels lights phones plants pots screens bikes jars trays drawers",
+      "Alpha Atlantic Delta Eastern Forest Golden Ocean Pacific River Silver Southern "
+      "Summer Winter Black Riverside Valley",
+      "Supply Trading Market Store Goods Wholesale Imports Shop"}}};
 
 struct Order {
   std::string person, thing, seller;
@@ -106,8 +123,12 @@ class Draws {
   i64 below(i64 bound) {
     return static_cast<i64>(random_below(key_, next_++, static_cast<u64>(bound)));
   }
-  const std::string& one_of(const std::vector<std::string>& words) {
-    return words[below(static_cast<i64>(words.size()))];
+  std::string one_of(std::string_view words) {
+    i64 which = below(1 + std::ranges::count(words, ' '));
+    while (which-- > 0) {
+      words.remove_prefix(words.find(' ') + 1);
+    }
+    return std::string(words.substr(0, words.find(' ')));
   }
 
  private:
@@ -117,9 +138,13 @@ class Draws {
 
 Order draw_order(const Words& words, Draws& draws) {
   Order o;
-  o.person = str(draws.one_of(words.first), " ", draws.one_of(words.last));
-  o.thing = draws.one_of(words.things);
-  o.seller = draws.one_of(words.sellers);
+  const auto pair = [&](const char* first, const char* second) {
+    const std::string one = draws.one_of(first);
+    return str(one, " ", draws.one_of(second));
+  };
+  o.person = pair(words.first, words.last);
+  o.thing = pair(words.kinds, words.nouns);
+  o.seller = pair(words.places, words.trades);
   o.count = 2 + draws.below(88);
   o.year = 2021 + draws.below(5);
   o.month = 1 + draws.below(12);
@@ -189,7 +214,7 @@ std::string row(const Split& split, i64 index) {
 }
 
 void write_all(const std::string& folder) {
-  for (const Split& split : splits()) {
+  for (const Split& split : kSplits) {
     std::string text;
     for (i64 i = 0; i < split.rows; ++i) {
       text += row(split, i);
