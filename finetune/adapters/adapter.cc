@@ -40,6 +40,15 @@ Tensor trainable_copy(const Tensor& source) {
   return copy;
 }
 
+template <typename Wrapper, typename Layer>
+const Layer& innermost(const Layer& layer) {
+  const Layer* inner = &layer;
+  while (const auto* wrapper = dynamic_cast<const Wrapper*>(inner)) {
+    inner = &wrapper->base();
+  }
+  return *inner;
+}
+
 class Injector : public Visitor {
  public:
   Injector(const PeftConfig& config, const InjectOptions& options)
@@ -76,7 +85,7 @@ class Injector : public Visitor {
       take(name + ".lora_embedding_B", wrapped->lora_b());
       note(name, wrapped->rows(), wrapped->width(), choice->rank,
            {wrapped->lora_a(), wrapped->lora_b()});
-      keep_base(name, wrapped->base(), wrapped->rows(), wrapped->width());
+      keep_base<LoraEmbedding>(name, wrapped->base(), wrapped->rows(), wrapped->width());
       slot = std::move(wrapped);
     } else {
       Visitor::embedding(name, slot);
@@ -136,7 +145,7 @@ class Injector : public Visitor {
     }
     note(name, wrapped->out_features(), wrapped->in_features(), choice.rank,
          {wrapped->lora_a(), wrapped->lora_b(), wrapped->magnitude()});
-    keep_base(name, wrapped->base(), wrapped->out_features(), wrapped->in_features());
+    keep_base<LoraLinear>(name, wrapped->base(), wrapped->out_features(), wrapped->in_features());
     slot = std::move(wrapped);
   }
 
@@ -152,11 +161,13 @@ class Injector : public Visitor {
     slot = std::make_unique<Linear>(weight, bias);
   }
 
-  // PEFT saves the tables of these two modules, and looks for no other names.
-  template <typename Layer>
-  void keep_base(const std::string& name, const Layer& base, i64 count, i64 width) {
+  // PEFT saves the tables of these two modules, and looks for no other names. The table is that of
+  // the model itself, whatever adapters lie between.
+  template <typename Wrapper, typename Layer>
+  void keep_base(const std::string& name, const Layer& below, i64 count, i64 width) {
     const std::string last = name.substr(name.rfind('.') + 1);
     if (last == "embed_tokens" || last == kHead) {
+      const Layer& base = innermost<Wrapper>(below);
       adapter_.base_tables.push_back(
           {name + ".base_layer.weight",
            [&base](i64 begin, i64 end) { return base.weight_rows(begin, end); }, count, width});

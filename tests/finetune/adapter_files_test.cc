@@ -454,6 +454,27 @@ TEST(LoadAdapter, AddsOneToAnotherByWeight) {
   EXPECT_LE(relative_difference(logits_of(*none.model, sequences()), base), 1e-5);
 }
 
+// The file holds the model's own tables, and the second adapter meets those of the first.
+TEST(LoadAdapter, AddsOneToAnotherWhereBothAdaptTheTables) {
+  const OrderedJson untied = tiny_llama({{"tie_word_embeddings", false}});
+  const TempDirectory temp;
+  const std::string folder = temp.file("adapter");
+  LoadedModel one = make_tiny(untied);
+  save_adapter(
+      folder,
+      inject(one, random_factors({{"r", 2}, {"target_modules", {"embed_tokens", "lm_head"}}})),
+      "base");
+  LoadedModel halves = make_tiny(untied);
+  load_adapter(*halves.model, folder, 0.5);
+  const Adapter second = load_adapter(*halves.model, folder, 0.5);
+  EXPECT_LE(relative_difference(logits_of(*halves.model, sequences()),
+                                logits_of(*one.model, sequences())),
+            1e-5);  // two halves rounded and added
+  save_adapter(temp.file("second"), second, "base");
+  EXPECT_EQ(read_text(temp.file("second/adapter_model.safetensors")),
+            read_text(folder + "/adapter_model.safetensors"));
+}
+
 TEST(InjectAdapter, StartsTheFactorsAsTheConfigSays) {
   const auto factor = [](const OrderedJson& init, const std::string& end) {
     LoadedModel loaded = make_tiny(tiny_llama({{"hidden_size", 64}, {"intermediate_size", 128}}));
