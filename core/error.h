@@ -100,11 +100,13 @@ std::string nearest_name(std::string_view name, const Names& candidates);
 /// Edit distance (insert, delete, replace, swap of neighbours all cost 1).
 int edit_distance(std::string_view a, std::string_view b);
 
-/// ` (did you mean "x"?)` for the nearest candidate, or "".
+/// ` (did you mean "x"?)` for the nearest candidate, or "". Where `name` itself is a candidate it
+/// is no misspelling, and there is nothing to offer.
 template <class Names>
 std::string did_you_mean(std::string_view name, const Names& candidates) {
   const std::string nearest = nearest_name(name, candidates);
-  return nearest.empty() ? std::string() : " (did you mean \"" + nearest + "\"?)";
+  return nearest.empty() || nearest == name ? std::string()
+                                            : " (did you mean \"" + nearest + "\"?)";
 }
 
 template <class Names>

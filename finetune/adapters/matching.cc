@@ -213,6 +213,7 @@ std::optional<ModuleMatcher::Choice> ModuleMatcher::match(const std::string& pat
       (patterns_->all_linear && !layer_wanted(path))) {
     return {};
   }
+  chosen_.push_back(path);
   Choice choice{config_.r, config_.lora_alpha};
   for (std::size_t i = 0; i < patterns_->rank.size(); ++i) {
     if (patterns_->rank[i].hit(path)) {
@@ -237,7 +238,8 @@ bool ModuleMatcher::saves(const std::string& path) {
   return hit;
 }
 
-void ModuleMatcher::check_all_used() const {
+// " (did you mean ...); it has q_proj, ...": the last components of the paths seen.
+std::string ModuleMatcher::names_seen(const std::string& wanted) const {
   std::vector<std::string> names;
   for (const std::string& path : seen_) {
     const std::string last = components(path).back();
@@ -249,25 +251,65 @@ void ModuleMatcher::check_all_used() const {
   for (const std::string& name : names) {
     known += (known.empty() ? "" : ", ") + name;
   }
+  return did_you_mean(wanted, names) + "; it has " + known;
+}
+
+// Why `pattern`, which covers `path`, did not get it.
+std::string ModuleMatcher::why_taken(const std::vector<Pattern>& group, const Pattern& pattern,
+                                     const std::string& path) const {
+  const auto covers = [&](const Pattern& p) { return p.covers(path); };
+  if (&group == &patterns_->target) {
+    const auto it = std::ranges::find_if(patterns_->exclude, covers);
+    return it != patterns_->exclude.end()
+               ? str("that exclude_modules (\"", printable(it->text), "\") leaves out")
+               : std::string("that modules_to_save keeps whole");
+  }
+  if (&group != &patterns_->exclude && std::ranges::find(chosen_, path) == chosen_.end()) {
+    return "that target_modules does not choose";
+  }
+  const auto first = std::ranges::find_if(group, covers);
+  INLAY_ASSERT(first != group.end() && &*first != &pattern);
+  return str("that \"", printable(first->text), "\", which stands before it, takes");
+}
+
+std::string ModuleMatcher::why_unused(const std::vector<Pattern>& group,
+                                      const Pattern& pattern) const {
+  if (pattern.covers_unwanted_layer) {
+    return " matches no module in the layers of layers_to_transform";
+  }
+  for (const std::vector<std::string>* paths : {&chosen_, &seen_}) {
+    const auto path =
+        std::ranges::find_if(*paths, [&](const std::string& p) { return pattern.covers(p); });
+    if (path != paths->end()) {
+      return " matches only modules " + why_taken(group, pattern, *path);
+    }
+  }
+  const bool is_path_end = std::ranges::any_of(
+      seen_, [&](const std::string& path) { return ends_with_module(path, pattern.text); });
+  return " matches no module of this model" +
+         (is_path_end ? str(": a string is a regular expression over the whole path; the list [\"",
+                            printable(pattern.text), "\"] means every module of that name")
+                      : names_seen(pattern.text));
+}
+
+void ModuleMatcher::check_layers() const {
+  const bool targets_exist = std::ranges::all_of(
+      patterns_->target, [](const Pattern& p) { return p.hits > 0 || p.covers_unwanted_layer; });
   for (const auto& [layer, hits] : patterns_->layers) {
-    const bool targets_exist = std::ranges::all_of(
-        patterns_->target, [](const Pattern& p) { return p.hits > 0 || p.covers_unwanted_layer; });
     if (hits == 0 && targets_exist) {
       throw ConfigError(
           str(pointer_, "/layers_to_transform: no targeted module lies in layer ", layer));
     }
   }
+}
+
+void ModuleMatcher::check_all_used() const {
+  check_layers();
   for (const auto* group : {&patterns_->target, &patterns_->exclude, &patterns_->save,
                             &patterns_->rank, &patterns_->alpha}) {
     for (const Pattern& p : *group) {
-      if (p.hits == 0 && p.covers_unwanted_layer) {
-        throw ConfigError(str(p.where, ": \"", printable(p.text),
-                              "\" matches no module in the layers of layers_to_transform"));
-      }
       if (p.hits == 0) {
-        throw ConfigError(str(p.where, ": \"", printable(p.text),
-                              "\" matches no module of this model", did_you_mean(p.text, names),
-                              "; it has ", known));
+        throw ConfigError(str(p.where, ": \"", printable(p.text), "\"", why_unused(*group, p)));
       }
     }
   }

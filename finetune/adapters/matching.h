@@ -36,7 +36,7 @@ class ModuleMatcher {
 
   /// Throws ConfigError for the first entry of target_modules, exclude_modules, rank_pattern,
   /// alpha_pattern, layers_to_transform or modules_to_save that hit nothing, with the nearest of
-  /// the names seen.
+  /// the names seen, or with the entry that took every module it matches.
   void check_all_used() const;
 
  private:
@@ -45,11 +45,16 @@ class ModuleMatcher {
   bool excluded(const std::string& path);
   bool targeted(const std::string& path, bool all_linear);
   bool layer_wanted(const std::string& path);
+  void check_layers() const;
+  std::string why_unused(const std::vector<Pattern>& group, const Pattern& pattern) const;
+  std::string why_taken(const std::vector<Pattern>& group, const Pattern& pattern,
+                        const std::string& path) const;
+  std::string names_seen(const std::string& wanted) const;
 
   PeftConfig config_;
   std::string pointer_;
   std::unique_ptr<Patterns> patterns_;
-  std::vector<std::string> seen_;
+  std::vector<std::string> seen_, chosen_;
 };
 
 /// True when `path` equals `entry` or ends with "." + entry.

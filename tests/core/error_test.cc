@@ -25,6 +25,7 @@ TEST(Error, NearestNameForgivesSwapsAndDropsWildGuesses) {
   EXPECT_EQ(did_you_mean("lora_aplha", keys), " (did you mean \"lora_alpha\"?)");
   EXPECT_EQ(nearest_name("lora_dropuot", keys), "lora_dropout");
   EXPECT_EQ(nearest_name("quantization", keys), "");
+  EXPECT_EQ(did_you_mean("r", keys), "") << "offers the name it was given";
 }
 
 TEST(Error, EditDistanceCountsSwappedNeighboursOnce) {

@@ -124,9 +124,20 @@ TEST(ModuleMatcher, NamesThePatternThatMatchesNothing) {
        "/peft/target_modules: \"proj\" matches no module of this model (did you mean \"q_proj\"?)" +
            names},
       {{{"target_modules", "q_proj"}},  // a string must match all of the path
-       "/peft/target_modules: \"q_proj\" matches no module of this model"},
+       "/peft/target_modules: \"q_proj\" matches no module of this model: a string is a regular "
+       "expression over the whole path; the list [\"q_proj\"] means every module of that name"},
+      {{{"target_modules", "q_prj"}},
+       "/peft/target_modules: \"q_prj\" matches no module of this model (did you mean "
+       "\"q_proj\"?)" +
+           names},
       {{{"target_modules", {"q_proj", "v_proj"}}, {"modules_to_save", {"v_proj"}}},
-       "/peft/target_modules: \"v_proj\" matches no module of this model"},
+       "/peft/target_modules: \"v_proj\" matches only modules that modules_to_save keeps whole"},
+      {{{"target_modules", {"q_proj", "v_proj"}}, {"exclude_modules", ".*v_proj"}},
+       "/peft/target_modules: \"v_proj\" matches only modules that exclude_modules "
+       "(\".*v_proj\") leaves out"},
+      {{{"exclude_modules", {"v_proj", "self_attn.v_proj"}}},
+       "/peft/exclude_modules: \"self_attn.v_proj\" matches only modules that \"v_proj\", which "
+       "stands before it, takes"},
       {{{"exclude_modules", {"experts"}}},
        "/peft/exclude_modules: \"experts\" matches no module of this model" + names},
       {{{"modules_to_save", {"classifier"}}},
@@ -136,7 +147,15 @@ TEST(ModuleMatcher, NamesThePatternThatMatchesNothing) {
            names},
       // All that the pattern fits has taken an earlier one.
       {{{"rank_pattern", {{".*", 4}, {"q_proj", 2}}}},
-       "/peft/rank_pattern: \"q_proj\" matches no module of this model"},
+       "/peft/rank_pattern: \"q_proj\" matches only modules that \".*\", which stands before it, "
+       "takes"},
+      {{{"target_modules", {"q_proj"}},
+        {"layers_to_transform", {11}},
+        {"alpha_pattern", {{".*", 4}, {"q_proj", 2}}}},
+       "/peft/alpha_pattern: \"q_proj\" matches only modules that \".*\", which stands before it, "
+       "takes"},
+      {{{"target_modules", {"q_proj"}}, {"rank_pattern", {{"v_proj", 4}}}},
+       "/peft/rank_pattern: \"v_proj\" matches only modules that target_modules does not choose"},
       {{{"alpha_pattern", {{"layers\\.2\\..*", 4}}}},
        "/peft/alpha_pattern: \"layers\\.2\\..*\" matches no module of this model" + names},
       {{{"target_modules", {"q_proj"}}, {"layers_to_transform", {1, 2}}},
