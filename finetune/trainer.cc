@@ -21,6 +21,22 @@ std::vector<Parameter> trainable(CausalLM& model) {
   return out;
 }
 
+// The sign of a NaN says nothing, and which one comes depends on the processor.
+std::string not_finite(double value) {
+  return std::isnan(value) ? "nan" : value < 0.0 ? "-inf" : "inf";
+}
+
+// Where a loss that is not finite may come from: a weight that an earlier step threw too far.
+std::string first_bad_parameter(const std::vector<Parameter>& parameters) {
+  for (const Parameter& p : parameters) {
+    const i64 bad = kernels::first_not_finite(p.value.values());
+    if (bad >= 0) {
+      return str(", and ", p.name, " holds ", not_finite(p.value.values()[bad]));
+    }
+  }
+  return ", though every trained parameter is finite";
+}
+
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
@@ -108,7 +124,8 @@ Trainer::StepResult Trainer::accumulate_gradients(i64 step) {
         next_token_loss(model_, batch, pass, static_cast<double>(result.trained_tokens));
     if (!std::isfinite(loss.item())) {
       drop_gradients();
-      throw DivergedError(str("step ", step + 1, ": the loss is ", loss.item()));
+      throw DivergedError(str("step ", step + 1, ": the loss is ", not_finite(loss.item()),
+                              first_bad_parameter(parameters_)));
     }
     result.loss += static_cast<double>(loss.item());
     backward(loss);
@@ -123,11 +140,13 @@ double Trainer::checked_grad_norm(i64 step) const {
   }
   for (const Parameter& p : parameters_) {
     const Tensor grad = p.value.grad();
-    if (grad.defined() && kernels::first_not_finite(grad.values()) >= 0) {
-      throw DivergedError(str("step ", step + 1, ": the gradient of ", p.name, " is not finite"));
+    const i64 bad = grad.defined() ? kernels::first_not_finite(grad.values()) : -1;
+    if (bad >= 0) {
+      throw DivergedError(str("step ", step + 1, ": the gradient of ", p.name, " is ",
+                              not_finite(grad.values()[bad])));
     }
   }
-  throw DivergedError(str("step ", step + 1, ": the norm of the gradient is ", norm));
+  throw DivergedError(str("step ", step + 1, ": the norm of the gradient is ", not_finite(norm)));
 }
 
 void Trainer::drop_gradients() {

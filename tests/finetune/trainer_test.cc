@@ -142,19 +142,33 @@ TEST_F(TrainerTest, ClipsByTheNormOfAllGradients) {
 TEST_F(TrainerTest, StopsAtALossThatIsNotFiniteBeforeItHarmsAnything) {
   LoadedModel loaded = make_tiny(tiny_llama(), {.trainable = true});
   const NamedTensor norm = parameter(*loaded.model, "model.norm.weight");
-  norm.value.mutable_values()[3] = std::numeric_limits<float>::quiet_NaN();
+  // A processor makes its own NaNs negative, and no sentence shows it.
+  norm.value.mutable_values()[3] = -std::numeric_limits<float>::quiet_NaN();
   const std::vector<float> q =
       parameter(*loaded.model, "model.layers.0.self_attn.q_proj.weight").value.to_vector();
   const BatchSchedule batches = schedule(2);
   Trainer trainer(*loaded.model, batches, examples_, {}, options(2));
   RecordingListener listener;
-  EXPECT_EQ(error_text<DivergedError>([&] { trainer.run(listener); }), "step 1: the loss is nan");
+  EXPECT_EQ(error_text<DivergedError>([&] { trainer.run(listener); }),
+            "step 1: the loss is nan, and model.norm.weight holds nan");
   EXPECT_EQ(parameter(*loaded.model, "model.layers.0.self_attn.q_proj.weight").value.to_vector(),
             q);
   EXPECT_EQ(trainer.state().step, 0);
   for (const Parameter& p : trainer.parameters()) {
     EXPECT_FALSE(p.value.grad().defined()) << p.name;
   }
+}
+
+TEST_F(TrainerTest, TellsALossThatNoTrainedParameterExplains) {
+  LoadedModel loaded = make_tiny(tiny_llama());
+  parameter(*loaded.model, "model.norm.weight").value.mutable_values()[3] =
+      std::numeric_limits<float>::infinity();
+  inject_adapter(*loaded.model, peft_config({{"r", 2}}), {.key = RandomKey(1)});
+  const BatchSchedule batches = schedule(2);
+  Trainer trainer(*loaded.model, batches, examples_, {}, options(2));
+  RecordingListener listener;
+  EXPECT_EQ(error_text<DivergedError>([&] { trainer.run(listener); }),
+            "step 1: the loss is nan, though every trained parameter is finite");
 }
 
 TEST_F(TrainerTest, DivergesWithAStepThatIsFarTooLong) {
