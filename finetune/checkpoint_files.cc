@@ -81,8 +81,14 @@ Json read_state(const std::string& directory) {
   return parse_json(file_system().read(path, kMostStateBytes), path);
 }
 
-void verify_files(const std::string& directory, const Json& state) {
-  for (const auto& [name, expected] : state.at("files").items()) {
+void verify_files(const std::string& directory, const Json& files) {
+  for (const std::string& name : file_system().list(directory)) {
+    if (name != kState && !files.contains(name)) {
+      throw DataError(str(join_path(directory, name), ": the checkpoint's ", kState,
+                          " does not list this file"));
+    }
+  }
+  for (const auto& [name, expected] : files.items()) {
     const std::string path = join_path(directory, name);
     if (!is_plain_name(name) || !is_file(path)) {
       throw DataError(str(path, ": the checkpoint lacks this file"));
@@ -95,10 +101,26 @@ void verify_files(const std::string& directory, const Json& state) {
   }
 }
 
+CheckpointState state_of(const Json& json) {
+  CheckpointState state;
+  state.trainer.step = json.at("step").get<i64>();
+  state.trainer.tokens = json.at("tokens").get<i64>();
+  state.trainer.window_loss = double_of(json.at("window_loss_bits").get<std::string>());
+  state.trainer.window_trained = json.at("window_trained").get<i64>();
+  const Json& data = json.at("data");
+  state.data.train = data.at("train").get<std::string>();
+  state.data.validation = data.at("validation").get<std::string>();
+  return state;
+}
+
 }  // namespace
 
+DataDigests digests_of(const DataConfig& data) {
+  return {sha256_file(*data.train), data.validation ? sha256_file(*data.validation) : ""};
+}
+
 void save_checkpoint(const std::string& directory, Trainer& trainer, const Adapter* adapter,
-                     const std::string& base_model) {
+                     const std::string& base_model, const DataDigests& data) {
   AtomicDirectory folder(directory, {.replace = true});
   if (adapter != nullptr) {
     save_adapter(folder.path(), *adapter, base_model);
@@ -111,32 +133,33 @@ void save_checkpoint(const std::string& directory, Trainer& trainer, const Adapt
                      {"tokens", state.tokens},
                      {"window_loss_bits", bits_of(state.window_loss)},
                      {"window_trained", state.window_trained},
+                     {"data", {{"train", data.train}, {"validation", data.validation}}},
                      {"files", checksums(folder.path())}};
   write_file(join_path(folder.path(), kState), json.dump(2) + "\n");
   folder.commit();
 }
 
-void load_checkpoint(const std::string& directory, Trainer& trainer, const Adapter* adapter) {
+CheckpointState read_checkpoint(const std::string& directory) {
   const Json json = read_state(directory);
-  TrainerState state;
   try {
-    verify_files(directory, json);
-    state.step = json.at("step").get<i64>();
-    state.tokens = json.at("tokens").get<i64>();
-    state.window_loss = double_of(json.at("window_loss_bits").get<std::string>());
-    state.window_trained = json.at("window_trained").get<i64>();
+    verify_files(directory, json.at("files"));
+    return state_of(json);
   } catch (const Json::exception&) {
     throw DataError(str(join_path(directory, kState), ": not the state of a training run"));
   } catch (const std::logic_error&) {  // std::stoull
     throw DataError(str(join_path(directory, kState), ": /window_loss_bits: expected a number"));
   }
+}
+
+void load_checkpoint(const std::string& directory, const CheckpointState& state, Trainer& trainer,
+                     const Adapter* adapter) {
   if (adapter != nullptr) {
     load_adapter_tensors(directory, *adapter);
   } else {
     read_tensors(join_path(directory, kTrainable), trainer.parameters());
   }
   read_tensors(join_path(directory, kOptimizer), trainer.optimizer().state());
-  trainer.set_state(state);
+  trainer.set_state(state.trainer);
 }
 
 }  // namespace inlay

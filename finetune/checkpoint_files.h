@@ -4,24 +4,43 @@
 #include <string>
 
 #include "finetune/adapters/adapter.h"
+#include "finetune/config/run_config.h"
 #include "finetune/trainer.h"
 
 /// What a run needs to go on bit for bit:
 ///
-///   adapter_config.json, adapter_model.safetensors   with an adapter (PEFT loads a checkpoint as
-///   it is), or trainable.safetensors                            the trained parameters of full
-///   training optimizer.safetensors                            the optimizer's tensors
-///   trainer_state.json                               step, tokens, and sizes and SHA-256 of the
-///   other files
+///   adapter_config.json,
+///   adapter_model.safetensors    with an adapter (PEFT loads a checkpoint as it is), or
+///   trainable.safetensors        the trained parameters of full training
+///   optimizer.safetensors        the optimizer's tensors
+///   trainer_state.json           step, tokens, SHA-256 of the data, and sizes and SHA-256 of the
+///                                other files
 namespace inlay {
+
+/// SHA-256 of the files that a run reads its rows from; `validation` is "" when there is none.
+struct DataDigests {
+  std::string train, validation;
+  friend bool operator==(const DataDigests&, const DataDigests&) = default;
+};
+DataDigests digests_of(const DataConfig& data);
+
+/// What trainer_state.json says beside the facts of the files.
+struct CheckpointState {
+  TrainerState trainer;
+  DataDigests data;
+};
 
 /// Writes a checkpoint as one atomic directory. `adapter` is null in full training.
 void save_checkpoint(const std::string& directory, Trainer& trainer, const Adapter* adapter,
-                     const std::string& base_model);
+                     const std::string& base_model, const DataDigests& data);
 
-/// Checks every file against trainer_state.json, then fills the parameters, the optimizer and the
-/// trainer's state. Throws DataError for a damaged checkpoint, naming the file, and for one of
-/// another run's shapes.
-void load_checkpoint(const std::string& directory, Trainer& trainer, const Adapter* adapter);
+/// Reads trainer_state.json and checks every other file against it. Throws DataError for a damaged
+/// checkpoint, naming the file.
+CheckpointState read_checkpoint(const std::string& directory);
+
+/// Fills the parameters, the optimizer and the trainer's state from a checkpoint that
+/// read_checkpoint() has checked. Throws DataError for one of another run's shapes.
+void load_checkpoint(const std::string& directory, const CheckpointState& state, Trainer& trainer,
+                     const Adapter* adapter);
 
 }  // namespace inlay

@@ -63,4 +63,13 @@ void check_same_run(const std::string& file, const RunConfig& config) {
   }
 }
 
+void check_same_data(const DataConfig& config, const DataDigests& before, const DataDigests& now) {
+  if (before == now) {
+    return;
+  }
+  throw DataError(str(before.train != now.train ? *config.train : *config.validation,
+                      ": the file has changed since the run began (its SHA-256 is another); a "
+                      "resumed run must keep its data"));
+}
+
 }  // namespace inlay

@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "finetune/checkpoint_files.h"
 #include "finetune/config/run_config.h"
 
 namespace inlay {
@@ -11,5 +12,9 @@ namespace inlay {
 /// run must be the same run. What does not touch its numbers may differ: logging, evaluation,
 /// saving, threads.
 void check_same_run(const std::string& file, const RunConfig& config);
+
+/// Throws DataError, naming the file, unless the rows of `config` lie in files with the content
+/// that they had `before`; `now` is what they have.
+void check_same_data(const DataConfig& config, const DataDigests& before, const DataDigests& now);
 
 }  // namespace inlay

@@ -59,13 +59,15 @@ TrainerOptions trainer_options(const RunConfig& config, i64 steps) {
 class Recorder final : public TrainerObserver {
  public:
   Recorder(RunListener& listener, const RunDirectory& directory, MetricsLog& log,
-           const RunConfig& config, const Adapter* adapter, const std::string& base)
+           const RunConfig& config, const Adapter* adapter, const std::string& base,
+           const DataDigests& data)
       : listener_(listener),
         directory_(directory),
         log_(log),
         config_(config),
         adapter_(adapter),
-        base_(base) {}
+        base_(base),
+        data_(data) {}
 
   void on_step(const StepMetrics& metrics) override {
     last_loss = metrics.loss;
@@ -80,7 +82,7 @@ class Recorder final : public TrainerObserver {
   void on_save(Trainer& trainer) override {
     log_.flush();
     const i64 step = trainer.state().step;
-    save_checkpoint(directory_.checkpoint(step), trainer, adapter_, base_);
+    save_checkpoint(directory_.checkpoint(step), trainer, adapter_, base_, data_);
     directory_.checkpoint_saved(step, config_.save.save_total_limit);
   }
   bool stop_requested() override { return listener_.stop_requested(); }
@@ -95,6 +97,7 @@ class Recorder final : public TrainerObserver {
   const RunConfig& config_;
   const Adapter* adapter_;
   const std::string& base_;
+  const DataDigests& data_;
 };
 
 // All that a run works on, in the order it is made.
@@ -108,10 +111,6 @@ struct Parts {
 };
 
 void load_parts(const RunConfig& config, RunListener& listener, Parts& parts) {
-  require_rows(*config.data.train);
-  if (config.data.validation) {
-    require_rows(*config.data.validation);
-  }
   parts.loaded = load_model({.model = config.model,
                              .quantization = config.quantization,
                              .trainable = !config.peft.has_value(),
@@ -146,6 +145,13 @@ void load_parts(const RunConfig& config, RunListener& listener, Parts& parts) {
   parts.trainer = std::make_unique<Trainer>(
       *parts.loaded.model, *parts.schedule, parts.train.examples, validation,
       trainer_options(config, total_steps(config.training, *parts.schedule)));
+}
+
+void require_data(const DataConfig& data) {
+  require_rows(*data.train);
+  if (data.validation) {
+    require_rows(*data.validation);
+  }
 }
 
 RunPlan plan_of(const RunConfig& config, const Parts& parts) {
@@ -202,17 +208,27 @@ RunResult run_training(const RunConfig& config, const TrainOptions& options,
   reset_peak_memory();
   std::optional<RunDirectory> directory;
   std::string checkpoint;
+  CheckpointState saved;
+  DataDigests data;
   if (!options.dry_run) {
     directory.emplace(*config.save.output_dir, mode_of(options));
     if (options.resume) {
       checkpoint = directory->find_checkpoint(*options.resume);
       check_same_run(directory->config_file(), config);
+      saved = read_checkpoint(checkpoint);
     }
+  }
+  require_data(config.data);
+  if (directory) {
+    data = digests_of(config.data);
+  }
+  if (!checkpoint.empty()) {
+    check_same_data(config.data, saved.data, data);
   }
   Parts parts;
   load_parts(config, listener, parts);
   if (!checkpoint.empty()) {
-    load_checkpoint(checkpoint, *parts.trainer, parts.adapter ? &*parts.adapter : nullptr);
+    load_checkpoint(checkpoint, saved, *parts.trainer, parts.adapter ? &*parts.adapter : nullptr);
   }
   listener.on_plan(plan_of(config, parts));
   RunResult result;
@@ -223,7 +239,7 @@ RunResult run_training(const RunConfig& config, const TrainOptions& options,
   write_file(directory->config_file(), config_text(config, {.directory = directory->path()}));
   MetricsLog log(directory->metrics_file(), parts.trainer->state().step);
   Recorder recorder(listener, *directory, log, config, parts.adapter ? &*parts.adapter : nullptr,
-                    parts.loaded.name);
+                    parts.loaded.name, data);
   const auto started = std::chrono::steady_clock::now();
   result.finished = parts.trainer->run(recorder);
   result.seconds =

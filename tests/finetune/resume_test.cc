@@ -98,6 +98,27 @@ TEST_F(Resume, RefusesASettingThatChangesTheNumbers) {
   train(config(), resume());  // and nothing of all that has hurt the run
 }
 
+TEST_F(Resume, RefusesDataThatHasChanged) {
+  const std::string rows = temp_.file("train.jsonl");
+  const std::string held_out = temp_.file("validation.jsonl");
+  write_lines(held_out, {{{"input_ids", {3, 1, 4}}}});
+  OrderedJson json = config();
+  json["data"]["validation"] = held_out;
+  train(json, {}, 2);
+  for (const std::string& file : {rows, held_out}) {
+    const std::string content = read_text(file);
+    std::string changed = content;
+    changed[changed.find('3')] = '2';  // as many rows of as many tokens
+    write_file(file, changed);
+    EXPECT_EQ(error_of<DataError>(json, resume()),
+              file +
+                  ": the file has changed since the run began (its SHA-256 is another); a resumed "
+                  "run must keep its data");
+    write_file(file, content);
+  }
+  train(json, resume());
+}
+
 TEST_F(Resume, LetsWhatTouchesNoNumberDiffer) {
   train_to_step_2();
   OrderedJson json = config();
@@ -185,7 +206,8 @@ TEST_F(Resume, ReadsTheStateOfACheckpointWithCare) {
     write_file(path, json.dump());
     return error_of<DataError>(config(), resume());
   };
-  for (const char* key : {"step", "tokens", "window_loss_bits", "window_trained", "files"}) {
+  for (const char* key :
+       {"step", "tokens", "window_loss_bits", "window_trained", "data", "files"}) {
     OrderedJson json = state;
     json.erase(key);
     EXPECT_EQ(error_with(json), path + ": not the state of a training run") << key;
@@ -195,6 +217,20 @@ TEST_F(Resume, ReadsTheStateOfACheckpointWithCare) {
     }
   }
   OrderedJson json = state;
+  for (const auto& [name, facts] : state["files"].items()) {
+    json = state;
+    json["files"].erase(name);
+    EXPECT_EQ(error_with(json), checkpoint(name) +
+                                    ": the checkpoint's trainer_state.json does not list this "
+                                    "file");
+  }
+  for (const OrderedJson& none : {OrderedJson::object(), OrderedJson()}) {
+    json["files"] = none;
+    EXPECT_EQ(error_with(json), checkpoint("adapter_config.json") +
+                                    ": the checkpoint's trainer_state.json does not list this "
+                                    "file");
+  }
+  json = state;
   json["window_loss_bits"] = "much";
   EXPECT_EQ(error_with(json), path + ": /window_loss_bits: expected a number");
   json = state;
