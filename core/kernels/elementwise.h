@@ -32,7 +32,7 @@ void column_dots(std::span<const float> a, std::span<const float> b, std::span<f
 /// philox(key, i / 4, 0) is below p * 2^32. Its own backward.
 void dropout(std::span<const float> x, float p, u64 key, std::span<float> y);
 
-/// Sum of squares in double, in an order that depends on the length alone.
+/// Sum of squares, each of them exact, in double and in an order that depends on the length alone.
 double sum_of_squares(std::span<const float> x);
 /// Index of the first value that is not finite, or -1.
 i64 first_not_finite(std::span<const float> x);

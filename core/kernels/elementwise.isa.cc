@@ -67,15 +67,24 @@ void dropout(const float* x, u64 begin, u32 threshold, float factor, u64 key, fl
 }
 
 double sum_of_squares(const float* x, i64 n) {
+  // A square of an f32 is exact in a double, so only the order of the sums counts: 16 of them side
+  // by side, as many for every instruction set.
+  constexpr i64 kParts = 16;
+  double parts[kParts] = {};
+  const i64 whole = n / kParts * kParts;
+  for (i64 i = 0; i < whole; i += kParts) {
+    for (i64 j = 0; j < kParts; ++j) {
+      const double v = static_cast<double>(x[i + j]);
+      parts[j] += v * v;
+    }
+  }
+  for (i64 i = whole; i < n; ++i) {
+    const double v = static_cast<double>(x[i]);
+    parts[i - whole] += v * v;
+  }
   double sum = 0.0;
-  constexpr i64 kBlock = 64;  // squares added in f32 before they join the double sum
-  for (i64 i = 0; i < n; i += kBlock) {
-    Vec part = Vec::zero();
-    sweep(i + kBlock < n ? kBlock : n - i, [&](i64 j, auto lanes) {
-      const Vec v = load(x + i + j, lanes);
-      part = fma(v, v, part);
-    });
-    sum += static_cast<double>(reduce_add(part));
+  for (const double part : parts) {
+    sum += part;
   }
   return sum;
 }

@@ -7,6 +7,8 @@
 #include <limits>
 #include <vector>
 
+#include "tests/support/isas.h"
+
 namespace inlay {
 namespace {
 
@@ -31,9 +33,37 @@ TEST(GlobalGradNorm, LosesNoSmallSquaresBesideALargeOne) {
   std::vector<float> values(1 << 16, 1.0F);
   values[0] = 1e4F;
   const double expected = std::sqrt(1e8 + 65535.0);
-  // 1e-7: the squares of a few neighbours do share an f32.
-  EXPECT_NEAR(global_grad_norm(std::vector<Parameter>{with_gradient(values)}), expected,
-              1e-7 * expected);
+  EXPECT_DOUBLE_EQ(global_grad_norm(std::vector<Parameter>{with_gradient(values)}), expected);
+}
+
+TEST(GlobalGradNorm, HoldsSquaresThatAnF32DoesNot) {
+  for (const float large : {std::numeric_limits<float>::max(), 3e30F, 1e-30F}) {
+    const double v = static_cast<double>(large);
+    EXPECT_DOUBLE_EQ(
+        global_grad_norm(std::vector<Parameter>{with_gradient(std::vector<float>(100, large))}),
+        10.0 * v);
+  }
+}
+
+// Sixteen sums side by side, whatever the width of a vector; rounding would tell another order.
+TEST(GlobalGradNorm, AddsInTheSameOrderForEveryInstructionSet) {
+  std::vector<float> values(1003);
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    values[i] = 1.0F / static_cast<float>(i + 3);
+  }
+  double parts[16] = {};
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    parts[i % 16] += static_cast<double>(values[i]) * static_cast<double>(values[i]);
+  }
+  double sum = 0.0;
+  for (const double part : parts) {
+    sum += part;
+  }
+  for (const kernels::Isa isa : testing::supported_isas()) {
+    const testing::IsaScope scope(isa);
+    EXPECT_EQ(global_grad_norm(std::vector<Parameter>{with_gradient(values)}), std::sqrt(sum))
+        << kernels::isa_name(isa);
+  }
 }
 
 TEST(GlobalGradNorm, IsNotFiniteWhenAGradientIsNot) {
