@@ -19,8 +19,7 @@ Tensor leaf(i64 rows, i64 width, const char* name) {
 
 // The most bytes held at once by a forward and a backward pass over T tokens, beyond what was held
 // before: q, k and v are part of it.
-double peak_bytes(AttentionOptions options, i64 T) {
-  options.head_dim = 4;
+double peak_bytes(const AttentionOptions& options, i64 T) {
   const i64 before = current_memory().total();
   reset_peak_memory();
   const Tensor q = leaf(T, options.heads * options.head_dim, "q");
@@ -55,21 +54,30 @@ double growth(const AttentionOptions& options, const std::vector<i64>& lengths) 
 constexpr double kLinear = 1.1;
 
 TEST(AttentionMemory, GrowsLinearlyWithTheLength) {
-  const AttentionOptions options{.heads = 12, .kv_heads = 12};
+  const AttentionOptions options{.heads = 12, .kv_heads = 12, .head_dim = 4};
   const double slope = growth(options, {512, 2048, 16384});
   EXPECT_LE(slope, kLinear);
   EXPECT_GE(slope, 0.9) << "a part of the memory is not counted";
 }
 
-// Backward splits the queries of few heads into parts that each sum dK and dV, up to a dozen parts:
-// those come on top with the length, until they are all there.
+// Backward splits the queries of few heads into parts that each sum dK and dV: as many parts for a
+// short sequence as for a long one.
 TEST(AttentionMemory, OfFewHeadsGrowsLinearlyToo) {
-  const AttentionOptions options{.heads = 2, .kv_heads = 1};
-  EXPECT_LE(growth(options, {8192, 16384}), kLinear);
+  const struct {
+    i64 heads, kv_heads, head_dim;
+  } cases[] = {{1, 1, 64}, {4, 1, 64}, {2, 2, 64}, {9, 3, 64}, {2, 1, 4}};
+  for (const auto& c : cases) {
+    const AttentionOptions options{
+        .heads = c.heads, .kv_heads = c.kv_heads, .head_dim = c.head_dim};
+    EXPECT_LE(growth(options, {512, 1024, 2048, 4096}), kLinear) << c.heads << "/" << c.kv_heads;
+  }
+  const AttentionOptions one{.heads = 1, .kv_heads = 1, .head_dim = 64};
+  EXPECT_LE(growth(one, {512, 16384}), kLinear);
 }
 
 TEST(AttentionMemory, OfTheReferenceGrowsAsItsSquare) {
-  const AttentionOptions options{.heads = 1, .kv_heads = 1, .kind = AttentionKind::kReference};
+  const AttentionOptions options{
+      .heads = 1, .kv_heads = 1, .head_dim = 4, .kind = AttentionKind::kReference};
   EXPECT_GE(growth(options, {512, 1024, 2048}), 1.8);
 }
 
