@@ -9,6 +9,8 @@
 #include <csignal>
 #include <cstdio>
 
+#include "core/error.h"
+
 namespace inlay {
 namespace {
 
@@ -53,7 +55,10 @@ std::string readable_bytes(i64 bytes) {
   if (b >= 1e9) {
     return formatted("%.2f GB", b / 1e9);
   }
-  return b >= 1e6 ? formatted("%.1f MB", b / 1e6) : formatted("%.0f kB", b / 1e3);
+  if (b >= 1e6) {
+    return formatted("%.1f MB", b / 1e6);
+  }
+  return bytes >= 1000 ? formatted("%.0f kB", b / 1e3) : str(bytes, " B");
 }
 
 std::string readable_memory(const MemoryReport& report) {
@@ -77,7 +82,7 @@ std::string readable_number(double value, int digits) {
 std::string readable_count(i64 count) {
   std::string digits = std::to_string(count);
   for (i64 at = static_cast<i64>(digits.size()) - 3; at > 0; at -= 3) {
-    digits.insert(at, " ");
+    digits.insert(at, 1, ' ');
   }
   return digits;
 }

@@ -74,6 +74,27 @@ std::vector<i32> encode_chat(const LoadedModel& loaded, std::span<const Message>
   return loaded.require_tokenizer("a conversation").encode(text, {.add_special_tokens = false});
 }
 
+// The most tokens that the model has positions for, or nothing where it has no such limit.
+std::optional<i64> most_tokens(const LoadedModel& loaded) {
+  const ModelSizes& sizes = loaded.model->sizes();
+  return sizes.hard_limit ? std::optional(sizes.max_positions) : std::nullopt;
+}
+
+void require_room(const LoadedModel& loaded, i64 prompt, i64 max_new_tokens) {
+  const std::optional<i64> most = most_tokens(loaded);
+  if (!most || prompt + max_new_tokens <= *most) {
+    return;
+  }
+  if (prompt >= *most) {
+    throw ConfigError(str("generate: the prompt is ", prompt,
+                          " tokens, which leaves none to generate: this model has positions for ",
+                          *most));
+  }
+  throw ConfigError(str("--max-new-tokens: expected at most ", *most - prompt,
+                        " after a prompt of ", prompt, " tokens, as this model has positions for ",
+                        *most, ", found ", max_new_tokens));
+}
+
 // Prints tokens as they come.
 class Printer {
  public:
@@ -142,6 +163,7 @@ int run_generate(std::span<const std::string> arguments) {
   if (ids.empty()) {
     throw ConfigError("generate: the prompt has no tokens");
   }
+  require_room(loaded, static_cast<i64>(ids.size()), sampling.max_new_tokens);
   const StopSignals signals;
   Printer printer(tokenizer);
   const std::vector<std::vector<i32>> prompts = {ids};
@@ -176,6 +198,10 @@ int run_chat(std::span<const std::string> arguments) {
   const Tokenizer& tokenizer = loaded.require_tokenizer("a conversation");
   const GenerateOptions options = sampling.options(loaded, model.attention_kind());
   require_template(loaded);
+  if (const std::optional<i64> most = most_tokens(loaded); most && context > *most) {
+    throw ConfigError(str("--context: expected at most the ", *most,
+                          " positions of this model, found ", context));
+  }
   GenerationSession session(*loaded.model, context, options.attention);
   std::vector<Message> messages;
   if (!system.empty()) {

@@ -188,6 +188,9 @@ TEST(Command, InspectTellsEachKindApart) {
   EXPECT_EQ(model["config"]["model_type"], "llama");
   EXPECT_EQ(model["tensors"][0]["name"], "model.embed_tokens.weight");
   EXPECT_EQ(model["tensors"][0]["shape"], Json::array({256, 32}));
+  const std::string text = done(workshop, "inspect model");
+  EXPECT_NE(text.find("[256,32]           33 kB\n"), std::string::npos) << text;
+  EXPECT_NE(text.find("[32]               128 B\n"), std::string::npos) << text;
   const Json adapter = inspect("adapter");
   EXPECT_EQ(adapter["kind"], "adapter");
   EXPECT_EQ(adapter["method"], "LoRA");
@@ -287,9 +290,16 @@ TEST(Command, ExactMatchReachesTheLastPositionOfAModel) {
   const Json matches =
       Json::parse(done(workshop, "eval " + model + "-d rows.jsonl --metric exact_match --json"));
   EXPECT_EQ(matches["matches"], 2) << matches.dump();
-  workshop.expect_refused("generate " + model + "--prompt abcde -n 4", ExitCode::kData,
-                          "the prompt and the tokens to generate are 9 tokens, and this model has "
-                          "positions for 8");
+  workshop.expect_refused("generate " + model + "--prompt abcde -n 4", ExitCode::kUsage,
+                          "--max-new-tokens: expected at most 3 after a prompt of 5 tokens, as "
+                          "this model has positions for 8, found 4");
+  workshop.expect_refused("generate " + model + "--prompt abcdefgh -n 1", ExitCode::kUsage,
+                          "generate: the prompt is 8 tokens, which leaves none to generate: this "
+                          "model has positions for 8");
+  workshop.write("chat.jinja", "{{ messages[0].content }}");
+  workshop.expect_refused("chat " + model + "--chat-template chat.jinja -n 4 --context 9",
+                          ExitCode::kUsage,
+                          "--context: expected at most the 8 positions of this model, found 9");
 }
 
 TEST(Command, AFullDiskBehindStdoutIsAnError) {
