@@ -10,9 +10,9 @@ namespace inlay::kernels {
 namespace {
 
 void for_rows(std::size_t values, i64 V, FunctionRef<void(i64 row)> body) {
-  constexpr i64 kValuesATask = 1 << 13;
+  constexpr i64 kSoftmaxValuesATask = 1 << 13;
   const i64 rows = V == 0 ? 0 : static_cast<i64>(values) / V;
-  parallel_rows(rows, kValuesATask / V + 1, [&](i64 begin, i64 end) {
+  parallel_rows(rows, kSoftmaxValuesATask / V + 1, [&](i64 begin, i64 end) {
     for (i64 row = begin; row < end; ++row) {
       body(row);
     }

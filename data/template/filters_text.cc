@@ -133,7 +133,7 @@ Value tojson(Runtime& runtime, const Value& self, const Arguments& arguments) {
                   .sort_keys = arguments.flag(3, false),
                   .indent = json_indent(runtime, arguments)};
   if (style.indent.has_value()) {
-    style.item_separator = ",";  // a line end follows
+    style.item_separator = std::string(1, ',');  // a line end follows
   }
   if (arguments.has(2)) {
     set_separators(runtime, arguments[2], style);

@@ -18,7 +18,7 @@ constexpr i64 kMostBytes = 1 << 20;
 constexpr std::array kSplits = {"train.jsonl", "validation.jsonl", "test.jsonl"};
 
 std::string committed(const std::string& name) {
-  return file_system().read(std::string(INLAY_SOURCE_DIR) + "/data/samples/" + name, kMostBytes);
+  return file_system().read(INLAY_SOURCE_DIR "/data/samples/" + name, kMostBytes);
 }
 
 TEST(Samples, AreWhatTheirGeneratorWrites) {

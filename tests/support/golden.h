@@ -7,7 +7,7 @@ namespace inlay {
 
 /// The path of a file below tests/golden.
 inline std::string golden(const std::string& name) {
-  return std::string(INLAY_SOURCE_DIR) + "/tests/golden/" + name;
+  return INLAY_SOURCE_DIR "/tests/golden/" + name;
 }
 
 }  // namespace inlay

@@ -420,7 +420,7 @@ TEST(Dataset, KnowsItsNames) {
 }
 
 TEST(Dataset, ReadsTheSampleDataInFull) {
-  const Dataset dataset = load_dataset(std::string(INLAY_SOURCE_DIR) + "/data/samples/train.jsonl",
+  const Dataset dataset = load_dataset(INLAY_SOURCE_DIR "/data/samples/train.jsonl",
                                        {}, smollm().model());
   EXPECT_EQ(dataset.format, RowFormat::kPromptCompletion);
   EXPECT_EQ(dataset.report.rows, static_cast<i64>(dataset.examples.size()));

@@ -59,7 +59,7 @@ struct TestModel {
       : tokenizer(parts.load()) {
     if (!chat_file.empty()) {
       const std::string path =
-          std::string(INLAY_SOURCE_DIR) + "/tests/golden/templates/" + chat_file;
+          INLAY_SOURCE_DIR "/tests/golden/templates/" + chat_file;
       chat = ChatTemplate::from_text(file_system().read(path, 1 << 20),
                                      {{"bos_token", parts.bos}, {"eos_token", parts.eos}},
                                      chat_file);

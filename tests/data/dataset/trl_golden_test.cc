@@ -28,7 +28,7 @@ TestModel read_model(const nlohmann::json& json) {
 
 TEST(TrlGolden, GivesTheSameIdsAndLabels) {
   const auto cases =
-      read_json(std::string(INLAY_SOURCE_DIR) + "/tests/golden/dataset/trl.json");
+      read_json(INLAY_SOURCE_DIR "/tests/golden/dataset/trl.json");
   ASSERT_FALSE(cases.empty());
   for (const auto& c : cases) {
     std::string rows;
