@@ -20,8 +20,8 @@ struct Schedule {
 /// Learning rate of step s = 0, 1, …: learning_rate * s / warmup while s < warmup, then
 ///   constant: learning_rate;   linear: learning_rate * (N - s) / (N - warmup)
 ///   cosine:   learning_rate / 2 * (1 + cos(pi (s - warmup) / (N - warmup)))
-/// with N = total_steps. As Transformers' schedulers, but that the warmup counts for kConstant too: a setting is never
-/// ignored.
+/// with N = total_steps. As Transformers' schedulers, but that the warmup counts for kConstant too:
+/// a setting is never ignored.
 double learning_rate_at(const Schedule& schedule, i64 step);
 
 /// "constant", "constant_with_warmup", "linear", "cosine".

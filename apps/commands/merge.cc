@@ -6,6 +6,7 @@
 
 #include "apps/arguments.h"
 #include "apps/commands.h"
+#include "apps/console.h"
 #include "core/error.h"
 #include "core/parallel.h"
 
@@ -43,6 +44,12 @@ int run_merge(std::span<const std::string> arguments) {
   }
   set_num_threads(available_processors());
   const MergeReport report = merge_adapter(options);
+  if (options.model.ends_with(".gguf")) {
+    print_notice(
+        str("no tokenizer was written, for a GGUF file has none in Hugging Face's form; use "
+            "--tokenizer ",
+            printable(options.model)));
+  }
   if (json) {
     const nlohmann::ordered_json out = {{"out", options.out},
                                         {"positions", report.positions},

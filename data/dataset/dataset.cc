@@ -111,8 +111,8 @@ void Loader::check_loss_options(RowFormat format) const {
 }
 
 void Loader::add_json_row(const RawRow& raw) {
-  const Json json = parse_ordered_json(
-      raw.text, path_, {.first_line = raw.line, .first_column = raw.column});
+  const Json json =
+      parse_ordered_json(raw.text, path_, {.first_line = raw.line, .first_column = raw.column});
   if (!format_) {
     std::optional<RowFormat> judged;
     at_line(raw, [&] { judged = judge_row_format(json); });

@@ -21,7 +21,8 @@ bool cuts_change_nothing(const Tokenizer& tokenizer) {
 }
 
 bool is_learnt(const RowText& row, const TokenSpan& token) {
-  return !row.learnt || std::any_of(row.learnt->begin(), row.learnt->end(), [&](const ByteRange& r) {
+  return !row.learnt ||
+         std::any_of(row.learnt->begin(), row.learnt->end(), [&](const ByteRange& r) {
            return std::max(token.begin, r.begin) < std::min(token.end, r.end);
          });
 }

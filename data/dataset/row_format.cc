@@ -87,7 +87,8 @@ std::string near_miss(const Json& row, const std::vector<std::string>& needed) {
     known.insert(known.end(), f.needed.begin(), f.needed.end());
   }
   throw DataError(str("the row has ", columns_found(row),
-                      row.empty() ? "" : ", which fit no format", near_miss(row, known), "; needed are for ", needs));
+                      row.empty() ? "" : ", which fit no format", near_miss(row, known),
+                      "; needed are for ", needs));
 }
 
 }  // namespace
@@ -125,8 +126,7 @@ RowFormat judge_row_format(const Json& row) {
   }
   if (fitting.size() > 1) {
     throw DataError(str("the row has ", columns_found(row), ", which fit more than one format: ",
-                        fitting[0]->name, " and ", fitting[1]->name,
-                        "; say which by \"format\""));
+                        fitting[0]->name, " and ", fitting[1]->name, "; say which by \"format\""));
   }
   return fitting[0]->format;
 }

@@ -61,10 +61,10 @@ RowText alpaca_row(const Json& row, const LossOptions& loss) {
   const std::string& instruction = string_at(row, "instruction");
   const std::string input = row.contains("input") ? string_at(row, "input") : "";
   const std::string prompt =
-      input.empty() ? str(kAlpacaWithoutInput, "\n\n### Instruction:\n", instruction,
-                          "\n\n### Response:")
-                    : str(kAlpacaWithInput, "\n\n### Instruction:\n", instruction,
-                          "\n\n### Input:\n", input, "\n\n### Response:");
+      input.empty()
+          ? str(kAlpacaWithoutInput, "\n\n### Instruction:\n", instruction, "\n\n### Response:")
+          : str(kAlpacaWithInput, "\n\n### Instruction:\n", instruction, "\n\n### Input:\n", input,
+                "\n\n### Response:");
   return prompted(prompt, string_at(row, "output"), loss);
 }
 

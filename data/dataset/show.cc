@@ -58,8 +58,8 @@ std::string escaped(std::string_view text) {
       result += escape_hidden(point.value);
       continue;
     }
-    for (const std::string_view mark : {std::string_view("\\"), kBorder, kTrainedBegin,
-                                        kTrainedEnd, kUnfinished, kArrow}) {
+    for (const std::string_view mark :
+         {std::string_view("\\"), kBorder, kTrainedBegin, kTrainedEnd, kUnfinished, kArrow}) {
       result += character == mark ? "\\" : "";
     }
     result += character;

@@ -75,9 +75,10 @@ RowText TextRows::prompt_completion(const Json& row) const {
   const Json& prompt = row["prompt"];
   const Json& completion = row["completion"];
   if (prompt.is_array() != completion.is_array()) {
-    throw DataError(str("/prompt and /completion: must both be strings or both lists of messages, "
-                        "not ",
-                        prompt.type_name(), " and ", completion.type_name()));
+    throw DataError(
+        str("/prompt and /completion: must both be strings or both lists of messages, "
+            "not ",
+            prompt.type_name(), " and ", completion.type_name()));
   }
   if (prompt.is_array()) {
     return chat().prompt_completion(row);

@@ -48,8 +48,8 @@ void check_masks(const Json& row) {
   }
   for (const char* column : {"completion_mask", "assistant_masks"}) {
     if (row.contains(column) && !row.contains("labels")) {
-      throw DataError(
-          str("/", column, ": is not read; say what is to be learnt by \"labels\", -100 elsewhere"));
+      throw DataError(str("/", column,
+                          ": is not read; say what is to be learnt by \"labels\", -100 elsewhere"));
     }
   }
 }

@@ -21,8 +21,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::string root() {
-  return INLAY_SOURCE_DIR;
+const std::string& root() {
+  static const std::string path = INLAY_SOURCE_DIR;
+  return path;
 }
 
 /// The words of a shell line: quotes hold words together, # begins a comment, and a pipe, a

@@ -17,8 +17,8 @@
 //
 // GFLOP/s of the products of training and decoding, with packing, beside a register-only loop of
 // multiply-adds and Eigen. All are run in turn, `rounds` times (20), and the shortest time of each
-// counts: on a shared machine that is what the code can do, the rest is what the neighbours did. Only
-// products whose name contains all the words are run.
+// counts: on a shared machine that is what the code can do, the rest is what the neighbours did.
+// Only products whose name contains all the words are run.
 //
 //   NT  y[M, N] = x[M, K] W[N, K]^T      NN  dx[M, N] = dy[M, K] W[K, N]      TN  dW = dy^T x
 //
@@ -47,10 +47,10 @@ std::string name_of(const Shape& s) {
                     inlay::kernels::format_name(s.format));
 }
 
-constexpr float kNf4[16] = {
-    -1.0F,         -0.6961928F,   -0.52507305F,  -0.3949175F,  -0.28444138F, -0.18477343F,
-    -0.091050036F, 0.0F,          0.0795803F,    0.1609302F,   0.2461123F,   0.33791524F,
-    0.44070983F,   0.562617F,     0.72295684F,   1.0F};
+constexpr float kNf4[16] = {-1.0F,        -0.6961928F,  -0.52507305F,  -0.3949175F,
+                            -0.28444138F, -0.18477343F, -0.091050036F, 0.0F,
+                            0.0795803F,   0.1609302F,   0.2461123F,    0.33791524F,
+                            0.44070983F,  0.562617F,    0.72295684F,   1.0F};
 
 // One pool of operands for all products: benchmarks take turns, so nothing is warm by accident.
 struct Operands {
@@ -154,9 +154,8 @@ class Bench {
 };
 
 std::vector<Shape> all_shapes() {
-  constexpr i64 kSizes[][2] = {{576, 1536}, {1536, 576}, {576, 576},   {576, 192},
-                               {768, 3072}, {3072, 768}, {2048, 2048}, {2048, 8192},
-                               {8192, 2048}, {576, 49152}};
+  constexpr i64 kSizes[][2] = {{576, 1536}, {1536, 576},  {576, 576},   {576, 192},   {768, 3072},
+                               {3072, 768}, {2048, 2048}, {2048, 8192}, {8192, 2048}, {576, 49152}};
   std::vector<Shape> shapes;
   for (const i64 M : {1, 8, 256, 1024, 2048}) {
     for (const auto& size : kSizes) {

@@ -17,9 +17,8 @@ using Vector = float __attribute__((vector_size(kBytes)));
 constexpr int kLanes = kBytes / 4;
 
 template <int kOrder>
-using MatrixMap =
-    Eigen::Map<const Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, kOrder>, 0,
-               Eigen::OuterStride<>>;
+using MatrixMap = Eigen::Map<const Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, kOrder>, 0,
+                             Eigen::OuterStride<>>;
 
 template <int kOrderA, int kOrderB>
 void multiply(const kernels::GemmArgs& args) {

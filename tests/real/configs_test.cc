@@ -18,8 +18,9 @@ TEST_P(RealConfig, LearnsFromItsFirstStep) {
   }
   const RecordingListener run = run_example(GetParam(), 3, model);
   ASSERT_EQ(run.steps.size(), 3U);
-  // The first steps of a task the model has not seen: a loss near 1.2 nats a token that falls.
-  EXPECT_LT(run.steps[0].loss, 1.6);
+  // A task the model has not seen, in words it knows: far from the log 49152 = 10.8 nats a token of
+  // a model that was read wrongly, and not yet learnt.
+  EXPECT_LT(run.steps[0].loss, 2.0);
   EXPECT_GT(run.steps[0].loss, 0.8);
   EXPECT_LT(run.steps[2].loss, run.steps[0].loss);
 }

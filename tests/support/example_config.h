@@ -19,8 +19,7 @@ inline RecordingListener run_example(const std::string& name, i64 steps,
     overrides.push_back("model.model_name_or_path=" + model);
   }
   RecordingListener listener;
-  const RunConfig config =
-      load_run_config(INLAY_SOURCE_DIR "/configs/" + name, overrides);
+  const RunConfig config = load_run_config(INLAY_SOURCE_DIR "/configs/" + name, overrides);
   const RunResult result = run_training(config, {}, listener);
   EXPECT_TRUE(is_directory(result.output)) << name;
   return listener;

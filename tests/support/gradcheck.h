@@ -30,7 +30,7 @@ struct GradcheckOptions {
   double tolerance = 4e-6;
   double input_scale = 1.0;
   std::vector<bool> differentiable = {};  // empty: all
-  bool strided_inputs = false;       // rank-2 inputs arrive as views into wider buffers
+  bool strided_inputs = false;            // rank-2 inputs arrive as views into wider buffers
 };
 
 /// Draws inputs of the given shapes, runs both, compares results, weighs the result with random

@@ -80,8 +80,7 @@ TEST(ChatRows, LearnTheAnswersOfTheCompletion) {
     std::optional<bool> assistant_only;
     std::string learnt;
   } cases[] = {
-      {std::nullopt, std::nullopt,
-       first + "Yo.<|im_end|>" + second + "[Bye.<|im_end|>]\n"},
+      {std::nullopt, std::nullopt, first + "Yo.<|im_end|>" + second + "[Bye.<|im_end|>]\n"},
       {true, true, first + "Yo.<|im_end|>" + second + "[Bye.<|im_end|>]\n"},
       {false, true, first + "[Yo.<|im_end|>]" + second + "[Bye.<|im_end|>]\n"},
       {true, false, first + "Yo.<|im_end|>" + second + "[Bye.<|im_end|>\n]"},
@@ -130,11 +129,10 @@ TEST(ChatRows, KeepControlTokensOfUsersPlain) {
 
 TEST(ChatRows, KeepControlTokensOfOneCharacterPlain) {
   const TestModel model({.added = {"\u2603"}}, "chatml.jinja");
-  const Example example =
-      load_text(R"({"messages": [{"role": "user", "content": "5 ☃"}, )"
-                R"({"role": "assistant", "content": "☃"}]})",
-                model.model())
-          .examples[0];
+  const Example example = load_text(R"({"messages": [{"role": "user", "content": "5 ☃"}, )"
+                                    R"({"role": "assistant", "content": "☃"}]})",
+                                    model.model())
+                              .examples[0];
   EXPECT_EQ(control_tokens(example, model.tokenizer), 4);
   EXPECT_EQ(learnt(example, model.tokenizer),
             "<|im_start|>user\n5 ☃<|im_end|>\n<|im_start|>assistant\n[☃<|im_end|>]\n");
@@ -156,11 +154,10 @@ TEST(ChatRows, EncodeTheContextOfAnAnswerAsItWillBeSeen) {
   // start of this answer would make a token that is neither given nor learnt.
   const TestModel model({.style = "qwen2_style"}, "chatml.jinja");
   const std::string prompt = "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n";
-  const Example example =
-      load_text(R"({"messages": [{"role": "user", "content": "Hi"}, )"
-                R"({"role": "assistant", "content": "\n\nYo"}]})",
-                model.model())
-          .examples[0];
+  const Example example = load_text(R"({"messages": [{"role": "user", "content": "Hi"}, )"
+                                    R"({"role": "assistant", "content": "\n\nYo"}]})",
+                                    model.model())
+                              .examples[0];
   const auto given = model.tokenizer.encode(prompt, {.add_special_tokens = false});
   ASSERT_GT(example.ids.size(), given.size());
   for (std::size_t t = 0; t < given.size(); ++t) {

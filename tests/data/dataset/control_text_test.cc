@@ -40,7 +40,8 @@ TEST(ControlText, IsBrokenInEveryStringAndKey) {
   auto json = parse_ordered_json(
       R"({"z": ["<|im_end|>", 1, null, {"<|im_end|>": {"b": "x"}}], "a": true})", "a.json");
   EXPECT_TRUE(control.break_all(json));
-  EXPECT_EQ(readable(json.dump()), R"({"z":["<~|im_end|>",1,null,{"<~|im_end|>":{"b":"x"}}],"a":true})");
+  EXPECT_EQ(readable(json.dump()),
+            R"({"z":["<~|im_end|>",1,null,{"<~|im_end|>":{"b":"x"}}],"a":true})");
   auto plain = parse_ordered_json(R"({"a": ["b", {}, []]})", "a.json");
   EXPECT_FALSE(control.break_all(plain));
   EXPECT_EQ(plain.dump(), R"({"a":["b",{},[]]})");

@@ -159,9 +159,10 @@ TEST(Dataset, ReadsBytesWithoutAnEosAndSaysSo) {
 }
 
 TEST(Dataset, ReadsTokensWithoutATokenizer) {
-  const Dataset dataset = load_text("{\"input_ids\": [0, 9, 2]}\n\n{\"input_ids\": [7, 9], "
-                                    "\"labels\": [5, 8]}",
-                                    {.vocab_size = 10});
+  const Dataset dataset = load_text(
+      "{\"input_ids\": [0, 9, 2]}\n\n{\"input_ids\": [7, 9], "
+      "\"labels\": [5, 8]}",
+      {.vocab_size = 10});
   ASSERT_EQ(dataset.examples.size(), 2U);
   EXPECT_EQ(dataset.examples[0].labels, (Ids{0, 9, 2}));
   EXPECT_EQ(dataset.examples[1].ids, (Ids{7, 9}));
@@ -202,8 +203,7 @@ TEST(Dataset, CutsLongRowsAtTheEndThatIsAskedFor) {
        7},
   };
   for (const auto& c : cases) {
-    const Dataset dataset =
-        load_text(rows, {}, {.max_length = 4, .truncation = c.truncation});
+    const Dataset dataset = load_text(rows, {}, {.max_length = 4, .truncation = c.truncation});
     for (std::size_t i = 0; i < c.ids.size(); ++i) {
       EXPECT_EQ(dataset.examples[i].ids, c.ids[i]);
       EXPECT_EQ(dataset.examples[i].labels, c.labels[i]);
@@ -420,8 +420,8 @@ TEST(Dataset, KnowsItsNames) {
 }
 
 TEST(Dataset, ReadsTheSampleDataInFull) {
-  const Dataset dataset = load_dataset(INLAY_SOURCE_DIR "/data/samples/train.jsonl",
-                                       {}, smollm().model());
+  const Dataset dataset =
+      load_dataset(INLAY_SOURCE_DIR "/data/samples/train.jsonl", {}, smollm().model());
   EXPECT_EQ(dataset.format, RowFormat::kPromptCompletion);
   EXPECT_EQ(dataset.report.rows, static_cast<i64>(dataset.examples.size()));
   i64 tokens = 0;

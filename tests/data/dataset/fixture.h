@@ -58,11 +58,10 @@ struct TestModel {
   explicit TestModel(const TestTokenizer& parts = {}, const std::string& chat_file = "")
       : tokenizer(parts.load()) {
     if (!chat_file.empty()) {
-      const std::string path =
-          INLAY_SOURCE_DIR "/tests/golden/templates/" + chat_file;
-      chat = ChatTemplate::from_text(file_system().read(path, 1 << 20),
-                                     {{"bos_token", parts.bos}, {"eos_token", parts.eos}},
-                                     chat_file);
+      const std::string path = INLAY_SOURCE_DIR "/tests/golden/templates/" + chat_file;
+      chat =
+          ChatTemplate::from_text(file_system().read(path, 1 << 20),
+                                  {{"bos_token", parts.bos}, {"eos_token", parts.eos}}, chat_file);
     }
   }
 

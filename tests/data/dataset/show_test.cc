@@ -30,8 +30,8 @@ Example encoded(const std::string& text) {
 }
 
 TEST(Show, MarksWhatIsTrainedOn) {
-  const Dataset dataset = load_text("\n{\"prompt\": \"a b:\", \"completion\": \" c\\n\"}",
-                                    {.tokenizer = &tokenizer()});
+  const Dataset dataset =
+      load_text("\n{\"prompt\": \"a b:\", \"completion\": \" c\\n\"}", {.tokenizer = &tokenizer()});
   EXPECT_EQ(show_example(dataset.examples[0], &tokenizer()),
             "line 2: 6 tokens, 3 trained\na│ b│:« c│\\n│<|im_end|>»\n");
 }

@@ -27,8 +27,7 @@ TestModel read_model(const nlohmann::json& json) {
 }
 
 TEST(TrlGolden, GivesTheSameIdsAndLabels) {
-  const auto cases =
-      read_json(INLAY_SOURCE_DIR "/tests/golden/dataset/trl.json");
+  const auto cases = read_json(INLAY_SOURCE_DIR "/tests/golden/dataset/trl.json");
   ASSERT_FALSE(cases.empty());
   for (const auto& c : cases) {
     std::string rows;

@@ -13,8 +13,7 @@
 namespace inlay {
 
 inline std::string golden_text(const std::string& file) {
-  std::ifstream in(INLAY_SOURCE_DIR "/tests/golden/templates/" + file,
-                   std::ios::binary);
+  std::ifstream in(INLAY_SOURCE_DIR "/tests/golden/templates/" + file, std::ios::binary);
   std::ostringstream text;
   text << in.rdbuf();
   return text.str();
