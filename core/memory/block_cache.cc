@@ -53,6 +53,15 @@ i64 machine_memory() {
   return bytes;
 }
 
+/// Throws MemoryError when `more` bytes beside `used` ones are beyond the machine. The system
+/// itself grants addresses whatever their size, and ends the process when they are filled.
+void require_machine_has(i64 more, i64 used) {
+  if (more > machine_memory() - used) {
+    throw MemoryError(str("out of memory: ", more, " bytes more are needed, ", used,
+                          " are in use or cached, and the machine has ", machine_memory()));
+  }
+}
+
 class Arena {
  public:
   void* allocate(i64 bytes) {
@@ -132,12 +141,7 @@ class Arena {
     }
     const i64 more = rounded_up(bytes - tail, kGrowth);
     const i64 used = top_ - base_;
-    // The system itself grants reserved addresses whatever their size, and ends the process when
-    // they are filled.
-    if (more > machine_memory() - used) {
-      throw MemoryError(str("out of memory: ", more, " bytes more are needed, ", used,
-                            " are in use or cached, and the machine has ", machine_memory()));
-    }
+    require_machine_has(more, used);
     if (more > limit_ - top_ || mprotect(top_, more, PROT_READ | PROT_WRITE) != 0) {
       throw MemoryError(str("out of memory: the system refuses ", more, " bytes more (", used,
                             " bytes are in use or cached)"));
@@ -170,15 +174,16 @@ Arena& arena_for(i64 bytes) {
 
 #if defined(__SANITIZE_ADDRESS__)
 
-// Under the address sanitizer every block is its own, so that a step over its end is seen.
-void* allocate_block(i64 bytes) {
-  return std::aligned_alloc(kAlignment, rounded_up(bytes > 0 ? bytes : 1, kAlignment));
-}
 void free_block(void* block, i64 /*bytes*/) noexcept {
   std::free(block);
 }
 i64 reserved_memory() {
   return current_memory().total();
+}
+// Under the address sanitizer every block is its own, so that a step over its end is seen.
+void* allocate_block(i64 bytes) {
+  require_machine_has(bytes, reserved_memory());
+  return std::aligned_alloc(kAlignment, rounded_up(bytes > 0 ? bytes : 1, kAlignment));
 }
 
 #else
