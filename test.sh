@@ -10,4 +10,4 @@ cmake --preset release -DINLAY_WERROR="${INLAY_WERROR:-OFF}" >/dev/null
 cmake --build build/release
 INLAY_REAL_MODEL=$(.ci/fetch-model) || echo "the real model could not be fetched: its tests will be skipped" >&2
 export INLAY_REAL_MODEL
-ctest --test-dir build/release --output-on-failure "$@"
+ctest --test-dir build/release -j"$(nproc)" --output-on-failure "$@"
