@@ -29,6 +29,18 @@ inline std::vector<kernels::Isa> supported_isas() {
   return isas;
 }
 
+/// Those with instructions for dot products of bf16 and int8 (see INLAY_SELECT_DOTS): none, on many
+/// processors.
+inline std::vector<kernels::Isa> supported_dot_isas() {
+  std::vector<kernels::Isa> isas;
+  for (const auto isa : {kernels::Isa::kAvx512Bf16, kernels::Isa::kAmx}) {
+    if (kernels::isa_supported(isa)) {
+      isas.push_back(isa);
+    }
+  }
+  return isas;
+}
+
 /// Uses `isa` for the rest of the scope.
 class IsaScope {
  public:
