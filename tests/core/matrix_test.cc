@@ -315,10 +315,10 @@ TEST_P(MatrixOnEachIsa, Bf16IsTheTopHalfOfAFloat) {
   }
 }
 
-constexpr float kNf4Table[16] = {-1.0F,        -0.6961928F,  -0.52507305F,  -0.3949175F,
-                                 -0.28444138F, -0.18477343F, -0.091050036F, 0.0F,
-                                 0.0795803F,   0.1609302F,   0.2461123F,    0.33791524F,
-                                 0.44070983F,  0.562617F,    0.72295684F,   1.0F};
+constexpr float kNf4[16] = {-1.0F,        -0.6961928F,  -0.52507305F,  -0.3949175F,
+                            -0.28444138F, -0.18477343F, -0.091050036F, 0.0F,
+                            0.0795803F,   0.1609302F,   0.2461123F,    0.33791524F,
+                            0.44070983F,  0.562617F,    0.72295684F,   1.0F};
 
 // A four-bit matrix with random nibbles and scales, plain or double quantised.
 struct FourBitCase {
@@ -336,7 +336,7 @@ struct FourBitCase {
     matrix.cols = cols;
     matrix.data = nibbles.data();
     FourBitScales& scales = matrix.four_bit;
-    scales.code = kNf4Table;
+    scales.code = kNf4;
     scales.block_size = block_size;
     scales.nested_block_size = 4;
     if (nested) {
@@ -375,7 +375,7 @@ struct FourBitCase {
       scale = nested_code[codes[block]] * nested_absmax[block / scales.nested_block_size];
       scale = scale + scales.offset;
     }
-    return kNf4Table[at % 2 == 0 ? byte >> 4 : byte & 15] * scale;
+    return kNf4[at % 2 == 0 ? byte >> 4 : byte & 15] * scale;
   }
 };
 
