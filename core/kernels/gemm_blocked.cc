@@ -1,44 +1,65 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <cstdint>
+#include <cstring>
 
 #include "core/error.h"
 #include "core/kernels/gemm_pack.h"
 #include "core/kernels/gemm_schemes.h"
 #include "core/parallel.h"
 
-// C = A B by panels (Goto & van de Geijn 2008, "Anatomy of high-performance matrix
+// C = A B by panels (after Goto & van de Geijn 2008, "Anatomy of high-performance matrix
 // multiplication"):
 //
-//   for each block of columns, for each chunk of K
-//     pack B[chunk, block] into panels                  shared by all threads
-//     for each block of rows x group of panels          tasks
-//       pack A[rows, chunk] into panels                 of the thread, stays in its L2
-//       for each panel of B                             comes from L3 once a task, then is in L2
-//         for each panel of A
+//   for each chunk of the contraction
+//     for each group of B's panels x block of rows      tasks, blocks of one group in a row
+//       pack the group's panels                         unless the thread's last task did
+//       for each tile's rows of A                       read where they lie; they stay in L1
+//         for each panel of the group                   streams from the thread's L2
 //           one tile of C
 //
-// Scratch: the packed B, kBlockFloats at most, and a block of A for each thread.
+// The packed group is the thread's own: nobody waits for anybody, and no cache line travels between
+// cores. That each thread packs for itself costs little, since a value packed is used as often as
+// the thread has rows. Only an A that runs across the rows (a sum over tokens) is packed too, some
+// tiles' rows at a time.
+//
+// Scratch, for each thread: the group, such rows of A, and the name of the group packed.
 namespace inlay::kernels {
 namespace {
 
-// 4 MB of packed B.
-constexpr i64 kBlockFloats = i64{1} << 20;
-// Rows of a block of A: sixteen panels. They share out the first touch of each panel of B.
-constexpr i64 kBlockRows = 128;
-// With fewer panels of B a task, packing A for them would show: 3 % of the time at six.
-constexpr i64 kMinGroup = 6;
+// A group: half an L2 of 2 MB.
+constexpr i64 kGroupFloats = i64{1} << 18;
 // With fewer tasks, some threads would wait for others at the end.
-constexpr i64 kMinTasks = 16;
-// So few panels of B use a value of A too seldom to pay for packing it.
-constexpr i64 kFewPanels = 2;
-// Rows of a B that runs across the panels are packed so many a task.
-constexpr i64 kPackedRows = 32;
-// Panels start on a cache line.
+constexpr i64 kMinTasks = 32;
+// With fewer rows a task, packing would show.
+constexpr i64 kMinBlockRows = 128;
+// Rows of an A that runs across them, packed together: whole cache lines of each step.
+constexpr i64 kPackedRows = 64;
+// Everything starts on a cache line.
 constexpr i64 kLine = 16;
 
-// M in nearly equal blocks of whole tiles.
-i64 block_rows(i64 M, i64 tile_rows) {
-  return round_up(ceil_div(M, ceil_div(M, kBlockRows)), tile_rows);
+// A thread's part of the scratch.
+class Workspace {
+ public:
+  Workspace(float* floats, i64 b_floats) : floats_(floats), b_floats_(b_floats) {}
+
+  static i64 size(i64 b_floats, i64 a_floats) { return kLine + b_floats + a_floats; }
+
+  i64 packed_group() const {
+    i64 group = 0;
+    std::memcpy(&group, floats_, sizeof group);
+    return group;
+  }
+  void set_packed_group(i64 group) { std::memcpy(floats_, &group, sizeof group); }
+  float* b() const { return floats_ + kLine; }
+  float* a() const { return floats_ + kLine + b_floats_; }
+
+ private:
+  float* floats_;
+  i64 b_floats_;
+};
+
+bool a_in_place(const Piece& piece) {
+  return piece.term->a_col_stride == 1;
 }
 
 class BlockedProduct {
@@ -48,126 +69,136 @@ class BlockedProduct {
         tiles_(INLAY_SELECT(kGemmTiles)),
         packing_(INLAY_SELECT(kGemmPacking)),
         shape_(tiles_),
-        chunk_(chunk_length(args.K)),
-        block_cols_(std::min(std::max<i64>(1, kBlockFloats / chunk_ / shape_.width) * shape_.width,
-                             round_up(args.N, shape_.lanes))),
-        block_rows_(block_rows(args.M, tiles_.rows)),
-        a_in_place_(args.a_col_stride == 1 && shape_.count(args.N) <= kFewPanels) {}
+        longest_(longest_chunk(args)) {
+    const i64 panels = shape_.count(args.N);
+    const i64 at_most = std::max<i64>(1, kGroupFloats / std::max<i64>(1, longest_) / shape_.width);
+    group_panels_ = ceil_div(panels, ceil_div(panels, at_most));
+    groups_ = ceil_div(panels, group_panels_);
+    const i64 blocks =
+        std::clamp<i64>(args.M / kMinBlockRows, 1, ceil_div(kMinTasks, groups_));
+    block_rows_ = round_up(ceil_div(args.M, blocks), tiles_.rows);
+    row_blocks_ = ceil_div(args.M, block_rows_);
+    b_floats_ = round_up(longest_ * group_panels_ * shape_.width, kLine);
+    a_floats_ = a_is_packed() ? round_up(longest_ * round_up(kPackedRows, tiles_.rows), kLine) : 0;
+  }
 
-  i64 scratch() const { return kLine + packed_b_floats() + num_threads() * packed_a_floats(); }
+  i64 scratch() const { return kLine + num_threads() * Workspace::size(b_floats_, a_floats_); }
 
   void run(std::span<float> scratch) {
     INLAY_ASSERT(static_cast<i64>(scratch.size()) >= this->scratch());
     const auto address = reinterpret_cast<std::uintptr_t>(scratch.data()) / sizeof(float);
-    packed_b_ = scratch.data() + (kLine - static_cast<i64>(address % kLine)) % kLine;
-    packed_a_ = packed_b_ + packed_b_floats();
-    for (i64 n = 0; n < args_.N; n += block_cols_) {
-      for_chunks(args_.K, n, std::min(block_cols_, args_.N - n), [&](const Slab& slab) {
-        pack(slab);
-        multiply(slab);
-      });
-    }
-  }
-
- private:
-  // Rows [i, i + rows) of C and the chunk's part of A that makes them: panels of its own when
-  // packed, else where the caller has it.
-  struct RowBlock {
-    i64 i, rows;
-    const float* packed;
-  };
-
-  i64 packed_b_floats() const { return round_up(chunk_ * block_cols_, kLine); }
-  i64 packed_a_floats() const { return a_in_place_ ? 0 : round_up(chunk_ * block_rows_, kLine); }
-  i64 panel_stride(const Slab& slab) const { return slab.K * shape_.width; }
-
-  void pack(const Slab& slab) const {
-    if (args_.b_transposed) {
-      parallel_for(shape_.count(slab.N), [&](i64 p) {
-        const i64 j = p * shape_.width;
-        pack_b({args_.b, true, slab.k, slab.K, slab.n + j, std::min(shape_.width, slab.N - j)},
-               {packed_b_ + p * panel_stride(slab), 0, 0});
-      });
-    } else {
-      parallel_rows(slab.K, kPackedRows, [&](i64 begin, i64 end) {
-        pack_b({args_.b, false, slab.k + begin, end - begin, slab.n, slab.N},
-               {packed_b_, panel_stride(slab), begin});
-      });
-    }
-  }
-
-  void multiply(const Slab& slab) const {
-    const i64 panels = shape_.count(slab.N);
-    const i64 row_blocks = ceil_div(args_.M, block_rows_);
-    const i64 group = std::max(kMinGroup, ceil_div(panels, ceil_div(kMinTasks, row_blocks)));
-    const i64 groups = ceil_div(panels, group);
-    parallel_for(row_blocks * groups, [&](i64 task) {
-      const i64 i = task / groups * block_rows_;
-      const i64 p = task % groups * group;
-      RowBlock block = {i, std::min(block_rows_, args_.M - i), nullptr};
-      if (!a_in_place_) {
-        float* a = packed_a_ + thread_index() * packed_a_floats();
-        pack_a(slab, block, a);
-        block.packed = a;
+    scratch_ = scratch.data() + (kLine - static_cast<i64>(address % kLine)) % kLine;
+    for_chunks(args_, [&](const Chunk& chunk) {
+      for (int thread = 0; thread < num_threads(); ++thread) {
+        workspace(thread).set_packed_group(-1);
       }
-      multiply_block(slab, block, p, std::min(panels, p + group));
+      parallel_for(groups_ * row_blocks_, [&](i64 task) {
+        multiply(chunk, task / row_blocks_, task % row_blocks_ * block_rows_);
+      });
     });
   }
 
-  void pack_a(const Slab& slab, const RowBlock& block, float* panels) const {
-    const TileA a = a_from(args_, block.i, slab.k);
-    const i64 height = tiles_.rows;
-    if (a.col_stride != 1) {
-      packing_.copy(a.data, a.col_stride, block.rows, slab.K, panels, height, height * slab.K);
-      return;
+ private:
+  // Columns [n, n + N) of C.
+  struct Columns {
+    i64 n, N;
+  };
+  // Rows [first, first + count) of A and C; those of A that must be packed are at `packed`.
+  struct RowsOfA {
+    i64 first, count;
+    float* packed;
+  };
+
+  bool a_is_packed() const {
+    return args_.a_col_stride != 1 ||
+           std::ranges::any_of(args_.more, [](const GemmTerm& t) { return t.a_col_stride != 1; });
+  }
+
+  Workspace workspace(int thread) const {
+    return {scratch_ + thread * Workspace::size(b_floats_, a_floats_), b_floats_};
+  }
+
+  void multiply(const Chunk& chunk, i64 group, i64 first_row) const {
+    const i64 n = group * group_panels_ * shape_.width;
+    const Columns columns = {n, std::min(group_panels_ * shape_.width, args_.N - n)};
+    Workspace mine = workspace(thread_index());
+    if (mine.packed_group() != group) {
+      pack(chunk, columns, mine.b());
+      mine.set_packed_group(group);
     }
-    for (i64 r = 0; r < block.rows; r += height) {
-      const float* rows[kMaxTileRows];
-      const i64 count = std::min(height, block.rows - r);
-      for (i64 s = 0; s < count; ++s) {
-        rows[s] = a.data + (r + s) * a.row_stride;
+    const i64 end = std::min(args_.M, first_row + block_rows_);
+    const i64 step = round_up(kPackedRows, tiles_.rows);
+    for (i64 i = first_row; i < end; i += step) {
+      const RowsOfA rows = {i, std::min(step, end - i), mine.a()};
+      pack_rows(chunk, rows);
+      for (i64 r = 0; r < rows.count; r += tiles_.rows) {
+        multiply_rows(chunk, columns, rows, r, mine.b());
       }
-      packing_.transpose(rows, count, slab.K, panels + r * slab.K, height, height);
     }
   }
 
-  void multiply_block(const Slab& slab, const RowBlock& block, i64 panel_begin,
-                      i64 panel_end) const {
-    for (i64 p = panel_begin; p < panel_end; ++p) {
-      const float* following = packed_b_ + std::min(p + 1, panel_end - 1) * panel_stride(slab);
-      for (i64 r = 0; r < block.rows; r += tiles_.rows) {
-        // Each tile fetches its share of the panel to come.
-        const i64 share = r / tiles_.rows * slab.K * kPrefetchedFloats;
-        tile(slab, block, r, p, following + (share < panel_stride(slab) ? share : 0));
+  void pack(const Chunk& chunk, const Columns& columns, float* b) const {
+    i64 k = 0;
+    for (i64 p = 0; p < chunk.count; ++p) {
+      pack_b(b_part(chunk.pieces[p], columns.n, columns.N), {b, chunk.K * shape_.width, k});
+      k += chunk.pieces[p].K;
+    }
+  }
+
+  // The pieces of A that run across the rows, in panels of a tile's height.
+  void pack_rows(const Chunk& chunk, const RowsOfA& rows) const {
+    float* to = rows.packed;
+    for (i64 p = 0; p < chunk.count; ++p) {
+      const Piece& piece = chunk.pieces[p];
+      if (!a_in_place(piece)) {
+        const TileA a = a_from(*piece.term, rows.first, piece.k);
+        const i64 panel = piece.K * tiles_.rows;
+        packing_.copy(a.data, a.col_stride, rows.count, piece.K, to, tiles_.rows, panel);
+        to += panel * ceil_div(rows.count, tiles_.rows);
       }
     }
   }
 
-  void tile(const Slab& slab, const RowBlock& block, i64 r, i64 p, const float* next) const {
-    const i64 j = p * shape_.width;
-    const i64 width = shape_.width_of(p, slab.N);
-    const i64 rows = std::min(tiles_.rows, block.rows - r);
-    const i64 cols = std::min(width, slab.N - j);
-    const float* b = packed_b_ + p * panel_stride(slab);
-    const TileOutput out = chunk_output(args_, slab.k, block.i + r, slab.n + j);
-    if (block.packed == nullptr) {
-      part_of_tile(slab.K, a_from(args_, block.i + r, slab.k), rows, b, width, rows, cols, out);
-      return;
-    }
-    const float* a = block.packed + r * slab.K;
-    if (rows == tiles_.rows && cols == width) {
-      tiles_.full[width / shape_.lanes - 1](slab.K, a, b, next, out);
-    } else {
-      part_of_tile(slab.K, {a, 1, tiles_.rows}, tiles_.rows, b, width, rows, cols, out);
+  // Where the tile of row r finds its A, piece by piece.
+  void find_a(const Chunk& chunk, const RowsOfA& rows, i64 r, TileSteps* steps) const {
+    const float* packed = rows.packed;
+    for (i64 p = 0; p < chunk.count; ++p) {
+      const Piece& piece = chunk.pieces[p];
+      steps[p] = {piece.K, a_from(*piece.term, rows.first + r, piece.k)};
+      if (!a_in_place(piece)) {
+        steps[p].a = {packed + r * piece.K, 1, tiles_.rows};
+        packed += piece.K * tiles_.rows * ceil_div(rows.count, tiles_.rows);
+      }
     }
   }
 
-  // A tile with `computed` rows of sums, of which [rows, cols] belong to C.
-  void part_of_tile(i64 K, const TileA& a, i64 computed, const float* b, i64 width, i64 rows,
+  void multiply_rows(const Chunk& chunk, const Columns& columns, const RowsOfA& block, i64 r,
+                     const float* panels) const {
+    TileSteps steps[kMaxPieces];
+    find_a(chunk, block, r, steps);
+    const i64 rows = std::min(tiles_.rows, block.count - r);
+    for (i64 j = 0; j < columns.N; j += shape_.width) {
+      const float* b = panels + j * chunk.K;
+      const i64 width = shape_.width_of(j / shape_.width, columns.N);
+      const i64 cols = std::min(width, columns.N - j);
+      const TileOutput out = chunk_output(args_, chunk, block.first + r, columns.n + j);
+      if (rows == tiles_.rows && cols == width) {
+        tiles_.full[width / shape_.lanes - 1](steps, chunk.count, b, out);
+      } else {
+        part_of_tile(steps, chunk.count, b, width, rows, cols, out);
+      }
+    }
+  }
+
+  // A tile at the edge of C.
+  void part_of_tile(const TileSteps* steps, i64 count, const float* b, i64 width, i64 rows,
                     i64 cols, const TileOutput& out) const {
     alignas(64) float sums[kMaxTileRows * kMaxTileWidth];
-    std::fill_n(sums, computed * width, 0.0F);
-    tiles_.sum(K, computed, width / shape_.lanes, a, b, width, sums, width);
+    std::fill_n(sums, rows * width, 0.0F);
+    for (i64 p = 0; p < count; ++p) {
+      tiles_.sum(steps[p].K, rows, width / shape_.lanes, steps[p].a, b, width, sums, width);
+      b += steps[p].K * width;
+    }
     tiles_.write(sums, width, rows, cols, out);
   }
 
@@ -175,13 +206,19 @@ class BlockedProduct {
   const GemmTiles& tiles_;
   const GemmPacking& packing_;
   const PanelShape shape_;
-  const i64 chunk_, block_cols_, block_rows_;
-  const bool a_in_place_;
-  float* packed_b_ = nullptr;
-  float* packed_a_ = nullptr;
+  const i64 longest_;
+  i64 group_panels_ = 0, groups_ = 0, block_rows_ = 0, row_blocks_ = 0;
+  i64 b_floats_ = 0, a_floats_ = 0;
+  float* scratch_ = nullptr;
 };
 
 }  // namespace
+
+i64 longest_chunk(const GemmArgs& args) {
+  i64 longest = 0;
+  for_chunks(args, [&](const Chunk& chunk) { longest = std::max(longest, chunk.K); });
+  return longest;
+}
 
 i64 blocked_scratch(const GemmArgs& args) {
   return BlockedProduct(args).scratch();

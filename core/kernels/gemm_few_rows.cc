@@ -29,40 +29,44 @@ class ColumnsProduct {
 
   void run() {
     const i64 steps = kFewStripFloats / sum_stride_ / 16 * 16;
-    for_chunks(args_.K, n_, N_, [&](const Slab& chunk) {
+    for_chunks(args_, [&](const Chunk& chunk) {
       std::fill_n(sums_, args_.M * sum_stride_, 0.0F);
-      for (i64 k = 0; k < chunk.K; k += steps) {
-        add_strip(chunk.k + k, std::min(steps, chunk.K - k));
+      for (i64 p = 0; p < chunk.count; ++p) {
+        const Piece& piece = chunk.pieces[p];
+        for (i64 k = 0; k < piece.K; k += steps) {
+          add_strip({piece.term, piece.k + k, std::min(steps, piece.K - k)});
+        }
       }
-      tiles_.write(sums_, sum_stride_, args_.M, N_, chunk_output(args_, chunk.k, 0, n_));
+      tiles_.write(sums_, sum_stride_, args_.M, N_, chunk_output(args_, chunk, 0, n_));
     });
   }
 
  private:
-  void add_strip(i64 k, i64 K) {
-    const float* rows = rows_in_place(args_.b, args_.b_transposed, k, n_);
+  void add_strip(const Piece& strip) {
+    const BPart part = b_part(strip, n_, N_);
+    const float* rows = rows_in_place(part.matrix, part.transposed, part.k, part.n);
     if (rows == nullptr) {
-      pack_b({args_.b, args_.b_transposed, k, K, n_, N_}, {strip_, K * shape_.width, 0});
+      pack_b(part, {strip_, part.K * shape_.width, 0});
     }
     for (i64 p = 0; p < shape_.count(N_); ++p) {
       const i64 j = p * shape_.width;
       const i64 width = shape_.width_of(p, N_);
       if (rows == nullptr) {
-        add_panel(k, K, p, strip_ + p * K * shape_.width, width);
+        add_panel(strip, p, strip_ + p * strip.K * shape_.width, width);
       } else if (j + width <= N_) {
-        add_panel(k, K, p, rows + j, args_.b.row_bytes / 4);
+        add_panel(strip, p, rows + j, part.matrix.row_bytes / 4);
       } else {  // the tile would read past the ends of the rows
-        pack_b({args_.b, false, k, K, n_ + j, N_ - j}, {strip_, 0, 0});
-        add_panel(k, K, p, strip_, width);
+        pack_b(b_part(strip, n_ + j, N_ - j), {strip_, 0, 0});
+        add_panel(strip, p, strip_, width);
       }
     }
   }
 
-  void add_panel(i64 k, i64 K, i64 p, const float* b, i64 b_stride) {
+  void add_panel(const Piece& strip, i64 p, const float* b, i64 b_stride) {
     for (i64 i = 0; i < args_.M; i += tiles_.rows) {
-      tiles_.sum(K, std::min(tiles_.rows, args_.M - i), shape_.width_of(p, N_) / shape_.lanes,
-                 a_from(args_, i, k), b, b_stride, sums_ + i * sum_stride_ + p * shape_.width,
-                 sum_stride_);
+      tiles_.sum(strip.K, std::min(tiles_.rows, args_.M - i),
+                 shape_.width_of(p, N_) / shape_.lanes, a_from(*strip.term, i, strip.k), b,
+                 b_stride, sums_ + i * sum_stride_ + p * shape_.width, sum_stride_);
     }
   }
 

@@ -13,13 +13,15 @@
 //            vectors as it needs
 namespace inlay::kernels {
 
-/// What becomes of the sums of a tile: c = alpha * sum (+ bias) (+ c), rounded after each step.
+/// What becomes of the sums of a tile: c = alpha * sum (+ bias) (+ addend), rounded after each
+/// step.
 struct TileOutput {
   float* c = nullptr;
   i64 c_row_stride = 0;
   float alpha = 1.0F;
-  const float* bias = nullptr;  // of the tile's first column
-  bool accumulate = false;
+  const float* bias = nullptr;    // of the tile's first column
+  const float* addend = nullptr;  // of the tile's first element; may be c
+  i64 addend_row_stride = 0;
 };
 
 /// The k-th value of row r is at data[r * row_stride + k * col_stride].
@@ -28,15 +30,20 @@ struct TileA {
   i64 row_stride = 0, col_stride = 0;
 };
 
+/// Steps of the contraction with one and the same A.
+struct TileSteps {
+  i64 K = 0;
+  TileA a;
+};
+
 struct GemmTiles {
   i64 rows;     // of a full tile
   i64 lanes;    // of a vector
   i64 vectors;  // of a full tile's row
 
-  /// full[v - 1]: the product of an A panel and a B panel v vectors wide, straight to C. Brings
-  /// kPrefetchedFloats floats a step of k from `next` towards the second-level cache meanwhile.
-  void (*full[3])(i64 K, const float* a_panel, const float* b_panel, const float* next,
-                  const TileOutput& out);
+  /// full[v - 1]: the product of `rows` rows and a B panel v vectors wide, straight to C; the
+  /// steps of `count` factors A, one after the other, meet the panel's rows in order.
+  void (*full[3])(const TileSteps* steps, i64 count, const float* b_panel, const TileOutput& out);
   /// Sums [rows, sum_stride] += the product, for `rows` <= full rows and A of any strides; row k of
   /// B at b + k * b_stride, `vectors` vectors of it.
   void (*sum)(i64 K, i64 rows, i64 vectors, const TileA& a, const float* b, i64 b_stride,
@@ -44,8 +51,6 @@ struct GemmTiles {
   /// The sums of `rows` rows and `cols` columns to C.
   void (*write)(const float* sums, i64 sum_stride, i64 rows, i64 cols, const TileOutput& out);
 };
-
-inline constexpr i64 kPrefetchedFloats = 4;
 
 struct GemmPacking {
   /// A panel from rows in memory: panel[k * stride + r] = rows[r][k] for r < count, 0 for the

@@ -15,40 +15,50 @@ using RowMajorMap = Eigen::Map<Matrix<Eigen::RowMajor>, 0, Eigen::OuterStride<>>
 
 // c += alpha * a * b, the storage order of a and b known to the compiler: Eigen copies any other.
 template <int kOrderA, int kOrderB>
-void add_product(const GemmArgs& args, const float* b, RowMajorMap& c) {
-  const i64 a_stride = kOrderA == Eigen::RowMajor ? args.a_row_stride : args.a_col_stride;
-  const i64 b_stride = kOrderB == Eigen::RowMajor ? args.N : args.K;
-  const MatrixMap<kOrderA> left(args.a, args.M, args.K, Eigen::OuterStride<>(a_stride));
-  const MatrixMap<kOrderB> right(b, args.K, args.N, Eigen::OuterStride<>(b_stride));
-  c.noalias() += args.alpha * left * right;
+void add_product(float alpha, const GemmTerm& term, const float* b, RowMajorMap& c) {
+  const i64 a_stride = kOrderA == Eigen::RowMajor ? term.a_row_stride : term.a_col_stride;
+  const i64 b_stride = kOrderB == Eigen::RowMajor ? c.cols() : term.K;
+  const MatrixMap<kOrderA> left(term.a, c.rows(), term.K, Eigen::OuterStride<>(a_stride));
+  const MatrixMap<kOrderB> right(b, term.K, c.cols(), Eigen::OuterStride<>(b_stride));
+  c.noalias() += alpha * left * right;
+}
+
+void add_term(float alpha, const GemmTerm& term, RowMajorMap& c) {
+  const i64 rows = term.b_transposed ? c.cols() : term.K;
+  const i64 cols = term.b_transposed ? term.K : c.cols();
+  std::vector<float> b(rows * cols);
+  for (i64 row = 0; row < rows; ++row) {
+    decode_row(term.b, row, 0, cols, b.data() + row * cols);
+  }
+  constexpr auto kRow = Eigen::RowMajor;
+  constexpr auto kCol = Eigen::ColMajor;
+  if (term.a_col_stride == 1) {
+    term.b_transposed ? add_product<kRow, kCol>(alpha, term, b.data(), c)
+                      : add_product<kRow, kRow>(alpha, term, b.data(), c);
+  } else {
+    term.b_transposed ? add_product<kCol, kCol>(alpha, term, b.data(), c)
+                      : add_product<kCol, kRow>(alpha, term, b.data(), c);
+  }
 }
 
 }  // namespace
 
 void gemm(const GemmArgs& args) {
-  RowMajorMap c(args.c, args.M, args.N, Eigen::OuterStride<>(args.c_row_stride));
-  if (!args.accumulate) {
-    c.setZero();
+  using Rows = Matrix<Eigen::RowMajor>;
+  Rows sum = Rows::Zero(args.M, args.N);
+  RowMajorMap total(sum.data(), args.M, args.N, Eigen::OuterStride<>(args.N));
+  add_term(args.alpha, args, total);
+  for (const GemmTerm& term : args.more) {
+    add_term(args.alpha, term, total);
   }
   if (args.bias != nullptr) {
-    c.rowwise() += Eigen::Map<const Eigen::RowVectorXf>(args.bias, args.N);
+    total.rowwise() += Eigen::Map<const Eigen::RowVectorXf>(args.bias, args.N);
   }
-  const i64 rows = args.b_transposed ? args.N : args.K;
-  const i64 cols = args.b_transposed ? args.K : args.N;
-  std::vector<float> b(rows * cols);
-  for (i64 row = 0; row < rows; ++row) {
-    decode_row(args.b, row, 0, cols, b.data() + row * cols);
+  if (args.addend != nullptr) {
+    total += MatrixMap<Eigen::RowMajor>(args.addend, args.M, args.N,
+                                        Eigen::OuterStride<>(args.addend_row_stride));
   }
-  constexpr auto kRow = Eigen::RowMajor;
-  constexpr auto kCol = Eigen::ColMajor;
-  const bool a_by_rows = args.a_col_stride == 1;
-  if (a_by_rows) {
-    args.b_transposed ? add_product<kRow, kCol>(args, b.data(), c)
-                      : add_product<kRow, kRow>(args, b.data(), c);
-  } else {
-    args.b_transposed ? add_product<kCol, kCol>(args, b.data(), c)
-                      : add_product<kCol, kRow>(args, b.data(), c);
-  }
+  RowMajorMap(args.c, args.M, args.N, Eigen::OuterStride<>(args.c_row_stride)) = total;
 }
 
 }  // namespace inlay::kernels::reference

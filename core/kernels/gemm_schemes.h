@@ -6,19 +6,25 @@
 
 #include "core/kernels/gemm.h"
 #include "core/kernels/gemm_kernels.h"
+#include "core/kernels/gemm_pack.h"
 
-// What the two loop nests of a product share: how K is cut, and what becomes of the sums.
+// What the two loop nests of a product share: how the contraction is cut, and what becomes of the
+// sums.
 //
-// K is cut into chunks by its length alone. Within a chunk the sum of an element is one chain of
-// fma from 0, k upwards, and the chunks are added to C in turn: this is the order gemm.h promises,
-// and everything else may be split in any way.
+// Each product's K is cut into slices by its length alone; a short product rides along with the
+// last slice of the one before it. The pieces met in this way are a chunk: within it the sum of an
+// element is one chain of fma from 0, k upwards, and the chunks are added to C in turn. This is the
+// order gemm.h promises, and everything else may be split in any way.
 namespace inlay::kernels {
 
-// A panel of B, chunk x 48 floats, and two of them beside a block of A should fit an L2 of 1 MB, a
-// panel of A, chunk x 8, the L1. Longer chunks spare reading and writing C.
-inline constexpr i64 kMaxChunk = 768;
-// Chunks are multiples of this, so as not to cut blocks of quantised weights.
-inline constexpr i64 kChunkStep = 64;
+// Six panels of B, each a slice x 48 floats, fill half an L2 of 2 MB, and eight rows of A half the
+// L1. Longer slices spare reading and writing C.
+inline constexpr i64 kMaxSlice = 768;
+// Slices are multiples of this, so as not to cut blocks of quantised weights.
+inline constexpr i64 kSliceStep = 64;
+// A product no longer than this rides along: the ranks of adapters.
+inline constexpr i64 kShortProduct = 128;
+inline constexpr i64 kMaxPieces = 4;
 
 // The largest tile of all instruction sets.
 inline constexpr i64 kMaxTileRows = 8;
@@ -32,44 +38,94 @@ constexpr i64 round_up(i64 a, i64 multiple) {
   return ceil_div(a, multiple) * multiple;
 }
 
-/// The length of the chunks of K, of which the last may be shorter.
-constexpr i64 chunk_length(i64 K) {
-  const i64 chunks = std::max<i64>(1, ceil_div(K, kMaxChunk));
-  return std::max<i64>(1, std::min(K, round_up(ceil_div(K, chunks), kChunkStep)));
+/// The length of the slices of K, of which the last may be shorter.
+constexpr i64 slice_length(i64 K) {
+  const i64 slices = std::max<i64>(1, ceil_div(K, kMaxSlice));
+  return std::max<i64>(1, std::min(K, round_up(ceil_div(K, slices), kSliceStep)));
 }
 
-/// Steps [k, k + K) of the contraction for the columns [n, n + N) of C.
-struct Slab {
+/// Steps [k, k + K) of a product.
+struct Piece {
+  const GemmTerm* term;
   i64 k, K;
-  i64 n, N;
 };
 
-/// Runs body(slab) for each chunk of K, in order; once, with an empty one, when K = 0.
+struct Chunk {
+  Piece pieces[kMaxPieces];
+  i64 count = 0;
+  i64 K = 0;  // steps of all pieces together
+  bool first = true;
+
+  void add(const Piece& piece) {
+    pieces[count++] = piece;
+    K += piece.K;
+  }
+};
+
+/// Runs body(chunk) for each chunk, in order; once, with an empty one, when there is nothing to
+/// sum.
 template <class Body>
-void for_chunks(i64 K, i64 n, i64 N, Body body) {
-  const i64 length = chunk_length(K);
-  for (i64 k = 0; k == 0 || k < K; k += length) {
-    body(Slab{k, std::min(length, K - k), n, N});
+void for_chunks(const GemmArgs& args, Body body) {
+  Chunk chunk;
+  const auto finish = [&] {
+    body(static_cast<const Chunk&>(chunk));
+    chunk = Chunk();
+    chunk.first = false;
+  };
+  const auto append = [&](const GemmTerm& term) {
+    const bool rides = term.K <= kShortProduct && chunk.count < kMaxPieces;
+    if (!rides && chunk.K > 0) {
+      finish();
+    }
+    const i64 length = slice_length(term.K);
+    for (i64 k = 0; k < term.K; k += length) {
+      if (k > 0) {
+        finish();
+      }
+      chunk.add({&term, k, std::min(length, term.K - k)});
+    }
+  };
+  append(args);
+  for (const GemmTerm& term : args.more) {
+    append(term);
+  }
+  if (chunk.K > 0 || chunk.first) {
+    finish();
   }
 }
 
-/// What becomes of the sums of a chunk that starts at k, from C(i, j) on: the first brings the bias
-/// and does as the caller wishes, the others are added.
-inline TileOutput chunk_output(const GemmArgs& args, i64 k, i64 i, i64 j) {
-  const bool first = k == 0;
+/// The longest chunk.
+i64 longest_chunk(const GemmArgs& args);
+
+/// What becomes of the sums of a chunk from C(i, j) on: the first brings the bias and the addend,
+/// the others are added to C.
+inline TileOutput chunk_output(const GemmArgs& args, const Chunk& chunk, i64 i, i64 j) {
   TileOutput out;
   out.c = args.c + i * args.c_row_stride + j;
   out.c_row_stride = args.c_row_stride;
   out.alpha = args.alpha;
-  out.bias = first && args.bias != nullptr ? args.bias + j : nullptr;
-  out.accumulate = args.accumulate || !first;
+  if (!chunk.first) {
+    out.addend = out.c;
+    out.addend_row_stride = args.c_row_stride;
+    return out;
+  }
+  out.bias = args.bias != nullptr ? args.bias + j : nullptr;
+  if (args.addend != nullptr) {
+    out.addend = args.addend + i * args.addend_row_stride + j;
+    out.addend_row_stride = args.addend_row_stride;
+  }
   return out;
 }
 
 /// A from row i and step k on.
-inline TileA a_from(const GemmArgs& args, i64 i, i64 k) {
-  return {args.a + i * args.a_row_stride + k * args.a_col_stride, args.a_row_stride,
-          args.a_col_stride};
+inline TileA a_from(const GemmTerm& term, i64 i, i64 k) {
+  return {term.a + i * term.a_row_stride + k * term.a_col_stride, term.a_row_stride,
+          term.a_col_stride};
+}
+
+/// The part of a piece's B in the columns [n, n + N).
+inline BPart b_part(const Piece& piece, i64 n, i64 N) {
+  return {piece.term->b, piece.term->b_transposed, piece.k, piece.K, n, N};
 }
 
 /// Many rows: B packed once for all of them (gemm_blocked.cc).

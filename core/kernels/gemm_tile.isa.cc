@@ -73,7 +73,7 @@ inline void clear_and_fetch(Tile<kRows, V>& tile, const TileOutput& out) {
 }
 
 template <i64 V>
-inline void store_row(Vec (&sum)[V], const TileOutput& out, float* c) {
+inline void store_row(Vec (&sum)[V], const TileOutput& out, const float* addend, float* c) {
   INLAY_UNROLL
   for (i64 v = 0; v < V; ++v) {
     sum[v] = Vec::set(out.alpha) * sum[v];
@@ -84,10 +84,10 @@ inline void store_row(Vec (&sum)[V], const TileOutput& out, float* c) {
       sum[v] = sum[v] + Vec::load(out.bias + v * kLanes);
     }
   }
-  if (out.accumulate) {
+  if (addend != nullptr) {
     INLAY_UNROLL
     for (i64 v = 0; v < V; ++v) {
-      sum[v] = sum[v] + Vec::load(c + v * kLanes);
+      sum[v] = sum[v] + Vec::load(addend + v * kLanes);
     }
   }
   INLAY_UNROLL
@@ -97,23 +97,27 @@ inline void store_row(Vec (&sum)[V], const TileOutput& out, float* c) {
 }
 
 template <i64 V>
-void full(i64 K, const float* a, const float* b, const float* next, const TileOutput& out) {
+void full(const TileSteps* steps, i64 count, const float* b, const TileOutput& out) {
   constexpr i64 kWidth = V * kLanes;
   Tile<kRows, V> tile;
   clear_and_fetch(tile, out);
-  INLAY_UNROLL_STEPS
-  for (i64 k = 0; k < K; ++k) {
-    __builtin_prefetch(next, 0, 2);
-    next += kPrefetchedFloats;
-    step(tile, a, 1, b);
-    a += kRows;
-    b += kWidth;
+  for (i64 i = 0; i < count; ++i) {
+    const float* a = steps[i].a.data;
+    const i64 row_stride = steps[i].a.row_stride, col_stride = steps[i].a.col_stride;
+    INLAY_UNROLL_STEPS
+    for (i64 k = steps[i].K; k > 0; --k) {
+      step(tile, a, row_stride, b);
+      a += col_stride;
+      b += kWidth;
+    }
   }
   float* c = out.c;
+  const float* addend = out.addend;
   INLAY_UNROLL
   for (i64 r = 0; r < kRows; ++r) {
-    store_row(tile.sum[r], out, c);
+    store_row(tile.sum[r], out, addend, c);
     c += out.c_row_stride;
+    addend = addend == nullptr ? nullptr : addend + out.addend_row_stride;
   }
 }
 
@@ -178,12 +182,14 @@ void sum(i64 K, i64 rows, i64 vectors, const TileA& a, const float* b, i64 b_str
   }
 }
 
-Vec finished(Vec sum, const TileOutput& out, i64 col, const float* c, i64 n) {
+Vec finished(Vec sum, const TileOutput& out, i64 r, i64 col, i64 n) {
   sum = Vec::set(out.alpha) * sum;
   if (out.bias != nullptr) {
     sum = sum + Vec::load(out.bias + col, n);
   }
-  return out.accumulate ? sum + Vec::load(c, n) : sum;
+  return out.addend != nullptr
+             ? sum + Vec::load(out.addend + r * out.addend_row_stride + col, n)
+             : sum;
 }
 
 void write(const float* sums, i64 sum_stride, i64 rows, i64 cols, const TileOutput& out) {
@@ -191,7 +197,7 @@ void write(const float* sums, i64 sum_stride, i64 rows, i64 cols, const TileOutp
     for (i64 col = 0; col < cols; col += kLanes) {
       const i64 n = cols - col < kLanes ? cols - col : kLanes;
       float* c = out.c + r * out.c_row_stride + col;
-      finished(Vec::load(sums + r * sum_stride + col), out, col, c, n).store(c, n);
+      finished(Vec::load(sums + r * sum_stride + col), out, r, col, n).store(c, n);
     }
   }
 }

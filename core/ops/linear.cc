@@ -46,7 +46,10 @@ void multiply(const Tensor& x, const MatrixRef& m, const Tensor& y, const Produc
   args.c_row_stride = args.N;
   args.alpha = options.alpha;
   args.bias = options.bias;
-  args.accumulate = options.accumulate;
+  if (options.accumulate) {
+    args.addend = args.c;
+    args.addend_row_stride = args.N;
+  }
   run(args);
 }
 

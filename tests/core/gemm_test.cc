@@ -216,7 +216,10 @@ class Product {
     args.c_row_stride = case_.N + kGap;
     args.alpha = case_.alpha;
     args.bias = case_.bias ? bias_.data() : nullptr;
-    args.accumulate = case_.accumulate;
+    if (case_.accumulate) {
+      args.addend = c;
+      args.addend_row_stride = args.c_row_stride;
+    }
     return args;
   }
 
@@ -292,7 +295,7 @@ void expect_right(const Case& c) {
 }
 
 // Sizes around the tiles (8 x 48, 6 x 16, 4 x 8), the scheme for few rows (32), the block of rows
-// (128) and the chunk of K (768).
+// (128) and the slice of K (768).
 TEST_P(GemmOnEachIsa, IsRightAtSizesAroundTheTiles) {
   for (const i64 M : {1, 2, 5, 7, 8, 9, 31, 33, 41, 137}) {
     for (const i64 N : {1, 7, 15, 16, 17, 31, 47, 48, 49, 97, 113}) {
@@ -336,6 +339,106 @@ TEST_P(GemmOnEachIsa, TakesAlphaBiasAndWhatCHeld) {
                         .accumulate = accumulate});
         }
       }
+    }
+  }
+}
+
+// C = addend + A B + A' B' + ..., each factor dense, computed at once or by one product after the
+// other.
+class SumOfProducts {
+ public:
+  SumOfProducts(i64 M, i64 N, const std::vector<i64>& lengths, bool a_transposed)
+      : M_(M), N_(N), addend_(M * N) {
+    fill_uniform(addend_, RandomKey(7), -1.0F, 1.0F);
+    for (const i64 K : lengths) {
+      const RandomKey key = RandomKey(8).with(str("term ", terms_.size()));
+      std::vector<float>& a = values_.emplace_back(M * K);
+      std::vector<float>& b = values_.emplace_back(K * N);
+      fill_uniform(a, key.with("a"), -1.0F, 1.0F);
+      fill_uniform(b, key.with("b"), -1.0F, 1.0F);
+      GemmTerm& term = terms_.emplace_back();
+      term.K = K;
+      term.a = a.data();
+      term.a_row_stride = a_transposed ? 1 : K;
+      term.a_col_stride = a_transposed ? M : 1;
+      term.b.rows = K;
+      term.b.cols = N;
+      term.b.data = b.data();
+      term.b.row_bytes = N * 4;
+    }
+  }
+
+  void clear_factor(i64 term) { std::ranges::fill(*std::next(values_.begin(), 2 * term), 0.0F); }
+
+  // The sum of the first `count` terms.
+  std::vector<float> computed(i64 count) const {
+    std::vector<float> c(M_ * N_);
+    GemmArgs args;
+    static_cast<GemmTerm&>(args) = terms_[0];
+    args.M = M_;
+    args.N = N_;
+    args.more = std::span(terms_).subspan(1, count - 1);
+    args.c = c.data();
+    args.c_row_stride = N_;
+    args.addend = addend_.data();
+    args.addend_row_stride = N_;
+    std::vector<float> scratch(gemm_scratch(args));
+    gemm(args, scratch);
+    return c;
+  }
+
+  void expect_right(const std::vector<float>& c) const {
+    for (i64 i = 0; i < M_; ++i) {
+      for (i64 j = 0; j < N_; ++j) {
+        double sum = addend_[i * N_ + j];
+        double size = std::abs(sum);
+        double additions = 2.0;
+        for (const GemmTerm& t : terms_) {
+          const auto* b = static_cast<const float*>(t.b.data);
+          for (i64 k = 0; k < t.K; ++k) {
+            const double product =
+                double{t.a[i * t.a_row_stride + k * t.a_col_stride]} * b[k * N_ + j];
+            sum += product;
+            size += std::abs(product);
+          }
+          additions += static_cast<double>(t.K) + 1.0;
+        }
+        // Each addition (fma rounds once) by at most 2^-24 of a value no larger than `size`.
+        ASSERT_NEAR(c[i * N_ + j], sum, additions * size * std::ldexp(1.0, -24))
+            << "at " << i << ", " << j;
+      }
+    }
+  }
+
+ private:
+  i64 M_, N_;
+  std::vector<float> addend_;
+  std::list<std::vector<float>> values_;
+  std::vector<GemmTerm> terms_;
+};
+
+TEST_P(GemmOnEachIsa, SumsSeveralProductsOverAnAddend) {
+  const ThreadsScope one(1);
+  for (const i64 M : {3, 45}) {
+    for (const auto& lengths : std::vector<std::vector<i64>>{
+             {100, 8}, {8, 8}, {770, 8}, {100, 16, 100, 16}, {5, 4, 3, 2, 1, 6}, {900, 900, 0}}) {
+      for (const bool transposed : {false, true}) {
+        const SumOfProducts product(M, 53, lengths, transposed);
+        ASSERT_NO_FATAL_FAILURE(
+            product.expect_right(product.computed(static_cast<i64>(lengths.size()))))
+            << M << " rows, first length " << lengths[0] << ", " << transposed;
+      }
+    }
+  }
+}
+
+// An adapter whose B is still zero must not be seen.
+TEST_P(GemmOnEachIsa, AShortProductOfZerosChangesNoBit) {
+  for (const i64 M : {5, 70}) {
+    for (const i64 K : {64, 1000}) {
+      SumOfProducts product(M, 60, {K, 16}, false);
+      product.clear_factor(1);
+      EXPECT_TRUE(same_bits(product.computed(2), product.computed(1))) << M << ", " << K;
     }
   }
 }
