@@ -5,16 +5,36 @@
 
 namespace inlay::kernels {
 
+namespace {
+
+// The kernels of bf16 products, when these are asked for and exist here.
+const GemmBf16* bf16_kernels(const GemmArgs& args) {
+  return args.compute == GemmCompute::kBf16 ? INLAY_SELECT_DOTS(kGemmBf16) : nullptr;
+}
+
+// Rounded operands are always packed.
+bool is_small(const GemmArgs& args) {
+  return args.M <= kFewRows && args.compute == GemmCompute::kF32;
+}
+
+}  // namespace
+
 i64 gemm_scratch(const GemmArgs& args) {
-  return args.M <= kFewRows || args.N == 0 ? 0 : blocked_scratch(args);
+  if (args.M == 0 || args.N == 0 || is_small(args)) {
+    return 0;
+  }
+  const GemmBf16* kernels = bf16_kernels(args);
+  return kernels != nullptr ? bf16_scratch(args, *kernels) : blocked_scratch(args);
 }
 
 void gemm(const GemmArgs& args, std::span<float> scratch) {
   if (args.M == 0 || args.N == 0) {
     return;
   }
-  if (args.M <= kFewRows) {
+  if (is_small(args)) {
     few_rows_product(args);
+  } else if (const GemmBf16* kernels = bf16_kernels(args)) {
+    bf16_product(args, *kernels, scratch);
   } else {
     blocked_product(args, scratch);
   }

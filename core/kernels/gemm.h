@@ -23,6 +23,9 @@ struct GemmTerm {
   bool b_transposed = false;
 };
 
+/// What the operands are rounded to before they are multiplied; products are summed in f32.
+enum class GemmCompute : u8 { kF32, kBf16 };
+
 /// C[M, N] = alpha * (A B + the products of `more`) (+ bias[N]) (+ addend), f32 sums.
 ///   C: f32, row i at c + i * c_row_stride.
 /// More than one product is how an adapter's update, or the gradients that meet in one input, are
@@ -37,6 +40,7 @@ struct GemmArgs : GemmTerm {
   /// [M, N] like C, or null: a residual, or C itself for C +=.
   const float* addend = nullptr;
   i64 addend_row_stride = 0;
+  GemmCompute compute = GemmCompute::kF32;
 };
 
 /// How many floats of scratch `gemm` needs for these arguments (it allocates nothing itself).

@@ -1,191 +1,116 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <cstdint>
-#include <cstring>
+#include <algorithm>
 
-#include "core/error.h"
+#include "core/kernels/gemm_nest.h"
 #include "core/kernels/gemm_pack.h"
-#include "core/kernels/gemm_schemes.h"
-#include "core/parallel.h"
 
-// C = A B by panels (after Goto & van de Geijn 2008, "Anatomy of high-performance matrix
-// multiplication"):
+// Products of many rows in f32. A is read where it lies, unless it runs across the rows (a sum over
+// tokens).
 //
-//   for each chunk of the contraction
-//     for each group of B's panels x block of rows      tasks, blocks of one group in a row
-//       pack the group's panels                         unless the thread's last task did
-//       for each tile's rows of A                       read where they lie; they stay in L1
-//         for each panel of the group                   streams from the thread's L2
-//           one tile of C
-//
-// The packed group is the thread's own: nobody waits for anybody, and no cache line travels between
-// cores. That each thread packs for itself costs little, since a value packed is used as often as
-// the thread has rows. Only an A that runs across the rows (a sum over tokens) is packed too, some
-// tiles' rows at a time.
-//
-// Scratch, for each thread: the group, such rows of A, and the name of the group packed.
+// Where bf16 products are asked for and the processor has no instructions for them, the same
+// kernels multiply operands that were rounded in packing.
 namespace inlay::kernels {
 namespace {
 
-// A group: half an L2 of 2 MB.
-constexpr i64 kGroupFloats = i64{1} << 18;
-// With fewer tasks, some threads would wait for others at the end.
-constexpr i64 kMinTasks = 32;
-// With fewer rows a task, packing would show.
-constexpr i64 kMinBlockRows = 128;
-// Rows of an A that runs across them, packed together: whole cache lines of each step.
-constexpr i64 kPackedRows = 64;
-// Everything starts on a cache line.
-constexpr i64 kLine = 16;
-
-// A thread's part of the scratch.
-class Workspace {
+class F32Panels {
  public:
-  Workspace(float* floats, i64 b_floats) : floats_(floats), b_floats_(b_floats) {}
-
-  static i64 size(i64 b_floats, i64 a_floats) { return kLine + b_floats + a_floats; }
-
-  i64 packed_group() const {
-    i64 group = 0;
-    std::memcpy(&group, floats_, sizeof group);
-    return group;
-  }
-  void set_packed_group(i64 group) { std::memcpy(floats_, &group, sizeof group); }
-  float* b() const { return floats_ + kLine; }
-  float* a() const { return floats_ + kLine + b_floats_; }
-
- private:
-  float* floats_;
-  i64 b_floats_;
-};
-
-bool a_in_place(const Piece& piece) {
-  return piece.term->a_col_stride == 1;
-}
-
-class BlockedProduct {
- public:
-  explicit BlockedProduct(const GemmArgs& args)
+  explicit F32Panels(const GemmArgs& args)
       : args_(args),
+        rounds_(args.compute == GemmCompute::kBf16),
         tiles_(INLAY_SELECT(kGemmTiles)),
         packing_(INLAY_SELECT(kGemmPacking)),
-        shape_(tiles_),
-        longest_(longest_chunk(args)) {
-    const i64 panels = shape_.count(args.N);
-    const i64 at_most = std::max<i64>(1, kGroupFloats / std::max<i64>(1, longest_) / shape_.width);
-    group_panels_ = ceil_div(panels, ceil_div(panels, at_most));
-    groups_ = ceil_div(panels, group_panels_);
-    const i64 blocks =
-        std::clamp<i64>(args.M / kMinBlockRows, 1, ceil_div(kMinTasks, groups_));
-    block_rows_ = round_up(ceil_div(args.M, blocks), tiles_.rows);
-    row_blocks_ = ceil_div(args.M, block_rows_);
-    b_floats_ = round_up(longest_ * group_panels_ * shape_.width, kLine);
-    a_floats_ = a_is_packed() ? round_up(longest_ * round_up(kPackedRows, tiles_.rows), kLine) : 0;
+        shape_(tiles_) {}
+
+  i64 height() const { return tiles_.rows; }
+  i64 width() const { return shape_.width; }
+  i64 panel_floats(i64 K) const { return std::max<i64>(1, K) * shape_.width; }
+  i64 rows_floats(i64 K) const {
+    const bool packed = is_packed(args_) || std::ranges::any_of(args_.more, [&](const auto& term) {
+                          return is_packed(term);
+                        });
+    return packed ? K * round_up(kRunRows, tiles_.rows) : 0;
   }
 
-  i64 scratch() const { return kLine + num_threads() * Workspace::size(b_floats_, a_floats_); }
-
-  void run(std::span<float> scratch) {
-    INLAY_ASSERT(static_cast<i64>(scratch.size()) >= this->scratch());
-    const auto address = reinterpret_cast<std::uintptr_t>(scratch.data()) / sizeof(float);
-    scratch_ = scratch.data() + (kLine - static_cast<i64>(address % kLine)) % kLine;
-    for_chunks(args_, [&](const Chunk& chunk) {
-      for (int thread = 0; thread < num_threads(); ++thread) {
-        workspace(thread).set_packed_group(-1);
-      }
-      parallel_for(groups_ * row_blocks_, [&](i64 task) {
-        multiply(chunk, task / row_blocks_, task % row_blocks_ * block_rows_);
-      });
-    });
-  }
-
- private:
-  // Columns [n, n + N) of C.
-  struct Columns {
-    i64 n, N;
-  };
-  // Rows [first, first + count) of A and C; those of A that must be packed are at `packed`.
-  struct RowsOfA {
-    i64 first, count;
-    float* packed;
-  };
-
-  bool a_is_packed() const {
-    return args_.a_col_stride != 1 ||
-           std::ranges::any_of(args_.more, [](const GemmTerm& t) { return t.a_col_stride != 1; });
-  }
-
-  Workspace workspace(int thread) const {
-    return {scratch_ + thread * Workspace::size(b_floats_, a_floats_), b_floats_};
-  }
-
-  void multiply(const Chunk& chunk, i64 group, i64 first_row) const {
-    const i64 n = group * group_panels_ * shape_.width;
-    const Columns columns = {n, std::min(group_panels_ * shape_.width, args_.N - n)};
-    Workspace mine = workspace(thread_index());
-    if (mine.packed_group() != group) {
-      pack(chunk, columns, mine.b());
-      mine.set_packed_group(group);
-    }
-    const i64 end = std::min(args_.M, first_row + block_rows_);
-    const i64 step = round_up(kPackedRows, tiles_.rows);
-    for (i64 i = first_row; i < end; i += step) {
-      const RowsOfA rows = {i, std::min(step, end - i), mine.a()};
-      pack_rows(chunk, rows);
-      for (i64 r = 0; r < rows.count; r += tiles_.rows) {
-        multiply_rows(chunk, columns, rows, r, mine.b());
-      }
-    }
-  }
-
-  void pack(const Chunk& chunk, const Columns& columns, float* b) const {
+  void pack_columns(const Chunk& chunk, const Columns& columns, float* to) const {
     i64 k = 0;
     for (i64 p = 0; p < chunk.count; ++p) {
-      pack_b(b_part(chunk.pieces[p], columns.n, columns.N), {b, chunk.K * shape_.width, k});
+      pack_b(b_part(chunk.pieces[p], columns.n, columns.N), {to, panel_floats(chunk.K), k});
       k += chunk.pieces[p].K;
+    }
+    if (rounds_) {
+      for (i64 j = 0; j < columns.N; j += shape_.width) {
+        packing_.round_to_bf16(to + j * chunk.K,
+                               chunk.K * shape_.width_of(j / shape_.width, columns.N));
+      }
     }
   }
 
-  // The pieces of A that run across the rows, in panels of a tile's height.
-  void pack_rows(const Chunk& chunk, const RowsOfA& rows) const {
+  void pack_rows(const Chunk& chunk, const Rows& rows) const {
     float* to = rows.packed;
     for (i64 p = 0; p < chunk.count; ++p) {
       const Piece& piece = chunk.pieces[p];
-      if (!a_in_place(piece)) {
-        const TileA a = a_from(*piece.term, rows.first, piece.k);
-        const i64 panel = piece.K * tiles_.rows;
-        packing_.copy(a.data, a.col_stride, rows.count, piece.K, to, tiles_.rows, panel);
-        to += panel * ceil_div(rows.count, tiles_.rows);
+      if (is_packed(*piece.term)) {
+        pack_piece(piece, rows, to);
+        to += packed_floats(piece, rows);
       }
     }
   }
 
-  // Where the tile of row r finds its A, piece by piece.
-  void find_a(const Chunk& chunk, const RowsOfA& rows, i64 r, TileSteps* steps) const {
-    const float* packed = rows.packed;
-    for (i64 p = 0; p < chunk.count; ++p) {
-      const Piece& piece = chunk.pieces[p];
-      steps[p] = {piece.K, a_from(*piece.term, rows.first + r, piece.k)};
-      if (!a_in_place(piece)) {
-        steps[p].a = {packed + r * piece.K, 1, tiles_.rows};
-        packed += piece.K * tiles_.rows * ceil_div(rows.count, tiles_.rows);
-      }
-    }
-  }
-
-  void multiply_rows(const Chunk& chunk, const Columns& columns, const RowsOfA& block, i64 r,
-                     const float* panels) const {
+  void multiply(const Chunk& chunk, const Columns& columns, const float* panels,
+                const Rows& rows_of_a, i64 r) const {
     TileSteps steps[kMaxPieces];
-    find_a(chunk, block, r, steps);
-    const i64 rows = std::min(tiles_.rows, block.count - r);
+    find_a(chunk, rows_of_a, r, steps);
+    const i64 rows = std::min(tiles_.rows, rows_of_a.count - r);
     for (i64 j = 0; j < columns.N; j += shape_.width) {
       const float* b = panels + j * chunk.K;
       const i64 width = shape_.width_of(j / shape_.width, columns.N);
       const i64 cols = std::min(width, columns.N - j);
-      const TileOutput out = chunk_output(args_, chunk, block.first + r, columns.n + j);
+      const TileOutput out = chunk_output(args_, chunk, rows_of_a.first + r, columns.n + j);
       if (rows == tiles_.rows && cols == width) {
         tiles_.full[width / shape_.lanes - 1](steps, chunk.count, b, out);
       } else {
         part_of_tile(steps, chunk.count, b, width, rows, cols, out);
+      }
+    }
+  }
+
+ private:
+  bool is_packed(const GemmTerm& term) const { return rounds_ || term.a_col_stride != 1; }
+
+  i64 packed_floats(const Piece& piece, const Rows& rows) const {
+    return piece.K * round_up(rows.count, tiles_.rows);
+  }
+
+  // Panels of a tile's height.
+  void pack_piece(const Piece& piece, const Rows& rows, float* to) const {
+    const TileA a = a_from(*piece.term, rows.first, piece.k);
+    const i64 height = tiles_.rows;
+    if (a.col_stride != 1) {
+      packing_.copy(a.data, a.col_stride, rows.count, piece.K, to, height, height * piece.K);
+    } else {
+      for (i64 r = 0; r < rows.count; r += height) {
+        const float* from[kMaxTileRows];
+        const i64 count = std::min(height, rows.count - r);
+        for (i64 s = 0; s < count; ++s) {
+          from[s] = a.data + (r + s) * a.row_stride;
+        }
+        packing_.transpose(from, count, piece.K, to + r * piece.K, height, height);
+      }
+    }
+    if (rounds_) {
+      packing_.round_to_bf16(to, packed_floats(piece, rows));
+    }
+  }
+
+  // Where the tile of row r finds its A, piece by piece.
+  void find_a(const Chunk& chunk, const Rows& rows, i64 r, TileSteps* steps) const {
+    const float* packed = rows.packed;
+    for (i64 p = 0; p < chunk.count; ++p) {
+      const Piece& piece = chunk.pieces[p];
+      steps[p] = {piece.K, a_from(*piece.term, rows.first + r, piece.k)};
+      if (is_packed(*piece.term)) {
+        steps[p].a = {packed + r * piece.K, 1, tiles_.rows};
+        packed += packed_floats(piece, rows);
       }
     }
   }
@@ -203,29 +128,22 @@ class BlockedProduct {
   }
 
   const GemmArgs& args_;
+  const bool rounds_;
   const GemmTiles& tiles_;
   const GemmPacking& packing_;
   const PanelShape shape_;
-  const i64 longest_;
-  i64 group_panels_ = 0, groups_ = 0, block_rows_ = 0, row_blocks_ = 0;
-  i64 b_floats_ = 0, a_floats_ = 0;
-  float* scratch_ = nullptr;
 };
 
 }  // namespace
 
-i64 longest_chunk(const GemmArgs& args) {
-  i64 longest = 0;
-  for_chunks(args, [&](const Chunk& chunk) { longest = std::max(longest, chunk.K); });
-  return longest;
-}
-
 i64 blocked_scratch(const GemmArgs& args) {
-  return BlockedProduct(args).scratch();
+  const F32Panels panels(args);
+  return PanelNest(args, panels).scratch();
 }
 
 void blocked_product(const GemmArgs& args, std::span<float> scratch) {
-  BlockedProduct(args).run(scratch);
+  const F32Panels panels(args);
+  PanelNest(args, panels).run(scratch);
 }
 
 }  // namespace inlay::kernels

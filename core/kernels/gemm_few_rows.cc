@@ -64,9 +64,9 @@ class ColumnsProduct {
 
   void add_panel(const Piece& strip, i64 p, const float* b, i64 b_stride) {
     for (i64 i = 0; i < args_.M; i += tiles_.rows) {
-      tiles_.sum(strip.K, std::min(tiles_.rows, args_.M - i),
-                 shape_.width_of(p, N_) / shape_.lanes, a_from(*strip.term, i, strip.k), b,
-                 b_stride, sums_ + i * sum_stride_ + p * shape_.width, sum_stride_);
+      tiles_.sum(strip.K, std::min(tiles_.rows, args_.M - i), shape_.width_of(p, N_) / shape_.lanes,
+                 a_from(*strip.term, i, strip.k), b, b_stride,
+                 sums_ + i * sum_stride_ + p * shape_.width, sum_stride_);
     }
   }
 

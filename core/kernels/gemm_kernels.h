@@ -61,6 +61,8 @@ struct GemmPacking {
   /// from[k * from_stride + p * width + j] while p * width + j < count, then 0 to the panel's end.
   void (*copy)(const float* from, i64 from_stride, i64 count, i64 K, float* to, i64 width,
                i64 panel_stride);
+  /// Rounds to the nearest bf16, ties to even, in place.
+  void (*round_to_bf16)(float* values, i64 count);
 };
 
 INLAY_DECLARE_TABLES(GemmTiles, kGemmTiles)

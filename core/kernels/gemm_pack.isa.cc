@@ -186,8 +186,19 @@ void copy(const float* from, i64 from_stride, i64 count, i64 K, float* to, i64 w
   }
 }
 
+void round_to_bf16(float* values, i64 count) {
+  for (i64 i = 0; i < count; ++i) {
+    u32 bits;
+    __builtin_memcpy(&bits, values + i, sizeof bits);
+    const bool is_nan = (bits & 0x7FFFFFFFU) > 0x7F800000U;
+    const u32 rounded = (bits + 0x7FFFU + (bits >> 16 & 1U)) & 0xFFFF0000U;
+    bits = is_nan ? (bits | 0x00400000U) & 0xFFFF0000U : rounded;
+    __builtin_memcpy(values + i, &bits, sizeof bits);
+  }
+}
+
 }  // namespace
 
-const GemmPacking kGemmPacking = {transpose, copy};
+const GemmPacking kGemmPacking = {transpose, copy, round_to_bf16};
 
 }  // namespace inlay::kernels::INLAY_ISA

@@ -5,6 +5,7 @@
 #include <span>
 
 #include "core/kernels/gemm.h"
+#include "core/kernels/gemm_bf16_kernels.h"
 #include "core/kernels/gemm_kernels.h"
 #include "core/kernels/gemm_pack.h"
 
@@ -94,9 +95,6 @@ void for_chunks(const GemmArgs& args, Body body) {
   }
 }
 
-/// The longest chunk.
-i64 longest_chunk(const GemmArgs& args);
-
 /// What becomes of the sums of a chunk from C(i, j) on: the first brings the bias and the addend,
 /// the others are added to C.
 inline TileOutput chunk_output(const GemmArgs& args, const Chunk& chunk, i64 i, i64 j) {
@@ -128,9 +126,13 @@ inline BPart b_part(const Piece& piece, i64 n, i64 N) {
   return {piece.term->b, piece.term->b_transposed, piece.k, piece.K, n, N};
 }
 
-/// Many rows: B packed once for all of them (gemm_blocked.cc).
+/// Many rows: B packed once for many of them (gemm_blocked.cc).
 i64 blocked_scratch(const GemmArgs& args);
 void blocked_product(const GemmArgs& args, std::span<float> scratch);
+
+/// The same for operands rounded to bf16, on processors that multiply them (gemm_bf16.cc).
+i64 bf16_scratch(const GemmArgs& args, const GemmBf16& kernels);
+void bf16_product(const GemmArgs& args, const GemmBf16& kernels, std::span<float> scratch);
 
 /// At most kFewRows rows: B goes past once (gemm_few_rows.cc). Needs no scratch.
 inline constexpr i64 kFewRows = 32;

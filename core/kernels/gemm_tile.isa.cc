@@ -187,9 +187,8 @@ Vec finished(Vec sum, const TileOutput& out, i64 r, i64 col, i64 n) {
   if (out.bias != nullptr) {
     sum = sum + Vec::load(out.bias + col, n);
   }
-  return out.addend != nullptr
-             ? sum + Vec::load(out.addend + r * out.addend_row_stride + col, n)
-             : sum;
+  return out.addend != nullptr ? sum + Vec::load(out.addend + r * out.addend_row_stride + col, n)
+                               : sum;
 }
 
 void write(const float* sums, i64 sum_stride, i64 rows, i64 cols, const TileOutput& out) {

@@ -18,7 +18,7 @@
 // GFLOP/s of the products of training and decoding, with packing, beside a register-only loop of
 // multiply-adds and Eigen. All are run in turn, `rounds` times (20), and the shortest time of each
 // counts: on a shared machine that is what the code can do, the rest is what the neighbours did.
-// Only products whose name contains all the words are run.
+// Only products whose name contains all the words are run. "rounded": to bf16.
 //
 //   NT  y[M, N] = x[M, K] W[N, K]^T      NN  dx[M, N] = dy[M, K] W[K, N]      TN  dW = dy^T x
 //
@@ -30,6 +30,7 @@ using inlay::i64;
 using inlay::u16;
 using inlay::u8;
 using inlay::kernels::GemmArgs;
+using inlay::kernels::GemmCompute;
 using inlay::kernels::MatrixFormat;
 
 double now() {
@@ -40,11 +41,13 @@ struct Shape {
   const char* op;
   i64 M, K, N;
   MatrixFormat format = MatrixFormat::kF32;
+  GemmCompute compute = GemmCompute::kF32;
 };
 
 std::string name_of(const Shape& s) {
   return inlay::str(s.op, " M", s.M, " K", s.K, " N", s.N, " ",
-                    inlay::kernels::format_name(s.format));
+                    inlay::kernels::format_name(s.format),
+                    s.compute == GemmCompute::kBf16 ? " rounded" : "");
 }
 
 constexpr float kNf4[16] = {-1.0F,        -0.6961928F,  -0.52507305F,  -0.3949175F,
@@ -91,6 +94,7 @@ class Bench {
     args_.b.data = pool.b.data();
     const auto block = inlay::kernels::block_size(shape.format);
     args_.b.row_bytes = args_.b.cols / block.values * block.bytes;
+    args_.compute = shape.compute;
     args_.b.four_bit.code = kNf4;
     args_.b.four_bit.absmax = pool.absmax.data();
     b_bytes_ = args_.b.rows * args_.b.row_bytes;
@@ -179,6 +183,16 @@ std::vector<Shape> all_shapes() {
     for (const i64 M : {1, 256, 512, 2048}) {
       shapes.push_back({"NT", M, 768, 3072, format});
       shapes.push_back({"NN", M, 3072, 768, format});
+    }
+  }
+  // With operands rounded to bf16.
+  for (const auto format : {MatrixFormat::kF32, MatrixFormat::kBf16, MatrixFormat::kFourBit}) {
+    for (const i64 M : {256, 2048}) {
+      for (const char* op : {"NT", "NN", "TN"}) {
+        shapes.push_back({op, M, 576, 1536, format, GemmCompute::kBf16});
+        shapes.push_back({op, M, 1536, 576, format, GemmCompute::kBf16});
+        shapes.push_back({op, M, 576, 16, format, GemmCompute::kBf16});
+      }
     }
   }
   return shapes;

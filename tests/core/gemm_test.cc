@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "core/error.h"
+#include "core/kernels/convert.h"
 #include "core/parallel.h"
 #include "core/random.h"
 #include "tests/support/isas.h"
@@ -20,6 +21,7 @@ namespace {
 
 using inlay::testing::IsaScope;
 using inlay::testing::OnEachIsa;
+using inlay::testing::supported_dot_isas;
 using inlay::testing::supported_isas;
 
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
@@ -37,12 +39,14 @@ struct Case {
   bool bias = false;
   bool accumulate = false;
   bool row_map = false;
+  GemmCompute compute = GemmCompute::kF32;
 };
 
 std::string text(const Case& c) {
   return str("M ", c.M, " N ", c.N, " K ", c.K, " ", format_name(c.format),
              c.a_transposed ? " A^T" : "", c.b_transposed ? " B^T" : "", " alpha ", c.alpha,
-             c.bias ? " bias" : "", c.accumulate ? " accumulate" : "", c.row_map ? " row_map" : "");
+             c.bias ? " bias" : "", c.accumulate ? " accumulate" : "", c.row_map ? " row_map" : "",
+             c.compute == GemmCompute::kBf16 ? " rounded to bf16" : "");
 }
 
 // A matrix of random values in any format; it owns what its MatrixRef points to.
@@ -212,6 +216,7 @@ class Product {
     args.a_col_stride = case_.a_transposed ? a_stride_ : 1;
     args.b = b_.ref;
     args.b_transposed = case_.b_transposed;
+    args.compute = case_.compute;
     args.c = c;
     args.c_row_stride = case_.N + kGap;
     args.alpha = case_.alpha;
@@ -229,16 +234,27 @@ class Product {
     for (i64 r = 0; r < b_.ref.rows; ++r) {
       decode_row(b_.ref, r, 0, b_.ref.cols, row.data());
       for (i64 col = 0; col < b_.ref.cols; ++col) {
-        (case_.b_transposed ? b[col * case_.N + r] : b[r * case_.N + col]) = row[col];
+        (case_.b_transposed ? b[col * case_.N + r] : b[r * case_.N + col]) = as_used(row[col]);
       }
     }
     return b;
   }
 
+  // An operand as it is multiplied.
+  float as_used(float value) const {
+    if (case_.compute == GemmCompute::kF32) {
+      return value;
+    }
+    u16 rounded = 0;
+    f32_to_bf16({&value, 1}, {&rounded, 1});
+    bf16_to_f32({&rounded, 1}, {&value, 1});
+    return value;
+  }
+
   void expect_row(const std::vector<float>& c, const std::vector<float>& b, i64 i) const {
     std::vector<double> sum(case_.N), size(case_.N);  // of the products, of their magnitudes
     for (i64 k = 0; k < case_.K; ++k) {
-      const double a = case_.a_transposed ? a_[k * a_stride_ + i] : a_[i * a_stride_ + k];
+      const double a = as_used(case_.a_transposed ? a_[k * a_stride_ + i] : a_[i * a_stride_ + k]);
       for (i64 j = 0; j < case_.N; ++j) {
         const double term = a * b[k * case_.N + j];
         sum[j] += term;
@@ -558,6 +574,74 @@ TEST_P(GemmOnEachIsa, ARowHasTheSameBitsWhateverStandsBesideIt) {
           {.M = 270, .N = N, .K = 900, .format = format, .b_transposed = true, .bias = true});
       expect_rows_alone_alike({.M = 270, .N = N, .K = 900, .format = format, .accumulate = true});
       expect_rows_alone_alike({.M = 270, .N = N, .K = 900, .format = format, .a_transposed = true});
+    }
+  }
+}
+
+std::vector<Isa> all_isas() {
+  std::vector<Isa> isas = supported_isas();
+  for (const Isa isa : supported_dot_isas()) {
+    isas.push_back(isa);
+  }
+  return isas;
+}
+
+// Sizes around the tiles (32 x 32 x 32 and 8 x 48 x 2) and the run of rows (64); the reference
+// rounds the operands too, so the tolerance is that of f32 sums.
+TEST(GemmOfBf16, IsRightAtSizesAroundTheTiles) {
+  for (const Isa isa : all_isas()) {
+    const IsaScope scope(isa);
+    for (const i64 M : {1, 15, 17, 31, 33, 65, 97}) {
+      for (const i64 N : {1, 15, 16, 17, 31, 33, 47, 49, 97}) {
+        for (const i64 K : {1, 2, 31, 32, 33, 65}) {
+          for (const bool a_transposed : {false, true}) {
+            ASSERT_NO_FATAL_FAILURE(expect_right({.M = M,
+                                                  .N = N,
+                                                  .K = K,
+                                                  .a_transposed = a_transposed,
+                                                  .b_transposed = (M + N + K) % 2 == 0,
+                                                  .compute = GemmCompute::kBf16}))
+                << isa_name(isa);
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST(GemmOfBf16, IsRightWhenCutAndInEveryFormat) {
+  for (const Isa isa : all_isas()) {
+    const IsaScope scope(isa);
+    for (int f = 0; f <= static_cast<int>(MatrixFormat::kQ6_K); ++f) {
+      for (const bool transposed : {false, true}) {
+        ASSERT_NO_FATAL_FAILURE(expect_right({.M = 70,
+                                              .N = transposed ? 101 : 1792,
+                                              .K = transposed ? 1792 : 101,
+                                              .format = static_cast<MatrixFormat>(f),
+                                              .b_transposed = transposed,
+                                              .alpha = 0.5F,
+                                              .bias = true,
+                                              .accumulate = true,
+                                              .row_map = transposed,
+                                              .compute = GemmCompute::kBf16}))
+            << isa_name(isa);
+      }
+    }
+  }
+}
+
+TEST(GemmOfBf16, GivesTheSameBitsAtAnyThreadCount) {
+  const Product product({.M = 300, .N = 700, .K = 900, .compute = GemmCompute::kBf16});
+  for (const Isa isa : all_isas()) {
+    const IsaScope scope(isa);
+    std::vector<float> alone;
+    {
+      const ThreadsScope one(1);
+      alone = product.computed();
+    }
+    for (const int threads : {2, 3, 7}) {
+      const ThreadsScope many(threads);
+      EXPECT_TRUE(same_bits(product.computed(), alone)) << isa_name(isa) << ", " << threads;
     }
   }
 }

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/kernels/gemm_bf16_kernels.h"
+
+#include <immintrin.h>
+
+// The register tile of bf16 products.
+//
+//   AMX           32 x 32: 2 x 2 tile registers of 16 x 16 sums, 2 of A (16 rows x 32 steps), 2 of
+//                 B (16 pairs x 16 columns). A step of 32 needs 4 tile loads for 4 products.
+//   AVX-512 BF16  8 x 48: 24 vectors of sums + 3 of B + 1 of A
+namespace inlay::kernels::INLAY_ISA {
+namespace {
+
+void round(const float* from, i64 count, u16* to) {
+  i64 i = 0;
+  for (; i + 16 <= count; i += 16) {
+    const __m256bh rounded = _mm512_cvtneps_pbh(_mm512_loadu_ps(from + i));
+    __builtin_memcpy(to + i, &rounded, sizeof rounded);
+  }
+  if (i < count) {
+    const auto some = static_cast<__mmask16>((1U << (count - i)) - 1U);
+    const __m256bh rounded = _mm512_cvtneps_pbh(_mm512_maskz_loadu_ps(some, from + i));
+    _mm256_mask_storeu_epi16(to + i, some, reinterpret_cast<__m256i>(rounded));
+  }
+}
+
+__m512i pairs(__m512 even, __m512 odd) {
+  const __m256i low = reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(even));
+  const __m256i high = reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(odd));
+  return _mm512_or_si512(_mm512_cvtepu16_epi32(low),
+                         _mm512_slli_epi32(_mm512_cvtepu16_epi32(high), 16));
+}
+
+void interleave(const float* even, const float* odd, i64 count, u32* to) {
+  i64 i = 0;
+  for (; i + 16 <= count; i += 16) {
+    _mm512_storeu_si512(to + i, pairs(_mm512_loadu_ps(even + i), _mm512_loadu_ps(odd + i)));
+  }
+  if (i < count) {
+    const auto some = static_cast<__mmask16>((1U << (count - i)) - 1U);
+    _mm512_mask_storeu_epi32(to + i, some,
+                             pairs(_mm512_maskz_loadu_ps(some, even + i),
+                                   _mm512_maskz_loadu_ps(some, odd + i)));
+  }
+}
+
+#if defined(__AMX_BF16__)
+
+constexpr i64 kHeight = 32, kWidth = 32, kStep = 32;
+constexpr i64 kTile = 16;  // rows of a tile register, and dwords of its rows
+
+struct alignas(64) TileShapes {  // as LDTILECFG reads it
+  u8 palette = 1;
+  u8 start_row = 0;
+  u8 reserved[14] = {};
+  u16 row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
+  u8 rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
+};
+
+// Static: to GCC 12 _tile_loadconfig reads eight bytes only, and it would not fill in the rest of a
+// local one.
+const TileShapes kShapes;
+
+void begin() {
+  _tile_loadconfig(&kShapes);
+}
+
+void end() {
+  _tile_release();
+}
+
+// Registers: 0 to 3 are sums, 4 and 5 A, 6 and 7 B.
+void product(i64 K, i64 rows, const u16* a, i64 a_stride, const u32* b, float* sums) {
+  constexpr int kRowBytes = kWidth * 4;
+  const i64 a_bytes = a_stride * 2;
+  const bool both = rows > kTile;
+  _tile_zero(0);
+  _tile_zero(1);
+  _tile_zero(2);
+  _tile_zero(3);
+  for (i64 k = 0; k < K; k += kStep) {
+    _tile_loadd(6, b, kRowBytes);
+    _tile_loadd(7, b + kTile, kRowBytes);
+    _tile_loadd(4, a + k, a_bytes);
+    _tile_dpbf16ps(0, 4, 6);
+    _tile_dpbf16ps(1, 4, 7);
+    if (both) {
+      _tile_loadd(5, a + kTile * a_stride + k, a_bytes);
+      _tile_dpbf16ps(2, 5, 6);
+      _tile_dpbf16ps(3, 5, 7);
+    }
+    b += kStep / 2 * kWidth;
+  }
+  _tile_stored(0, sums, kRowBytes);
+  _tile_stored(1, sums + kTile, kRowBytes);
+  if (both) {
+    _tile_stored(2, sums + kTile * kWidth, kRowBytes);
+    _tile_stored(3, sums + kTile * kWidth + kTile, kRowBytes);
+  }
+}
+
+#else
+
+constexpr i64 kHeight = 8, kWidth = 48, kStep = 2;
+constexpr i64 kVectors = 3;
+
+void begin() {}
+void end() {}
+
+template <i64 R>
+void product_of(i64 K, const u16* a, i64 a_stride, const u32* b, float* sums) {
+  __m512 sum[R][kVectors];
+#pragma GCC unroll 8
+  for (i64 r = 0; r < R; ++r) {
+#pragma GCC unroll 8
+    for (i64 v = 0; v < kVectors; ++v) {
+      sum[r][v] = _mm512_setzero_ps();
+    }
+  }
+  for (i64 k = 0; k < K; k += kStep) {
+    __m512bh row[kVectors];
+#pragma GCC unroll 8
+    for (i64 v = 0; v < kVectors; ++v) {
+      row[v] = reinterpret_cast<__m512bh>(_mm512_loadu_si512(b + 16 * v));
+    }
+#pragma GCC unroll 8
+    for (i64 r = 0; r < R; ++r) {
+      i32 pair;
+      __builtin_memcpy(&pair, a + r * a_stride + k, sizeof pair);
+      const __m512bh left = reinterpret_cast<__m512bh>(_mm512_set1_epi32(pair));
+#pragma GCC unroll 8
+      for (i64 v = 0; v < kVectors; ++v) {
+        sum[r][v] = _mm512_dpbf16_ps(sum[r][v], left, row[v]);
+      }
+    }
+    b += kWidth;
+  }
+#pragma GCC unroll 8
+  for (i64 r = 0; r < R; ++r) {
+#pragma GCC unroll 8
+    for (i64 v = 0; v < kVectors; ++v) {
+      _mm512_storeu_ps(sums + r * kWidth + 16 * v, sum[r][v]);
+    }
+  }
+}
+
+void product(i64 K, i64 rows, const u16* a, i64 a_stride, const u32* b, float* sums) {
+  if (rows == kHeight) {
+    product_of<kHeight>(K, a, a_stride, b, sums);
+    return;
+  }
+  for (i64 r = 0; r < rows; ++r) {
+    product_of<1>(K, a + r * a_stride, a_stride, b, sums + r * kWidth);
+  }
+}
+
+#endif
+
+}  // namespace
+
+const GemmBf16 kGemmBf16 = {kHeight, kWidth, kStep, begin, end, product, round, interleave};
+
+}  // namespace inlay::kernels::INLAY_ISA
