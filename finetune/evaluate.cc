@@ -14,7 +14,7 @@ double LossReport::perplexity() const {
 }
 
 LossReport evaluate_loss(const CausalLM& model, std::span<const Example> examples, i64 batch_size,
-                         AttentionKind attention) {
+                         AttentionKind attention, GemmCompute compute) {
   const NoGrad guard;
   LossReport report;
   double sum = 0.0;
@@ -31,6 +31,7 @@ LossReport evaluate_loss(const CausalLM& model, std::span<const Example> example
     Pass pass;
     pass.tokens = &batch.tokens;
     pass.attention = attention;
+    pass.compute = compute;
     const double trained = static_cast<double>(batch.targets.size());
     sum += static_cast<double>(next_token_loss(model, batch, pass, trained).item()) * trained;
     report.tokens += static_cast<i64>(batch.targets.size());

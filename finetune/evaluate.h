@@ -17,6 +17,7 @@ struct LossReport {
 /// Mean loss over the trained tokens of `examples`, `batch_size` rows at a time; nothing is
 /// recorded. The result does not depend on the batch size but for the last bits.
 LossReport evaluate_loss(const CausalLM& model, std::span<const Example> examples, i64 batch_size,
-                         AttentionKind attention = AttentionKind::kTiled);
+                         AttentionKind attention = AttentionKind::kTiled,
+                         GemmCompute compute = GemmCompute::kF32);
 
 }  // namespace inlay

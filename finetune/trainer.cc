@@ -119,6 +119,7 @@ Trainer::StepResult Trainer::accumulate_gradients(i64 step) {
     pass.training = true;
     pass.dropout = RandomKey(options_.seed).with("dropout").with(static_cast<u64>(step)).with(b);
     pass.attention = options_.attention;
+    pass.compute = options_.compute;
     pass.checkpoint_blocks = options_.checkpoint_blocks;
     const Tensor loss =
         next_token_loss(model_, batch, pass, static_cast<double>(result.trained_tokens));
@@ -187,7 +188,8 @@ void Trainer::evaluate(TrainerObserver& observer) {
   EvalMetrics m;
   m.step = state_.step;
   m.epoch = schedule_.epoch_after(state_.step - 1);
-  m.report = evaluate_loss(model_, validation_, options_.eval_batch_size, options_.attention);
+  m.report = evaluate_loss(model_, validation_, options_.eval_batch_size, options_.attention,
+                           options_.compute);
   observer.on_eval(m);
   window_started_ = Clock::now();  // evaluation is no training time
 }

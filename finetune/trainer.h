@@ -26,6 +26,7 @@ struct TrainerOptions {
   i64 eval_batch_size = 1;
   bool checkpoint_blocks = false;
   AttentionKind attention = AttentionKind::kTiled;
+  GemmCompute compute = GemmCompute::kF32;
 };
 
 /// What is logged of a step. `step` counts from 1: the number of optimizer steps done.

@@ -3,17 +3,60 @@
 
 #include <utility>
 
+#include "core/ops/elementwise.h"
+
 namespace inlay {
+
+std::optional<Projection> LinearLike::projection(const Pass& /*pass*/) const {
+  return std::nullopt;
+}
+
+std::vector<Tensor> forward_together(std::initializer_list<const LinearLike*> layers,
+                                     const Tensor& x, const Pass& pass) {
+  std::vector<Projection> projections;
+  for (const LinearLike* layer : layers) {
+    if (std::optional<Projection> projection = layer->projection(pass)) {
+      projections.push_back(*std::move(projection));
+    }
+  }
+  if (projections.size() == layers.size()) {
+    return project(x, projections, pass.compute);
+  }
+  std::vector<Tensor> ys;
+  for (const LinearLike* layer : layers) {
+    ys.push_back(layer->forward(x, pass));
+  }
+  return ys;
+}
+
+Tensor forward_onto(const Tensor& residual, const LinearLike& layer, const Tensor& x,
+                    const Pass& pass) {
+  if (const std::optional<Projection> projection = layer.projection(pass)) {
+    return project_onto(residual, x, *projection, pass.compute);
+  }
+  return add(layer.forward(x, pass), residual);
+}
 
 Linear::Linear(Tensor weight, Tensor bias, WeightLayout layout)
     : weight_(std::move(weight)), bias_(std::move(bias)), layout_(layout) {}
 
-Tensor Linear::forward(const Tensor& x, const Pass& /*pass*/) const {
-  return linear(x, weight_, bias_, layout_);
+Tensor Linear::forward(const Tensor& x, const Pass& pass) const {
+  return linear(x, weight_, bias_, layout_, pass.compute);
 }
 
-Tensor Linear::product(const Tensor& x, const Pass& /*pass*/) const {
-  return linear(x, weight_, {}, layout_);
+Tensor Linear::product(const Tensor& x, const Pass& pass) const {
+  return linear(x, weight_, {}, layout_, pass.compute);
+}
+
+std::optional<Projection> Linear::projection(const Pass& /*pass*/) const {
+  if (weight_.requires_grad()) {
+    return std::nullopt;
+  }
+  Projection projection;
+  projection.weight = FrozenMatrix(weight_);
+  projection.layout = layout_;
+  projection.bias = bias_;
+  return projection;
 }
 
 Tensor Linear::weight_rows(i64 begin, i64 end) const {
@@ -31,12 +74,19 @@ void Linear::visit(Visitor& visitor, const std::string& name) {
 FrozenLinear::FrozenLinear(FrozenMatrix weight, Tensor bias, WeightLayout checkpoint_layout)
     : weight_(std::move(weight)), bias_(std::move(bias)), checkpoint_layout_(checkpoint_layout) {}
 
-Tensor FrozenLinear::forward(const Tensor& x, const Pass& /*pass*/) const {
-  return linear(x, weight_, bias_);
+Tensor FrozenLinear::forward(const Tensor& x, const Pass& pass) const {
+  return linear(x, weight_, bias_, pass.compute);
 }
 
-Tensor FrozenLinear::product(const Tensor& x, const Pass& /*pass*/) const {
-  return linear(x, weight_, Tensor());
+Tensor FrozenLinear::product(const Tensor& x, const Pass& pass) const {
+  return linear(x, weight_, Tensor(), pass.compute);
+}
+
+std::optional<Projection> FrozenLinear::projection(const Pass& /*pass*/) const {
+  Projection projection;
+  projection.weight = weight_;
+  projection.bias = bias_;
+  return projection;
 }
 
 void FrozenLinear::visit(Visitor& visitor, const std::string& name) {

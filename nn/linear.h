@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <initializer_list>
 #include <memory>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "core/ops/linear.h"
+#include "core/ops/projection.h"
 #include "nn/module.h"
 #include "nn/pass.h"
 
@@ -18,6 +22,9 @@ class LinearLike : public Module {
   virtual Tensor forward(const Tensor& x, const Pass& pass) const = 0;
   /// x W^T alone
   virtual Tensor product(const Tensor& x, const Pass& pass) const = 0;
+  /// The layer as a frozen product with, at most, a low-rank update, if in this pass it is no more
+  /// than that. Such layers are computed together and onto a residual.
+  virtual std::optional<Projection> projection(const Pass& pass) const;
   /// [out] f32, or undefined
   virtual const Tensor& bias() const = 0;
   virtual i64 in_features() const = 0;
@@ -29,6 +36,14 @@ class LinearLike : public Module {
   virtual WeightLayout checkpoint_layout() const = 0;
 };
 
+/// The layers' forward(x, pass), as one operation where all of them are projections.
+std::vector<Tensor> forward_together(std::initializer_list<const LinearLike*> layers,
+                                     const Tensor& x, const Pass& pass);
+
+/// residual + layer.forward(x, pass)
+Tensor forward_onto(const Tensor& residual, const LinearLike& layer, const Tensor& x,
+                    const Pass& pass);
+
 /// y = x W^T + bias with a dense weight [out, in], or [in, out] in GPT-2's layout; f32, bf16 or
 /// f16.
 class Linear final : public LinearLike {
@@ -37,6 +52,7 @@ class Linear final : public LinearLike {
 
   Tensor forward(const Tensor& x, const Pass& pass) const override;
   Tensor product(const Tensor& x, const Pass& pass) const override;
+  std::optional<Projection> projection(const Pass& pass) const override;
   const Tensor& bias() const override { return bias_; }
   i64 in_features() const override { return weight_.dim(layout_ == WeightLayout::kOutIn ? 1 : 0); }
   i64 out_features() const override { return weight_.dim(layout_ == WeightLayout::kOutIn ? 0 : 1); }
@@ -62,6 +78,7 @@ class FrozenLinear : public LinearLike {
 
   Tensor forward(const Tensor& x, const Pass& pass) const override;
   Tensor product(const Tensor& x, const Pass& pass) const override;
+  std::optional<Projection> projection(const Pass& pass) const override;
   const Tensor& bias() const override { return bias_; }
   i64 in_features() const override { return weight_.cols(); }
   i64 out_features() const override { return weight_.rows(); }

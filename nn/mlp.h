@@ -10,7 +10,7 @@
 
 namespace inlay {
 
-/// down(act(gate(x)) * up(x)), as in Llama.
+/// residual + down(act(gate(x)) * up(x)), as in Llama.
 class GatedMlp final : public Module {
  public:
   GatedMlp(std::unique_ptr<LinearLike> gate_proj, std::unique_ptr<LinearLike> up_proj,
@@ -20,9 +20,12 @@ class GatedMlp final : public Module {
         down_proj_(std::move(down_proj)),
         activation_(activation) {}
 
-  Tensor forward(const Tensor& x, const Pass& pass) const {
-    return down_proj_->forward(
-        gated(activation_, gate_proj_->forward(x, pass), up_proj_->forward(x, pass)), pass);
+  Tensor forward_onto(const Tensor& residual, const Tensor& x, const Pass& pass) const {
+    std::vector<Tensor> both = forward_together({gate_proj_.get(), up_proj_.get()}, x, pass);
+    Tensor gate = std::move(both[0]);
+    Tensor up = std::move(both[1]);
+    return inlay::forward_onto(residual, *down_proj_,
+                               gated(activation_, std::move(gate), std::move(up)), pass);
   }
   void visit(Visitor& visitor, const std::string& name) override {
     visitor.linear(dotted(name, "gate_proj"), gate_proj_);

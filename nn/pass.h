@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "core/ops/attention.h"
+#include "core/ops/linear.h"
 #include "core/random.h"
 
 namespace inlay {
@@ -29,6 +30,7 @@ struct Pass {
   bool training = false;  // dropout on
   RandomKey dropout{0};   // narrowed by each module with its name
   AttentionKind attention = AttentionKind::kTiled;
+  GemmCompute compute = GemmCompute::kF32;  // what products of layers round their operands to
   bool checkpoint_blocks =
       false;                 // recompute each block in backward instead of keeping what it saved
   KvCache* cache = nullptr;  // generation: keys and values of earlier tokens

@@ -31,13 +31,16 @@ Tensor attend(const SelfAttentionSizes& sizes, const Tensor& q, const Tensor& k,
 RotarySelfAttention::RotarySelfAttention(const SelfAttentionSizes& sizes, Parts parts)
     : sizes_(sizes), parts_(std::move(parts)) {}
 
-Tensor RotarySelfAttention::forward(const Tensor& x, const Pass& pass) const {
+Tensor RotarySelfAttention::forward_onto(const Tensor& residual, const Tensor& x,
+                                         const Pass& pass) const {
   const std::vector<i32>& positions = pass.tokens->positions;
   const RopeTables& tables = parts_.rotary->tables(positions);
-  const Tensor q = rope(parts_.q_proj->forward(x, pass), sizes_.head_dim, positions, tables);
-  const Tensor k = rope(parts_.k_proj->forward(x, pass), sizes_.head_dim, positions, tables);
-  const Tensor v = parts_.v_proj->forward(x, pass);
-  return parts_.o_proj->forward(attend(sizes_, q, k, v, pass), pass);
+  std::vector<Tensor> qkv =
+      forward_together({parts_.q_proj.get(), parts_.k_proj.get(), parts_.v_proj.get()}, x, pass);
+  const Tensor q = rope(std::move(qkv[0]), sizes_.head_dim, positions, tables);
+  const Tensor k = rope(std::move(qkv[1]), sizes_.head_dim, positions, tables);
+  const Tensor v = std::move(qkv[2]);
+  return inlay::forward_onto(residual, *parts_.o_proj, attend(sizes_, q, k, v, pass), pass);
 }
 
 void RotarySelfAttention::visit(Visitor& visitor, const std::string& name) {

@@ -36,7 +36,8 @@ class RotarySelfAttention final : public Module {
   };
   RotarySelfAttention(const SelfAttentionSizes& sizes, Parts parts);
 
-  Tensor forward(const Tensor& x, const Pass& pass) const;
+  /// residual + attention of x
+  Tensor forward_onto(const Tensor& residual, const Tensor& x, const Pass& pass) const;
   void visit(Visitor& visitor, const std::string& name) override;
 
  private:

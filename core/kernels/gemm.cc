@@ -19,6 +19,10 @@ bool is_small(const GemmArgs& args) {
 
 }  // namespace
 
+bool has_bf16_products() {
+  return INLAY_SELECT_DOTS(kGemmBf16) != nullptr;
+}
+
 i64 gemm_scratch(const GemmArgs& args) {
   if (args.M == 0 || args.N == 0 || is_small(args)) {
     return 0;

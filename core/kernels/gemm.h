@@ -26,6 +26,9 @@ struct GemmTerm {
 /// What the operands are rounded to before they are multiplied; products are summed in f32.
 enum class GemmCompute : u8 { kF32, kBf16 };
 
+/// Whether this processor multiplies bf16 faster than f32: by AMX tiles or AVX-512 BF16.
+bool has_bf16_products();
+
 /// C[M, N] = alpha * (A B + the products of `more`) (+ bias[N]) (+ addend), f32 sums.
 ///   C: f32, row i at c + i * c_row_stride.
 /// More than one product is how an adapter's update, or the gradients that meet in one input, are

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "core/kernels/gemm_bf16_kernels.h"
-
 #include <algorithm>
 
+#include "core/kernels/gemm_bf16_kernels.h"
 #include "core/kernels/gemm_nest.h"
 #include "core/kernels/gemm_pack.h"
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "core/kernels/gemm_bf16_kernels.h"
-
 #include <immintrin.h>
+
+#include "core/kernels/gemm_bf16_kernels.h"
 
 // The register tile of bf16 products.
 //
@@ -38,9 +38,9 @@ void interleave(const float* even, const float* odd, i64 count, u32* to) {
   }
   if (i < count) {
     const auto some = static_cast<__mmask16>((1U << (count - i)) - 1U);
-    _mm512_mask_storeu_epi32(to + i, some,
-                             pairs(_mm512_maskz_loadu_ps(some, even + i),
-                                   _mm512_maskz_loadu_ps(some, odd + i)));
+    _mm512_mask_storeu_epi32(
+        to + i, some,
+        pairs(_mm512_maskz_loadu_ps(some, even + i), _mm512_maskz_loadu_ps(some, odd + i)));
   }
 }
 

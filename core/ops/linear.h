@@ -2,10 +2,13 @@
 #pragma once
 
 #include "core/autograd/graph.h"
+#include "core/kernels/gemm.h"
 #include "core/tensor/frozen_matrix.h"
 
 /// Products with weights. Leading axes of x are rows: x [..., in] gives [..., out].
 namespace inlay {
+
+using kernels::GemmCompute;
 
 /// How a weight lies in memory: [out, in] as everywhere, or [in, out] as GPT-2's Conv1D.
 enum class WeightLayout { kOutIn, kInOut };
@@ -14,12 +17,14 @@ enum class WeightLayout { kOutIn, kInOut };
 ///   x [..., in] f32   weight [out, in] (or [in, out]), f32, bf16 or f16   bias [out] or undefined
 /// Saved for backward: x only when the weight wants a gradient; the weight only when x does.
 /// dx = dy W,  dW = dy^T x,  dbias = column sums of dy.
+/// Of all products here, `compute` says what their operands are rounded to.
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias = {},
-              WeightLayout layout = WeightLayout::kOutIn);
+              WeightLayout layout = WeightLayout::kOutIn, GemmCompute compute = GemmCompute::kF32);
 
 /// The same with a frozen weight in any storage, decoded inside the product, forward and backward.
 /// Saved: nothing of x.
-Tensor linear(const Tensor& x, const FrozenMatrix& weight, const Tensor& bias = {});
+Tensor linear(const Tensor& x, const FrozenMatrix& weight, const Tensor& bias = {},
+              GemmCompute compute = GemmCompute::kF32);
 
 /// a [M, K] times b [K, N].
 Tensor matmul(const Tensor& a, const Tensor& b);
@@ -29,6 +34,7 @@ Tensor matmul(const Tensor& a, const Tensor& b);
 ///   y [..., out]   x [..., in]   A [rank, in]   B [out, rank]
 /// Saved: x (or its recipe), x A^T [..., rank], A, B.
 /// t = factor * dy B:  dx = t A,  dA = t^T x,  dB = factor * dy^T (x A^T).
-Tensor add_low_rank(Tensor y, const Tensor& x, const Tensor& a, const Tensor& b, float factor);
+Tensor add_low_rank(Tensor y, const Tensor& x, const Tensor& a, const Tensor& b, float factor,
+                    GemmCompute compute = GemmCompute::kF32);
 
 }  // namespace inlay

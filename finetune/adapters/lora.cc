@@ -78,9 +78,11 @@ Tensor LoraLinear::inverse_row_norms(const Pass& pass) const {
   const NoGrad guard;
   const i64 rank = spec_.rank;
   const i64 out = out_features();
-  const Tensor across = base_->product(lora_a_, pass);  // [rank, out] = A W^T
-  const Tensor gram = linear(lora_a_, lora_a_);         // [rank, rank] = A A^T
-  const Tensor bent = matmul(lora_b_, gram);            // [out, rank]
+  Pass exact = pass;
+  exact.compute = GemmCompute::kF32;
+  const Tensor across = base_->product(lora_a_, exact);  // [rank, out] = A W^T
+  const Tensor gram = linear(lora_a_, lora_a_);          // [rank, rank] = A A^T
+  const Tensor bent = matmul(lora_b_, gram);             // [out, rank]
   const float* cross = across.data<const float>();
   const float* b = lora_b_.data<const float>();
   const float* g = bent.data<const float>();
@@ -102,8 +104,8 @@ Tensor LoraLinear::inverse_row_norms(const Pass& pass) const {
 Tensor LoraLinear::dora_forward(const Tensor& x, const Tensor& d, const Pass& pass) const {
   const Tensor gain = mul(magnitude_, inverse_row_norms(pass));
   const auto factor = static_cast<float>(spec_.scale);
-  Tensor turned =
-      scale_columns(add_low_rank(base_->product(d, pass), d, lora_a_, lora_b_, factor), gain);
+  Tensor turned = scale_columns(
+      add_low_rank(base_->product(d, pass), d, lora_a_, lora_b_, factor, pass.compute), gain);
   if (!d.same_storage(x)) {
     // W x + (m / n - 1) W d + (m / n) s B A d, with d the dropped x
     turned = add(std::move(turned), scale(base_->product(d, pass), -1.0F));
@@ -122,7 +124,7 @@ Tensor LoraLinear::product(const Tensor& x, const Pass& pass) const {
     return dora_forward(x, dropped(x, pass), pass);
   }
   return add_low_rank(base_->product(x, pass), dropped(x, pass), lora_a_, lora_b_,
-                      static_cast<float>(spec_.scale));
+                      static_cast<float>(spec_.scale), pass.compute);
 }
 
 Tensor LoraLinear::forward(const Tensor& x, const Pass& pass) const {
@@ -130,8 +132,23 @@ Tensor LoraLinear::forward(const Tensor& x, const Pass& pass) const {
     Tensor y = product(x, pass);
     return bias().defined() ? add_row(std::move(y), bias()) : y;
   }
+  if (const std::optional<Projection> whole = projection(pass)) {
+    return project(x, {&*whole, 1}, pass.compute)[0];
+  }
   return add_low_rank(base_->forward(x, pass), dropped(x, pass), lora_a_, lora_b_,
-                      static_cast<float>(spec_.scale));
+                      static_cast<float>(spec_.scale), pass.compute);
+}
+
+std::optional<Projection> LoraLinear::projection(const Pass& pass) const {
+  const bool drops = pass.training && spec_.dropout > 0.0F;
+  std::optional<Projection> whole = spec_.dora || drops ? std::nullopt : base_->projection(pass);
+  if (!whole || whole->lora_a.defined()) {
+    return std::nullopt;
+  }
+  whole->lora_a = lora_a_;
+  whole->lora_b = lora_b_;
+  whole->factor = static_cast<float>(spec_.scale);
+  return whole;
 }
 
 Tensor LoraLinear::weight_rows(i64 begin, i64 end) const {

@@ -37,6 +37,7 @@ class LoraLinear final : public LinearLike {
 
   Tensor forward(const Tensor& x, const Pass& pass) const override;
   Tensor product(const Tensor& x, const Pass& pass) const override;
+  std::optional<Projection> projection(const Pass& pass) const override;
   const Tensor& bias() const override { return base_->bias(); }
   i64 in_features() const override { return base_->in_features(); }
   i64 out_features() const override { return base_->out_features(); }

@@ -34,6 +34,13 @@ void check_quantization(const RunConfig& config, Problems& problems) {
     problems.add("/quantization/bnb_4bit_blocksize",
                  str("expected a power of two from 32 to 4096, found ", block_size));
   }
+  const std::string& decoded = config.quantization->bnb_4bit_compute_dtype;
+  const std::string& multiplied = config.training.compute_dtype;
+  if (decoded != "auto" && multiplied != "auto" && decoded != multiplied) {
+    problems.add("/quantization/bnb_4bit_compute_dtype",
+                 str("\"", decoded, "\" is not training.compute_dtype, \"", multiplied,
+                     "\": set one of them to \"auto\""));
+  }
   if (!config.peft.has_value()) {
     problems.add("/quantization",
                  "4-bit weights cannot be trained: add peft, or set quantization to null");

@@ -40,7 +40,7 @@ void QuantizationConfig::fields(FieldVisitor& v) {
           "store the scale of a block in 8 bits too");
   v.field("bnb_4bit_blocksize", bnb_4bit_blocksize, {32, 4096},
           "weights that share a scale, a power of two");
-  v.choice("bnb_4bit_compute_dtype", bnb_4bit_compute_dtype, {"auto", "f32"},
+  v.choice("bnb_4bit_compute_dtype", bnb_4bit_compute_dtype, {"auto", "f32", "bf16"},
            "type the weights are decoded to; \"auto\": training.compute_dtype");
   v.field("skip_modules", skip_modules, "linear layers to leave as they are, by name or path end");
   v.ignored("quant_method", "one of bitsandbytes' config keys, for which load_in_4bit speaks");
@@ -95,7 +95,9 @@ void TrainingConfig::fields(FieldVisitor& v) {
   v.field("adam_epsilon", adam_epsilon, {0.0, 1.0}, "added to the root of that mean");
   v.field("max_grad_norm", max_grad_norm, {0.0, 1e9},
           "norm of the whole gradient above which it is scaled down; 0: never");
-  v.choice("compute_dtype", compute_dtype, {"auto", "f32"}, "of matrix products");
+  v.choice("compute_dtype", compute_dtype, {"auto", "f32", "bf16"},
+           "what products round their operands to, sums are f32; \"auto\": bf16 where the "
+           "processor multiplies it, else f32");
   v.choice("gradient_checkpointing", gradient_checkpointing, {"none", "block"},
            "\"block\": keep the input of each block and compute the rest again in backward");
   v.field("seed", seed, {0, std::numeric_limits<i64>::max()},

@@ -22,11 +22,9 @@ class LlamaBlock final : public DecoderBlock {
         mlp_(make_mlp(c, weights, path(layer, "mlp"))) {}
 
   Tensor forward(Tensor x, const Pass& pass) const override {
-    Tensor attended = self_attn_.forward(input_layernorm_.forward(x), pass);
-    Tensor middle = add(std::move(attended), x);
+    const Tensor middle = self_attn_.forward_onto(x, input_layernorm_.forward(x), pass);
     x = Tensor();
-    Tensor fed = mlp_.forward(post_attention_layernorm_.forward(middle), pass);
-    return add(std::move(fed), middle);
+    return mlp_.forward_onto(middle, post_attention_layernorm_.forward(middle), pass);
   }
 
   void visit(Visitor& visitor, const std::string& name) override {

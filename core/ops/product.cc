@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/ops/product.h"
+
+#include "core/kernels/elementwise.h"
+#include "core/tensor/frozen_matrix.h"
+
+namespace inlay {
+
+using kernels::GemmArgs;
+using kernels::GemmTerm;
+using kernels::MatrixRef;
+
+i64 rows_of(const Tensor& x) {
+  return x.dim(-1) == 0 ? 0 : x.numel() / x.dim(-1);
+}
+
+GemmTerm product_term(const Tensor& x, const MatrixRef& m, bool transposed) {
+  GemmTerm term;
+  term.K = x.dim(-1);
+  term.a = x.data<const float>();
+  term.a_row_stride = term.K;
+  term.b = m;
+  term.b_transposed = transposed;
+  return term;
+}
+
+void multiply(const Tensor& x, const MatrixRef& m, const Tensor& y, const ProductOptions& options) {
+  GemmArgs args;
+  static_cast<GemmTerm&>(args) = product_term(x, m, options.transposed);
+  args.M = rows_of(y);
+  args.N = y.dim(-1);
+  args.c = y.data<float>();
+  args.c_row_stride = args.N;
+  args.alpha = options.alpha;
+  args.bias = options.bias;
+  args.compute = options.compute;
+  run_product(args);
+}
+
+void run_product(const GemmArgs& args) {
+  const MemoryScope scope(MemoryClass::kScratch);
+  const Tensor scratch = Tensor::empty({kernels::gemm_scratch(args)});
+  kernels::gemm(args, scratch.mutable_values());
+}
+
+Tensor sum_of_outer_products(const Tensor& left, const Tensor& right, float alpha,
+                             kernels::GemmCompute compute) {
+  const i64 rows = rows_of(left);
+  Tensor out = Tensor::empty({left.dim(-1), right.dim(-1)});
+  GemmArgs args;
+  args.M = left.dim(-1);
+  args.K = rows;
+  args.N = right.dim(-1);
+  args.a = left.data<const float>();
+  args.a_row_stride = 1;
+  args.a_col_stride = left.dim(-1);
+  args.b = matrix_ref(right.view({rows, right.dim(-1)}));
+  args.c = out.data<float>();
+  args.c_row_stride = args.N;
+  args.alpha = alpha;
+  args.compute = compute;
+  run_product(args);
+  return out;
+}
+
+Tensor column_sums(const Tensor& dy) {
+  Tensor out = Tensor::empty({dy.dim(-1)});
+  kernels::column_sums(dy.values(), out.mutable_values(), false);
+  return out;
+}
+
+}  // namespace inlay

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "core/kernels/gemm.h"
+#include "core/tensor/tensor.h"
+
+// Products of tensors as the operations on weights need them. Leading axes are rows; every tensor
+// is contiguous. For the .cc files of core/ops.
+namespace inlay {
+
+/// Rows of x when its last axis is one row.
+i64 rows_of(const Tensor& x);
+
+/// x M, or x M^T when `transposed`.
+kernels::GemmTerm product_term(const Tensor& x, const kernels::MatrixRef& m, bool transposed);
+
+struct ProductOptions {
+  bool transposed = false;  // multiply by the matrix's transpose
+  float alpha = 1.0F;
+  const float* bias = nullptr;
+  kernels::GemmCompute compute = kernels::GemmCompute::kF32;
+};
+
+/// y = alpha * x M (+ bias), or x M^T.
+void multiply(const Tensor& x, const kernels::MatrixRef& m, const Tensor& y,
+              const ProductOptions& options);
+
+/// Runs the product with scratch memory of its own.
+void run_product(const kernels::GemmArgs& args);
+
+/// alpha * left^T right over the rows of both: [left's width, right's width].
+Tensor sum_of_outer_products(const Tensor& left, const Tensor& right, float alpha,
+                             kernels::GemmCompute compute);
+
+/// [columns] sums over the rows.
+Tensor column_sums(const Tensor& dy);
+
+}  // namespace inlay

@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/ops/projection.h"
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+#include "core/error.h"
+#include "core/ops/product.h"
+#include "core/ops/shape.h"
+#include "core/ops/support.h"
+
+namespace inlay {
+namespace {
+
+using kernels::GemmArgs;
+using kernels::GemmTerm;
+
+// The projections with what is known of them together: the columns [first, first + rank) of all
+// ranks belong to one of them.
+class Group {
+ public:
+  Group(std::span<const Projection> projections, GemmCompute compute)
+      : compute_(compute), parts_(projections.begin(), projections.end()) {
+    for (const Projection& p : parts_) {
+      first_.push_back(ranks_);
+      ranks_ += p.lora_a.defined() ? p.lora_a.dim(0) : 0;
+    }
+  }
+
+  const std::vector<Projection>& parts() const { return parts_; }
+  i64 ranks() const { return ranks_; }
+  GemmCompute compute() const { return compute_; }
+  bool adapted(std::size_t i) const { return parts_[i].lora_a.defined(); }
+  i64 first(std::size_t i) const { return first_[i]; }
+  i64 rank(std::size_t i) const { return adapted(i) ? parts_[i].lora_a.dim(0) : 0; }
+  bool straight(std::size_t i) const { return parts_[i].layout == WeightLayout::kOutIn; }
+
+  // The A of all, one below the other, times their factors where `scaled`: [ranks, in].
+  Tensor stacked_a(bool scaled) const {
+    const i64 in = parts_[0].in();
+    Tensor out = Tensor::empty({ranks_, in});
+    for (std::size_t i = 0; i < parts_.size(); ++i) {
+      if (adapted(i)) {
+        const float factor = scaled ? parts_[i].factor : 1.0F;
+        std::ranges::transform(parts_[i].lora_a.values(), out.data<float>() + first_[i] * in,
+                               [factor](float a) { return factor * a; });
+      }
+    }
+    return out;
+  }
+
+  // Columns of t [M, ranks] that belong to part i, times a matrix.
+  GemmTerm low_rank_term(const Tensor& t, std::size_t i, const Tensor& b) const {
+    GemmTerm term;
+    term.K = rank(i);
+    term.a = t.data<const float>() + first_[i];
+    term.a_row_stride = ranks_;
+    term.b = matrix_ref(b);
+    term.b_transposed = true;
+    return term;
+  }
+
+ private:
+  GemmCompute compute_;
+  std::vector<Projection> parts_;
+  std::vector<i64> first_;
+  i64 ranks_ = 0;
+};
+
+void check_projection(const Tensor& x, const Projection& p) {
+  if (x.rank() < 1 || x.dim(-1) != p.in()) {
+    throw ShapeError(str("project: inner sizes differ: x ", x.shape().to_string(),
+                         " with a weight [", p.out(), ", ", p.in(), "]"));
+  }
+  if (p.bias.defined()) {
+    check_shape("project: bias", p.bias, {p.out()});
+  }
+  if (p.lora_a.defined()) {
+    check_shape("project: A", p.lora_a, {p.lora_a.dim(0), p.in()});
+    check_shape("project: B", p.lora_b, {p.out(), p.lora_a.dim(0)});
+  }
+}
+
+// y_i, added to `addend` where there is one.
+Tensor forward_of(const Group& group, std::size_t i, const Tensor& x, const Tensor& t,
+                  const Tensor& addend) {
+  const Projection& p = group.parts()[i];
+  Tensor y = Tensor::empty(x.shape().with(-1, p.out()));
+  GemmArgs args;
+  static_cast<GemmTerm&>(args) = product_term(x, p.weight.ref(), group.straight(i));
+  GemmTerm update;
+  if (group.adapted(i)) {
+    update = group.low_rank_term(t, i, p.lora_b);
+    args.more = {&update, 1};
+  }
+  args.M = rows_of(y);
+  args.N = p.out();
+  args.c = y.data<float>();
+  args.c_row_stride = args.N;
+  args.bias = p.bias.defined() ? p.bias.data<const float>() : nullptr;
+  if (addend.defined()) {
+    args.addend = addend.data<const float>();
+    args.addend_row_stride = args.N;
+  }
+  args.compute = group.compute();
+  run_product(args);
+  return y;
+}
+
+// u [M, ranks]: factor_i dy_i B_i in the columns of part i; zero where no dy_i came.
+Tensor inner_gradient(const Group& group, std::span<const Tensor> dys, i64 rows) {
+  Tensor u = Tensor::zeros({rows, group.ranks()});
+  for (std::size_t i = 0; i < dys.size(); ++i) {
+    if (!group.adapted(i) || !dys[i].defined()) {
+      continue;
+    }
+    GemmArgs args;
+    static_cast<GemmTerm&>(args) = product_term(dys[i], matrix_ref(group.parts()[i].lora_b), false);
+    args.M = rows;
+    args.N = group.rank(i);
+    args.c = u.data<float>() + group.first(i);
+    args.c_row_stride = group.ranks();
+    args.alpha = group.parts()[i].factor;
+    args.compute = group.compute();
+    run_product(args);
+  }
+  return u;
+}
+
+Tensor input_gradient(const Group& group, std::span<const Tensor> dys, const Tensor& u,
+                      const Shape& shape) {
+  std::vector<GemmTerm> terms;
+  for (std::size_t i = 0; i < dys.size(); ++i) {
+    if (dys[i].defined()) {
+      terms.push_back(product_term(dys[i], group.parts()[i].weight.ref(), !group.straight(i)));
+    }
+  }
+  const Tensor a = group.ranks() > 0 ? group.stacked_a(false) : Tensor();
+  if (a.defined()) {
+    terms.push_back(product_term(u, matrix_ref(a), false));
+  }
+  Tensor dx = Tensor::empty(shape);
+  GemmArgs args;
+  static_cast<GemmTerm&>(args) = terms[0];
+  args.more = std::span(terms).subspan(1);
+  args.M = rows_of(dx);
+  args.N = dx.dim(-1);
+  args.c = dx.data<float>();
+  args.c_row_stride = args.N;
+  args.compute = group.compute();
+  run_product(args);
+  return dx;
+}
+
+// dB_i^T = t_i^T dy_i: the sum over tokens has few rows this way, and dy is read where it lies.
+Tensor b_gradient(const Group& group, std::size_t i, const Tensor& t, const Tensor& dy) {
+  const i64 rows = rows_of(dy);
+  Tensor transposed = Tensor::empty({group.rank(i), dy.dim(-1)});
+  GemmArgs args;
+  args.M = group.rank(i);
+  args.K = rows;
+  args.N = dy.dim(-1);
+  args.a = t.data<const float>() + group.first(i);
+  args.a_row_stride = 1;
+  args.a_col_stride = group.ranks();
+  args.b = matrix_ref(dy.view({rows, dy.dim(-1)}));
+  args.c = transposed.data<float>();
+  args.c_row_stride = args.N;
+  args.compute = group.compute();
+  run_product(args);
+  return transposed.transpose(0, 1).contiguous();
+}
+
+// The inputs of the recorded operation: x, the addend (or an undefined one), then bias, A and B of
+// each part.
+constexpr int kPartInputs = 3;
+constexpr int kFirstPart = 2;
+
+struct Saves {
+  Saved x, t;
+  Shape in_shape;
+};
+
+Grads gradients(const Group& group, const Saves& saved, std::span<Tensor> dys, Wants wants) {
+  const int parts = static_cast<int>(group.parts().size());
+  Grads grads(kFirstPart + kPartInputs * parts);
+  grads[1] = dys[0];
+  const i64 in = group.parts()[0].in();
+  const i64 rows = in == 0 ? 0 : saved.in_shape.numel() / in;
+  bool a_wanted = false;
+  for (int i = 0; i < parts; ++i) {
+    a_wanted = a_wanted || wants[kFirstPart + kPartInputs * i + 1];
+  }
+  const Tensor u = group.ranks() > 0 && (wants[0] || a_wanted) ? inner_gradient(group, dys, rows)
+                                                               : Tensor();
+  if (wants[0]) {
+    grads[0] = input_gradient(group, dys, u, saved.in_shape);
+  }
+  const Tensor dA = a_wanted ? sum_of_outer_products(u, saved.x.get(), 1.0F, group.compute())
+                             : Tensor();
+  for (int i = 0; i < parts; ++i) {
+    const int first = kFirstPart + kPartInputs * i;
+    if (!dys[i].defined()) {
+      continue;
+    }
+    if (wants[first]) {
+      grads[first] = column_sums(dys[i]);
+    }
+    if (wants[first + 1]) {
+      grads[first + 1] = dA.slice(0, group.first(i), group.first(i) + group.rank(i));
+    }
+    if (wants[first + 2]) {
+      grads[first + 2] = b_gradient(group, i, saved.t.get(), dys[i]);
+    }
+  }
+  return grads;
+}
+
+std::vector<Tensor> run_group(const Tensor& addend, const Tensor& x,
+                              std::span<const Projection> projections, GemmCompute compute) {
+  for (const Projection& p : projections) {
+    check_projection(x, p);
+  }
+  const auto group = std::make_shared<const Group>(projections, compute);
+  const Tensor input = dense(x);
+  const Tensor residual = addend.defined() ? dense(addend) : Tensor();
+  Tensor t;
+  if (group->ranks() > 0) {
+    t = Tensor::empty({rows_of(input), group->ranks()});
+    multiply(input, matrix_ref(group->stacked_a(true)), t,
+             {.transposed = true, .compute = compute});
+  }
+  std::vector<Tensor> inputs = {input, residual};
+  bool a_wanted = false;
+  bool b_wanted = false;
+  for (const Projection& p : group->parts()) {
+    inputs.insert(inputs.end(), {p.bias, p.lora_a, p.lora_b});
+    a_wanted = a_wanted || (p.lora_a.defined() && p.lora_a.requires_grad());
+    b_wanted = b_wanted || (p.lora_b.defined() && p.lora_b.requires_grad());
+  }
+  std::vector<Tensor> ys;
+  for (std::size_t i = 0; i < group->parts().size(); ++i) {
+    ys.push_back(forward_of(*group, i, input, t, residual));
+  }
+  const Saves saved = {save(input, a_wanted), save(t, b_wanted), x.shape()};
+  return record_many("project", std::move(ys), inputs,
+                     [group, saved](std::span<Tensor> dys, Wants wants) {
+                       return gradients(*group, saved, dys, wants);
+                     });
+}
+
+}  // namespace
+
+std::vector<Tensor> project(const Tensor& x, std::span<const Projection> projections,
+                            GemmCompute compute) {
+  return run_group({}, x, projections, compute);
+}
+
+Tensor project_onto(const Tensor& addend, const Tensor& x, const Projection& projection,
+                    GemmCompute compute) {
+  return run_group(addend, x, {&projection, 1}, compute)[0];
+}
+
+}  // namespace inlay
