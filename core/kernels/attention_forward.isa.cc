@@ -88,12 +88,13 @@ bool softmax_block(i64 keys, i64 vectors, float* scores, float* m, float* l, flo
   return shrinks;
 }
 
-void drop_weights(const TileDraws& draws, i64 first_key, i64 keys, i64 vectors, float* weights) {
+void drop_weights(const TileDraws& draws, const Block& block, float* weights) {
   Vec keep[4];
-  for (i64 key = 0; key < keys; key += 4) {
-    for (i64 j = 0; j < vectors * kLanes; j += kLanes) {
-      draw_keep(draws, (first_key + key) / 4, j, keep);
-      for (i64 i = 0; i < 4 && key + i < keys; ++i) {
+  const i64 first = block.from * kLanes, last = (block.from + block.vectors) * kLanes;
+  for (i64 key = 0; key < block.count; key += 4) {
+    for (i64 j = first; j < last; j += kLanes) {
+      draw_keep(draws, (block.begin + key) / 4, j, keep);
+      for (i64 i = 0; i < 4 && key + i < block.count; ++i) {
         float* w = weights + (key + i) * kTileRows + j;
         (Vec::load(w) * keep[i]).store(w);
       }
@@ -116,7 +117,6 @@ void run_keys(const Head& head, const Tile& tile, KeyRange keys, const Attention
               float* state, float* scratch, const Ahead& tile_ahead) {
   const AttentionParams& params = *head.params;
   const i64 D = params.head_dim;
-  const i64 vectors = (tile.count + kLanes - 1) / kLanes;
   const float* K = args.k + head.k_begin * params.k_stride + head.kv_head * D;
   const float* V = args.v + head.k_begin * params.v_stride + head.kv_head * D;
   float* Qt = scratch;
@@ -137,27 +137,28 @@ void run_keys(const Head& head, const Tile& tile, KeyRange keys, const Attention
     Ot[i] = 0.0F;
   }
   const KeyRows rows_of = key_rows(D, keys, 2);
-  for_each_block(keys, [&](i64 k, i64 count) {
-    const float* key = K + k * params.k_stride;
-    const float* value = V + k * params.v_stride;
-    const i64 rest = keys.end - k - count;
-    product(count, vectors, D, {key, params.k_stride, 1}, Qt, kTileRows, S, kTileRows, false,
-            {rows_of(value, params.v_stride, count), rest == 0 ? tile_ahead.first : Rows{}});
+  for_each_block(head, tile, keys, [&](const Block& block) {
+    const float* key = K + block.begin * params.k_stride;
+    const float* value = V + block.begin * params.v_stride;
+    const i64 count = block.count, vectors = block.vectors, row = block.from * kLanes;
+    const i64 rest = keys.end - block.begin - count;
+    product(count, vectors, D, {key, params.k_stride, 1}, Qt + row, kTileRows, S + row, kTileRows,
+            false, {rows_of(value, params.v_stride, count), rest == 0 ? tile_ahead.first : Rows{}});
     if (params.softcap > 0.0F) {
-      cap_scores(params, count, vectors, S);
+      cap_scores(params, count, vectors, S + row);
     }
-    hide(tile, mask, k, count, vectors, -kInfinity, S);
-    const bool shrinks = softmax_block(count, vectors, S, m, l, shrink);
+    hide(tile, mask, block, -kInfinity, S);
+    const bool shrinks = softmax_block(count, vectors, S + row, m + row, l + row, shrink + row);
     if (params.dropout > 0.0F) {
-      drop_weights(draws, k, count, vectors, S);
+      drop_weights(draws, block, S);
     }
     if (shrinks) {
-      scale_rows(D, vectors, shrink, Ot);
+      scale_rows(D, vectors, shrink + row, Ot + row);
     }
     const Rows next_keys =
         rows_of(key + count * params.k_stride, params.k_stride, rest < count ? rest : count);
-    product(D, vectors, count, {value, 1, params.v_stride}, S, kTileRows, Ot, kTileRows, true,
-            {rest == 0 ? tile_ahead.second : next_keys, {}});
+    product(D, vectors, count, {value, 1, params.v_stride}, S + row, kTileRows, Ot + row, kTileRows,
+            true, {rest == 0 ? tile_ahead.second : next_keys, {}});
   });
 }
 

@@ -221,19 +221,47 @@ inline float score_scale(const AttentionParams& params) {
   return params.softcap > 0.0F ? params.scale / params.softcap : params.scale * kLog2E;
 }
 
-/// Calls block(first key, keys) for the blocks of a range: as few as there can be, of even length,
-/// so that no short one is left to pay for a whole pass over the sums.
-template <class Block>
-inline void for_each_block(KeyRange keys, Block block) {
-  if (keys.end == keys.begin) {
+/// Keys [begin, begin + count) and the vectors [from, from + vectors) of a tile's rows that meet
+/// them.
+struct Block {
+  i64 begin, count;
+  i64 from, vectors;
+};
+
+/// Calls meet(block) for even pieces of a range: as few as there can be, so that no short one is
+/// left to pay for a whole pass over the sums.
+template <class Meet>
+inline void for_each_piece(KeyRange keys, i64 from, i64 vectors, Meet meet) {
+  if (keys.end <= keys.begin) {
     return;
   }
   const i64 count = keys.end - keys.begin;
   const i64 blocks = (count + attention::kBlockKeys - 1) / attention::kBlockKeys;
   const i64 length = attention::round_up((count + blocks - 1) / blocks, 8);
   for (i64 k = keys.begin; k < keys.end; k += length) {
-    block(k, keys.end - k < length ? keys.end - k : length);
+    meet(Block{k, keys.end - k < length ? keys.end - k : length, from, vectors});
   }
+}
+
+/// Calls meet(block) for the blocks of a range. Where the diagonal crosses the tile like a stair,
+/// one step for each 16 rows, the rows whose keys have ended are left out; steps of few keys (large
+/// groups) cost more than they save.
+template <class Meet>
+inline void for_each_block(const Head& head, const Tile& tile, KeyRange keys, Meet meet) {
+  constexpr i64 kStepRows = 16, kStepKeys = 16;
+  const i64 vectors = (tile.count + kLanes - 1) / kLanes;
+  KeyRange rest = keys;
+  i64 from = 0;
+  for (i64 row = kStepRows; row < tile.count; row += kStepRows) {
+    const i64 seen = attention::query_keys(head, (tile.begin + row - 1) / head.group).end;
+    const i64 end = rest.begin + attention::round_up(seen - rest.begin, 8);
+    if (end - rest.begin >= kStepKeys && keys.end - end >= kStepKeys) {
+      for_each_piece({rest.begin, end}, from, vectors - from, meet);
+      rest.begin = end;
+      from = row / kLanes;
+    }
+  }
+  for_each_piece(rest, from, vectors - from, meet);
 }
 
 /// The keys a tile's rows see, where not all see the same: row r sees the keys of tile.some from
@@ -255,12 +283,14 @@ inline TileMask tile_mask(const Head& head, const Tile& tile) {
 
 /// scores[key][r] = value for every hidden pair of the block; reads only the keys that some row
 /// does not see.
-inline void hide(const Tile& tile, const TileMask& mask, i64 first_key, i64 keys, i64 vectors,
-                 float value, float* scores) {
+inline void hide(const Tile& tile, const TileMask& mask, const Block& block, float value,
+                 float* scores) {
   const Vec hidden = Vec::set(value);
+  const i64 first_key = block.begin, keys = block.count;
+  const i64 first = block.from * kLanes, last = (block.from + block.vectors) * kLanes;
   for (i64 key = 0; key < keys && first_key + key < tile.all.begin; ++key) {
     const Vec position = Vec::set(static_cast<float>(first_key + key - tile.some.begin));
-    for (i64 j = 0; j < vectors * kLanes; j += kLanes) {
+    for (i64 j = first; j < last; j += kLanes) {
       float* s = scores + key * kTileRows + j;
       select_less(position, Vec::load(mask.begin + j), hidden, Vec::load(s)).store(s);
     }
@@ -268,7 +298,7 @@ inline void hide(const Tile& tile, const TileMask& mask, i64 first_key, i64 keys
   const i64 from = tile.all.end > first_key ? tile.all.end - first_key : 0;
   for (i64 key = from; key < keys; ++key) {
     const Vec position = Vec::set(static_cast<float>(first_key + key - tile.all.end));
-    for (i64 j = 0; j < vectors * kLanes; j += kLanes) {
+    for (i64 j = first; j < last; j += kLanes) {
       float* s = scores + key * kTileRows + j;
       select_less(position, Vec::load(mask.end + j), Vec::load(s), hidden).store(s);
     }

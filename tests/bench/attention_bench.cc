@@ -6,6 +6,7 @@
 // machine.
 //
 //   inlay_attention_bench [rounds] [portable|avx2|avx512] [only cases whose name holds this]
+//                         [no longer than this many keys]
 
 #include <algorithm>
 #include <cmath>
@@ -67,11 +68,15 @@ struct Case {
 };
 
 constexpr Case kCases[] = {
+    {"9 over 3 heads", 32, 64, 64, 9, 3, 64},
+    {"9 over 3 heads", 16, 128, 128, 9, 3, 64},
     {"9 over 3 heads", 4, 512, 512, 9, 3, 64},
-    {"9 over 3 heads", 1, 1024, 1024, 9, 3, 64},
     {"9 over 3 heads", 1, 2048, 2048, 9, 3, 64},
     {"9 over 3 heads", 1, 8192, 8192, 9, 3, 64},
-    {"9 over 9 heads", 1, 2048, 2048, 9, 9, 64},
+    {"12 over 12", 16, 128, 128, 12, 12, 64},
+    {"12 over 12", 4, 512, 512, 12, 12, 64},
+    {"12 over 12", 1, 2048, 2048, 12, 12, 64},
+    {"12 over 12", 1, 8192, 8192, 12, 12, 64},
     {"8 over 2 heads", 1, 2048, 2048, 8, 2, 128},
     {"4 over 1 heads", 1, 2048, 2048, 4, 1, 256},
     {"8 over 2 heads", 1, 2048, 2048, 8, 2, 80},
@@ -212,7 +217,8 @@ int run(int argc, char** argv) {
   }
   std::vector<Bench> benches;
   for (const Case& c : kCases) {
-    if (argc <= 3 || std::string(c.name).find(argv[3]) != std::string::npos) {
+    const bool named = argc <= 3 || std::string(c.name).find(argv[3]) != std::string::npos;
+    if (named && (argc <= 4 || c.Tk <= std::atoi(argv[4]))) {
       benches.emplace_back(c);
     }
   }
