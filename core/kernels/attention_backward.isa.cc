@@ -19,33 +19,6 @@ namespace {
 
 using attention::KeyGradients;
 
-/// What a row brings besides Q and dO: lse in base 2, and rowsum(dO o O).
-struct RowSums {
-  alignas(64) float lse[kTileRows];
-  alignas(64) float delta[kTileRows];
-};
-
-RowSums row_sums(const Head& head, const Tile& tile, const AttentionBackward& args,
-                 const TileRows& rows) {
-  const i64 D = head.params->head_dim;
-  RowSums sums;
-  for (i64 r = 0; r < kTileRows; ++r) {  // 2^(S - inf) = 0: no weight behind the last row
-    sums.lse[r] = kInfinity;
-    sums.delta[r] = 0.0F;
-  }
-  for_each_row(head, tile, [&](i64 r, i64 query, i64 member) {
-    sums.lse[r] = kLog2E * args.lse[lse_index(head, args.total_q, query, member)];
-    Vec sum = Vec::zero();
-    for (i64 d = 0; d < D; d += kLanes) {
-      const i64 width = D - d < kLanes ? D - d : kLanes;
-      sum = fma(Vec::load(args.dO + rows.offset[r] + d, width),
-                Vec::load(args.o + rows.offset[r] + d, width), sum);
-    }
-    sums.delta[r] = reduce_add(sum);
-  });
-  return sums;
-}
-
 /// S becomes the weights that met V (P o Z), dP becomes dS. Four keys at a time, as dropout draws
 /// them.
 template <bool kSoftcap, bool kDropout>
@@ -97,8 +70,8 @@ struct Packed {
   float *S, *dP;          // [kBlockKeys, kTileRows]
 };
 
-Packed pack(const AttentionParams& params, const AttentionBackward& args, const TileRows& q_rows,
-            const TileRows& o_rows, float* scratch) {
+Packed pack(const AttentionParams& params, bool rounds, const AttentionBackward& args,
+            const TileRows& q_rows, const TileRows& o_rows, float* scratch) {
   const i64 D = params.head_dim;
   Packed p;
   p.stride = attention::round_up(D, attention::kPad);
@@ -109,10 +82,16 @@ Packed pack(const AttentionParams& params, const AttentionBackward& args, const 
   p.dO = p.Q + p.stride * kTileRows;
   p.S = p.dO + p.stride * kTileRows;
   p.dP = p.S + attention::kBlockKeys * kTileRows;
-  pack_transposed(args.q, q_rows, D, score_scale(params), p.Qt);
+  pack_transposed(args.q, q_rows, D, rounds ? 1.0F : score_scale(params), p.Qt);
   pack_transposed(args.dO, o_rows, D, 1.0F, p.dOt);
-  pack_rows(args.q, q_rows, D, params.scale, p.Q, p.stride);
+  pack_rows(args.q, q_rows, D, rounds ? 1.0F : params.scale, p.Q, p.stride);
   pack_rows(args.dO, o_rows, D, 1.0F, p.dO, p.stride);
+  if (rounds) {
+    round_to_bf16(D, kTileRows, score_scale(params), p.Qt, kTileRows);
+    round_to_bf16(D, kTileRows, 1.0F, p.dOt, kTileRows);
+    round_to_bf16(q_rows.count, p.stride, params.scale, p.Q, p.stride);
+    round_to_bf16(q_rows.count, p.stride, 1.0F, p.dO, p.stride);
+  }
   for (i64 i = 0; i < D * kTileRows; ++i) {
     p.dQt[i] = 0.0F;
   }
@@ -125,22 +104,20 @@ void backward_tile(const Head& head, const Tile& tile, const Tile& next,
   const AttentionParams& params = *head.params;
   const i64 D = params.head_dim;
   const i64 columns = (D + kLanes - 1) / kLanes;
-  const float* K = args.k + head.k_begin * params.k_stride + head.kv_head * D;
-  const float* V = args.v + head.k_begin * params.v_stride + head.kv_head * D;
   const TileRows q_rows = tile_rows(head, tile, params.q_stride);
   const TileRows o_rows = tile_rows(head, tile, params.o_stride);
   const RowSums sums = row_sums(head, tile, args, o_rows);
   const TileMask mask = tile_mask(head, tile);
   const TileDraws draws = params.dropout > 0.0F ? tile_draws(head, tile) : TileDraws{};
   const ScoreGradients gradients = score_gradients_for(params);
-  const Packed p = pack(params, args, q_rows, o_rows, scratch);
+  const Packed p = pack(params, head.rounds, args, q_rows, o_rows, scratch);
 
   const KeyRows rows_of = key_rows(D, tile.some, 4);
   for_each_block(head, tile, tile.some, [&](const Block& block) {
     const i64 k = block.begin, count = block.count, vectors = block.vectors;
     const i64 row = block.from * kLanes, rows = tile.count - row;
-    const Broadcast key = {K + k * params.k_stride, params.k_stride, 1};
-    const Broadcast value = {V + k * params.v_stride, params.v_stride, 1};
+    const Broadcast key = {head.k + k * head.k_stride, head.k_stride, 1};
+    const Broadcast value = {head.v + k * head.v_stride, head.v_stride, 1};
     float* dk = into.dk + k * into.dk_stride;
     float* dv = into.dv + k * into.dv_stride;
     const i64 rest = tile.some.end - k - count;
@@ -155,6 +132,10 @@ void backward_tile(const Head& head, const Tile& tile, const Tile& next,
     gradients(head, draws, sums, block, p.S, p.dP);
     hide(tile, mask, block, 0.0F, p.S);
     hide(tile, mask, block, 0.0F, p.dP);
+    if (head.rounds) {
+      round_to_bf16(count, vectors * kLanes, 1.0F, p.S + row, kTileRows);
+      round_to_bf16(count, vectors * kLanes, 1.0F, p.dP + row, kTileRows);
+    }
     product(count, columns, rows, {p.S + row, kTileRows, 1}, p.dO + row * p.stride, p.stride, dv,
             into.dv_stride, true,
             {rows_of(dk, into.dk_stride, count), at_last(next, args.o, params.o_stride)});

@@ -45,12 +45,20 @@ namespace {
 
 using attention::Head;
 using attention::KeyRange;
-using attention::kTileRows;
 using attention::Tile;
+
+#if defined(__AVX512BF16__)
+constexpr i64 kTileRows = attention::kDotRows;
+#else
+constexpr i64 kTileRows = attention::kTileRows;
+#endif
 
 constexpr float kLog2E = 1.44269504089F;
 constexpr float kLn2 = 0.693147180560F;
 constexpr float kInfinity = __builtin_inff();
+
+/// A score at or below this is -inf: the row has seen no key yet.
+constexpr float kLowest = -3.4028234e38F;
 
 /// Calls row(r, query, member) for the rows of a tile: which query of the segment, and which of the
 /// group's heads.
@@ -201,6 +209,18 @@ inline void pack_rows(const float* base, const TileRows& rows, i64 D, float scal
   }
 }
 
+/// x[i][j] = factor * bf16(x[i][j]), to nearest, ties to even.
+inline void round_to_bf16(i64 rows, i64 columns, float factor, float* x, i64 stride) {
+  for (i64 i = 0; i < rows; ++i) {
+    for (i64 j = 0; j < columns; ++j) {
+      const u32 bits = __builtin_bit_cast(u32, x[i * stride + j]);
+      const u32 rounded = (bits + 0x7FFFU + (bits >> 16 & 1U)) & 0xFFFF0000U;
+      const bool nan = (bits & 0x7FFFFFFFU) > 0x7F800000U;
+      x[i * stride + j] = factor * __builtin_bit_cast(float, nan ? bits : rounded);
+    }
+  }
+}
+
 /// A range of rows of K and of the tensors like it, for whoever asks for them ahead.
 struct KeyRows {
   i64 D;
@@ -214,6 +234,33 @@ struct KeyRows {
 inline KeyRows key_rows(i64 D, KeyRange keys, i64 tensors) {
   constexpr i64 kNearFloats = i64{1} << 18;  // 1 MB: half of a large second-level cache
   return {D, (keys.end - keys.begin) * D * tensors > kNearFloats};
+}
+
+/// What a row brings besides Q and dO: lse in base 2, and rowsum(dO o O).
+struct RowSums {
+  alignas(64) float lse[kTileRows];
+  alignas(64) float delta[kTileRows];
+};
+
+inline RowSums row_sums(const Head& head, const Tile& tile, const AttentionBackward& args,
+                        const TileRows& rows) {
+  const i64 D = head.params->head_dim;
+  RowSums sums;
+  for (i64 r = 0; r < kTileRows; ++r) {  // 2^(S - inf) = 0: no weight behind the last row
+    sums.lse[r] = kInfinity;
+    sums.delta[r] = 0.0F;
+  }
+  for_each_row(head, tile, [&](i64 r, i64 query, i64 member) {
+    sums.lse[r] = kLog2E * args.lse[lse_index(head, args.total_q, query, member)];
+    Vec sum = Vec::zero();
+    for (i64 d = 0; d < D; d += kLanes) {
+      const i64 width = D - d < kLanes ? D - d : kLanes;
+      sum = fma(Vec::load(args.dO + rows.offset[r] + d, width),
+                Vec::load(args.o + rows.offset[r] + d, width), sum);
+    }
+    sums.delta[r] = reduce_add(sum);
+  });
+  return sums;
 }
 
 /// What Q is multiplied by, so that K Qt yields scores in base 2, or the argument of tanh.
