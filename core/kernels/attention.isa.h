@@ -12,7 +12,7 @@ namespace inlay::kernels::attention {
 /// Query rows of a tile: 3 AVX-512 vectors. 8 keys x 3 vectors of sums fill 24 of the 32 registers.
 constexpr i64 kTileRows = 48;
 /// Query rows of a tile whose products are dot products of bf16: whole AMX tiles, two by two.
-constexpr i64 kDotRows = 64;
+constexpr i64 kDotRows = 96;
 /// Keys a tile meets at a time: their scores (24 KB) stay in the first-level cache, and reading the
 /// 48 x D sums back in costs 1/128 of the products that go into them.
 constexpr i64 kBlockKeys = 128;
