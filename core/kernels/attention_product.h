@@ -59,7 +59,7 @@ class Fetcher {
 #if defined(__AVX512F__)
 constexpr i64 kMaxVectors = 4;
 template <int N>
-constexpr int kBlockRows = N == 4 ? 6 : 8;
+constexpr int kBlockRows = N == 4 ? 4 : 8;
 #elif defined(__AVX2__)
 constexpr i64 kMaxVectors = 3;
 template <int N>
