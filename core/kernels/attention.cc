@@ -52,8 +52,10 @@ Head segment_head(const AttentionParams& params, Segments segments, i64 segment,
   const i64 group = params.heads / params.kv_heads;
   Head head = {&params,   segment,   kv_head,   group,    kv_head * group,
                s.q_begin, s.q_count, s.k_begin, s.k_count};
-  // A decoder reads each key once: a copy would cost more than its product.
-  if (params.compute == AttentionCompute::kBf16 && key_parts(head) == 1) {
+  // A decoder meets each key with few rows: a copy would cost more than the products in f32.
+  constexpr i64 kFewRows = 16;
+  if (params.compute == AttentionCompute::kBf16 && key_parts(head) == 1 &&
+      head.q_count * head.group > kFewRows) {
     head.rounds = !has_dots();
     head.tile_rows = has_dots() ? attention::kDotRows : kTileRows;
   }

@@ -18,8 +18,8 @@ struct AttentionSegment {
 enum class AttentionCompute {
   kF32,
   kBf16,  // q, k, v, dO, the weights and their gradients rounded to bf16 where they are multiplied,
-          // by the processor's own dot products where it has them. A segment of a few queries and
-          // many keys (a decoder's) is bound by memory, and computed in f32.
+          // by the processor's own dot products where it has them. A decoder's segment (at most
+          // 16 query rows a KV head, or few beside thousands of keys) is computed in f32.
 };
 
 /// Row t, head h of a tensor starts at data + t * stride + h * head_dim, so q, k and v may share

@@ -123,8 +123,8 @@ struct BackwardKernels {
                    i64 to_stride);
 };
 
-/// The same with bf16 operands. Their products read copies of K and V (Head::copies), whose rows
-/// begin..end of kCopyKeys keys at a time the first function writes.
+/// The same with bf16 operands. Their products read copies of K and V (Head::copies), which the
+/// first function writes for a range of keys.
 struct Bf16ForwardKernels {
   void (*copy_keys)(const Head& head, KeyRange keys, const AttentionForward& args, u16* copies);
   void (*tiles)(const Head& head, i64 begin, i64 end, const AttentionForward& args, float* scratch);
@@ -151,12 +151,12 @@ static inline i64 copy_floats(const AttentionParams& params, i64 k_count, bool b
 static inline i64 bf16_forward_thread_floats(const AttentionParams& params) {
   const i64 depth = round_up(params.head_dim, kStripKeys);
   const i64 width = round_up(params.head_dim, kPad);
-  return (2 + width + kStripKeys + 1 + depth / 2 + kBlockKeys / 2) * kDotRows;
+  return (2 + width + 2 * kStripKeys + 1 + depth / 2 + kBlockKeys / 2) * kDotRows;
 }
 static inline i64 bf16_backward_thread_floats(const AttentionParams& params) {
   const i64 depth = round_up(params.head_dim, kStripKeys);
   const i64 width = round_up(params.head_dim, kPad);
-  const i64 strip = 2 * kStripKeys + kStripKeys;  // S and dP; P and dS in bf16
+  const i64 strip = 4 * kStripKeys + kStripKeys;  // S and dP, twice; P and dS in bf16
   return (strip + width + depth + width + kBlockKeys / 2) * kDotRows + 2 * kStripKeys * width;
 }
 

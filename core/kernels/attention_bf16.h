@@ -284,14 +284,51 @@ inline RowEnds row_ends(const Head& head, const Tile& tile) {
   return ends;
 }
 
-/// The vectors that meet a strip of keys: all from the first two that see one of them. There is
-/// one.
-inline Block strip_block(const RowEnds& ends, i64 key) {
+/// The first two vectors that see one of a strip's keys; all behind them do.
+inline i64 first_vector(const RowEnds& ends, i64 key) {
   i64 from = 0;
   while (from + 2 < ends.vectors && ends.end[from / 2] <= key) {
     from += 2;
   }
-  return {key, kStripKeys, from, ends.vectors - from};
+  return from;
+}
+
+/// Calls score(block, strip) and then meet(block, strip) for every strip of keys and every two
+/// vectors that meet it, and finish(first key, first vector) behind each strip. `strip` is 0 or 1,
+/// in turn. The products that make the scores run one block ahead: they take their time while the
+/// vector units work on the block before.
+template <class Score, class Meet, class Finish>
+inline void for_each_strip(const Tile& tile, const RowEnds& ends, Score score, Meet meet,
+                           Finish finish) {
+  const KeyRange keys = tile.some;
+  if (keys.begin == keys.end) {
+    return;
+  }
+  const auto at = [](i64 key, i64 from) { return Block{key, kStripKeys, from, 2}; };
+  score(at(keys.begin, first_vector(ends, keys.begin)), 0);
+  i64 strip = 0;
+  for (i64 key = keys.begin; key < keys.end; key += kStripKeys) {
+    const i64 first = first_vector(ends, key), next = key + kStripKeys;
+    for (i64 from = first; from < ends.vectors; from += 2) {
+      if (from + 2 < ends.vectors) {
+        score(at(key, from + 2), strip);
+      } else if (next < keys.end) {
+        score(at(next, first_vector(ends, next)), 1 - strip);
+      }
+      meet(at(key, from), strip);
+    }
+    finish(key, first);
+    strip = 1 - strip;
+  }
+}
+
+/// pairs[kStripKeys / 2][vectors before `from`] = 0
+inline void clear_vectors(i64 from, Bf16Rows pairs) {
+  for (i64 j = 0; j < from * kLanes; j += kLanes) {
+    for (i64 key = 0; key < kStripKeys; key += 2) {
+      _mm512_storeu_si512(pairs.at(key / 2, 2 * j), _mm512_setzero_si512());
+    }
+  }
 }
 
 /// What a product of Q and K is multiplied by to be a score in base 2, or the argument of tanh. Its

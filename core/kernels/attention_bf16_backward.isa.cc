@@ -46,8 +46,8 @@ DotBuffers dot_buffers(i64 D, float* scratch) {
   const auto words = [&](i64 rows, i64 stride) {
     return Bf16Rows{reinterpret_cast<u16*>(floats(rows * stride / 2)), stride};
   };
-  b.S = floats(kStripKeys * kTileRows);
-  b.dP = floats(kStripKeys * kTileRows);
+  b.S = floats(2 * kStripKeys * kTileRows);
+  b.dP = floats(2 * kStripKeys * kTileRows);
   b.dQt = floats(width * kTileRows);
   b.dK = floats(kStripKeys * width);
   b.dV = floats(kStripKeys * width);
@@ -64,13 +64,9 @@ DotBuffers dot_buffers(i64 D, float* scratch) {
 /// S and dP of a strip become P o Z and scale dS, in bf16.
 template <bool kSoftcap, bool kDropout>
 void weight_gradients(const Head& head, const Block& block, const TileDraws* draws,
-                      const RowSums& sums, const DotBuffers& buffers, Bf16Rows dS_pairs) {
+                      const RowSums& sums, const float* S, const float* dP,
+                      const DotBuffers& buffers, Bf16Rows dS_pairs) {
   const AttentionParams& params = *head.params;
-  for (i64 j = 0; j < block.from * kLanes; j += kLanes) {
-    for (i64 key = 0; key < kStripKeys; key += 2) {
-      _mm512_storeu_si512(dS_pairs.at(key / 2, 2 * j), _mm512_setzero_si512());
-    }
-  }
   const Vec factor = Vec::set(positive_scale(params)), scale = Vec::set(params.scale);
   const Vec cap = Vec::set(params.softcap * kLog2E);
   for (i64 j = block.from * kLanes; j < (block.from + block.vectors) * kLanes; j += 2 * kLanes) {
@@ -90,13 +86,13 @@ void weight_gradients(const Head& head, const Block& block, const TileDraws* dra
 #pragma GCC unroll 2
         for (i64 v = 0; v < 2; ++v) {
           const i64 at = (key + i) * kTileRows + j + v * kLanes;
-          const Vec s = Vec::load(buffers.S + at);
+          const Vec s = Vec::load(S + at);
           const Vec t = kSoftcap ? tanh(factor * s) : s;
           p[v] = exp2(fma(kSoftcap ? cap : factor, t, minus_lse[v]));
           if (kSoftcap) {  // a hidden score is -inf, and its tanh only -1
             p[v] = select_less(s, Vec::set(kLowest), Vec::zero(), p[v]);
           }
-          Vec dp = scale * Vec::load(buffers.dP + at);
+          Vec dp = scale * Vec::load(dP + at);
           if (kDropout) {
             dp = dp * keep[v][i];
           }
@@ -121,7 +117,7 @@ void weight_gradients(const Head& head, const Block& block, const TileDraws* dra
 }
 
 using WeightGradients = void (*)(const Head&, const Block&, const TileDraws*, const RowSums&,
-                                 const DotBuffers&, Bf16Rows);
+                                 const float*, const float*, const DotBuffers&, Bf16Rows);
 
 WeightGradients weight_gradients_for(const AttentionParams& params) {
   if (params.dropout > 0.0F) {
@@ -175,30 +171,31 @@ void backward_tile(const Head& head, const Tile& tile, const AttentionBackward& 
   for (i64 i = 0; i < width * kTileRows; ++i) {
     b.dQt[i] = 0.0F;
   }
-  i64 met = tile.some.begin;  // the keys before have met dS
-  const auto meet_keys = [&](i64 end) {
-    dots(width, ends.vectors * kLanes, end - met, copies.transposed.from(0, met), b.dS_pairs, b.dQt,
-         kTileRows, true);
-    met = end;
+  i64 base = tile.some.begin;  // the first key of dS_pairs
+  const auto score = [&](const Block& block, i64 strip) {
+    const i64 row = block.from * kLanes, to = strip * kStripKeys * kTileRows + row;
+    dots(kStripKeys, 2 * kLanes, depth, copies.k.from(block.begin, 0), b.Q.from(0, 2 * row),
+         b.S + to, kTileRows, false);
+    dots(kStripKeys, 2 * kLanes, depth, copies.v.from(block.begin, 0), b.dO.from(0, 2 * row),
+         b.dP + to, kTileRows, false);
   };
-  for (i64 k = tile.some.begin; k < tile.some.end; k += kStripKeys) {
-    const Block block = strip_block(ends, k);
-    const i64 row = block.from * kLanes, columns = block.vectors * kLanes;
-    dots(kStripKeys, columns, depth, copies.k.from(k, 0), b.Q.from(0, 2 * row), b.S + row,
-         kTileRows, false);
-    dots(kStripKeys, columns, depth, copies.v.from(k, 0), b.dO.from(0, 2 * row), b.dP + row,
-         kTileRows, false);
-    hide(tile, mask, block, -kInfinity, b.S);
-    gradients(head, block, &draws, sums, b, b.dS_pairs.from((k - met) / 2, 0));
-    const i64 keys = head.k_count - k < kStripKeys ? head.k_count - k : kStripKeys;
-    add_key_gradients(block, keys, width, b, into);
-    if (k + kStripKeys - met == attention::kBlockKeys) {
-      meet_keys(k + kStripKeys);
+  const auto meet = [&](const Block& block, i64 strip) {
+    float* S = b.S + strip * kStripKeys * kTileRows;
+    hide(tile, mask, block, -kInfinity, S);
+    gradients(head, block, &draws, sums, S, b.dP + strip * kStripKeys * kTileRows, b,
+              b.dS_pairs.from((block.begin - base) / 2, 0));
+  };
+  for_each_strip(tile, ends, score, meet, [&](i64 key, i64 first) {
+    clear_vectors(first, b.dS_pairs.from((key - base) / 2, 0));
+    const i64 keys = head.k_count - key < kStripKeys ? head.k_count - key : kStripKeys;
+    add_key_gradients({key, kStripKeys, first, ends.vectors - first}, keys, width, b, into);
+    const i64 end = key + kStripKeys;
+    if (end - base == attention::kBlockKeys || end >= tile.some.end) {
+      dots(width, ends.vectors * kLanes, end - base, copies.transposed.from(0, base), b.dS_pairs,
+           b.dQt, kTileRows, true);
+      base = end;
     }
-  }
-  if (met < tile.some.end) {
-    meet_keys(met + round_up(tile.some.end - met, kStripKeys));
-  }
+  });
   alignas(64) float scale[kTileRows];
   for (float& s : scale) {
     s = 1.0F;

@@ -56,11 +56,6 @@ bool raise_maxima(const Block& block, float factor, const float* S, float* m, fl
 template <bool kDropout>
 void weigh(const Block& block, float factor, const TileDraws* draws, const float* S,
            const RunningSoftmax& state, Bf16Rows weights) {
-  for (i64 j = 0; j < block.from * kLanes; j += kLanes) {
-    for (i64 key = 0; key < kStripKeys; key += 2) {
-      _mm512_storeu_si512(weights.at(key / 2, 2 * j), _mm512_setzero_si512());
-    }
-  }
   const Vec scale = Vec::set(factor);
   for (i64 j = block.from * kLanes; j < (block.from + block.vectors) * kLanes; j += kLanes) {
     const Vec m = Vec::load(state.m + j);
@@ -93,7 +88,7 @@ void forward_tile(const Head& head, const Tile& tile, const AttentionForward& ar
   const KeyCopies copies = key_copies(head, const_cast<u16*>(head.copies), false);
   const RunningSoftmax state = {scratch, scratch + kTileRows, scratch + 2 * kTileRows};
   float* S = state.Ot + width * kTileRows;
-  float* shrink = S + kStripKeys * kTileRows;
+  float* shrink = S + 2 * kStripKeys * kTileRows;
   const Bf16Rows Q = {reinterpret_cast<u16*>(shrink + kTileRows), 2 * kTileRows};
   const Bf16Rows P = {Q.at(depth / 2, 0), 2 * kTileRows};
   const TileMask mask = tile_mask(head, tile);
@@ -110,36 +105,42 @@ void forward_tile(const Head& head, const Tile& tile, const AttentionForward& ar
   for (i64 i = 0; i < width * kTileRows; ++i) {
     state.Ot[i] = 0.0F;
   }
-  i64 met = tile.some.begin;  // the keys before have their weights in Ot, those behind in P
+  // The keys before `met` have their weights in Ot, those behind in P, whose first is `base`.
+  i64 base = tile.some.begin, met = base;
   const auto meet_values = [&](i64 end) {
-    dots(width, ends.vectors * kLanes, end - met, copies.transposed.from(0, met), P, state.Ot,
-         kTileRows, true);
+    dots(width, ends.vectors * kLanes, end - met, copies.transposed.from(0, met),
+         P.from((met - base) / 2, 0), state.Ot, kTileRows, true);
     met = end;
   };
-  for (i64 k = tile.some.begin; k < tile.some.end; k += kStripKeys) {
-    const Block block = strip_block(ends, k);
+  const auto score = [&](const Block& block, i64 strip) {
     const i64 row = block.from * kLanes;
-    dots(kStripKeys, block.vectors * kLanes, depth, copies.k.from(k, 0), Q.from(0, 2 * row),
-         S + row, kTileRows, false);
+    dots(kStripKeys, 2 * kLanes, depth, copies.k.from(block.begin, 0), Q.from(0, 2 * row),
+         S + strip * kStripKeys * kTileRows + row, kTileRows, false);
+  };
+  const auto meet = [&](const Block& block, i64 strip) {
+    float* scores = S + strip * kStripKeys * kTileRows;
+    const i64 row = block.from * kLanes;
     if (params.softcap > 0.0F) {
-      cap_scores(params, positive_scale(params), kStripKeys, block.vectors, S + row);
+      cap_scores(params, positive_scale(params), kStripKeys, block.vectors, scores + row);
     }
-    hide(tile, mask, block, -kInfinity, S);
-    if (raise_maxima(block, factor, S, state.m, shrink)) {
-      meet_values(k);
-      for (i64 j = row; j < (block.from + block.vectors) * kLanes; j += kLanes) {
+    hide(tile, mask, block, -kInfinity, scores);
+    if (raise_maxima(block, factor, scores, state.m, shrink)) {
+      meet_values(block.begin);
+      for (i64 j = row; j < row + block.vectors * kLanes; j += kLanes) {
         (Vec::load(shrink + j) * Vec::load(state.l + j)).store(state.l + j);
       }
       scale_rows(D, block.vectors, shrink + row, state.Ot + row);
     }
-    weigh_strip(block, factor, &draws, S, state, P.from((k - met) / 2, 0));
-    if (k + kStripKeys - met == attention::kBlockKeys) {
-      meet_values(k + kStripKeys);
+    weigh_strip(block, factor, &draws, scores, state, P.from((block.begin - base) / 2, 0));
+  };
+  for_each_strip(tile, ends, score, meet, [&](i64 key, i64 first) {
+    clear_vectors(first, P.from((key - base) / 2, 0));
+    const i64 end = key + kStripKeys;
+    if (end - base == attention::kBlockKeys || end >= tile.some.end) {
+      meet_values(end);
+      base = end;
     }
-  }
-  if (met < tile.some.end) {
-    meet_values(met + round_up(tile.some.end - met, kStripKeys));
-  }
+  });
   write_rows(head, tile, args, scratch);
 }
 
