@@ -24,11 +24,42 @@ using Segments = std::span<const AttentionSegment>;
 
 constexpr i64 kCacheLine = 64 / sizeof(float);
 
+/// The processor has dot products of bf16.
+bool has_dots() {
+  const attention::Bf16ForwardKernels* kernels = INLAY_SELECT_DOTS(attention_bf16_forward_kernels);
+  return kernels != nullptr;
+}
+
+/// The products of this head are dot products of bf16.
+bool dots(const Head& head) {
+  return head.tile_rows == attention::kDotRows;
+}
+
+/// A decoder asks one query of a long cache: then the heads are too few to share out, and the keys
+/// of a tile are split as well. Joining costs the parts one more pass over their sums, so a part is
+/// long.
+i64 key_parts(const Head& head) {
+  constexpr i64 kFewTiles = 4;
+  constexpr i64 kPartKeys = 1024;
+  constexpr i64 kMaxParts = 16;
+  const i64 tiles = head_tiles(head);
+  return tiles < kFewTiles && !dots(head) ? std::clamp<i64>(head.k_count / kPartKeys, 1, kMaxParts)
+                                          : 1;
+}
+
 Head segment_head(const AttentionParams& params, Segments segments, i64 segment, i64 kv_head) {
   const AttentionSegment& s = segments[segment];
   const i64 group = params.heads / params.kv_heads;
-  return {&params,   segment,   kv_head,   group,    kv_head * group,
-          s.q_begin, s.q_count, s.k_begin, s.k_count};
+  Head head = {&params,   segment,   kv_head,   group,    kv_head * group,
+               s.q_begin, s.q_count, s.k_begin, s.k_count};
+  // A decoder meets each key with few rows: a copy would cost more than the products in f32.
+  constexpr i64 kFewRows = 16;
+  if (params.compute == AttentionCompute::kBf16 && key_parts(head) == 1 &&
+      head.q_count * head.group > kFewRows) {
+    head.rounds = !has_dots();
+    head.tile_rows = has_dots() ? attention::kDotRows : kTileRows;
+  }
+  return head;
 }
 
 /// A task number, taken apart: task `index` of one head.
@@ -58,23 +89,21 @@ HeadTask find_task(const AttentionParams& params, Segments segments, i64 task, P
   return {segment_head(params, segments, s, task / each), task % each};
 }
 
+/// The sum of per_head over the heads before this one.
+i64 sum_before(const Head& head, Segments segments, PerHead per_head) {
+  i64 sum = head.kv_head * per_head(head);
+  for (i64 s = 0; s < head.segment; ++s) {
+    sum += head.params->kv_heads * per_head(segment_head(*head.params, segments, s, 0));
+  }
+  return sum;
+}
+
 float* aligned(float* p) {
   const auto address = reinterpret_cast<std::uintptr_t>(p);
   return p + (64 - address % 64) % 64 / sizeof(float);
 }
 
 constexpr i64 kTaskTiles = 4;
-
-/// A decoder asks one query of a long cache: then the heads are too few to share out, and the keys
-/// of a tile are split as well. Joining costs the parts one more pass over their sums, so a part is
-/// long.
-i64 key_parts(const Head& head) {
-  constexpr i64 kFewTiles = 4;
-  constexpr i64 kPartKeys = 1024;
-  constexpr i64 kMaxParts = 16;
-  const i64 tiles = head_tiles(head);
-  return tiles < kFewTiles ? std::clamp<i64>(head.k_count / kPartKeys, 1, kMaxParts) : 1;
-}
 
 KeyRange key_part(const Tile& tile, i64 part, i64 parts) {
   const i64 count = tile.some.end - tile.some.begin;
@@ -161,10 +190,7 @@ i64 partial_floats(const Head& head) {
 /// Where the private sums of a head's chunk lie.
 KeyGradients partial_sums(const Head& head, Segments segments, i64 chunk, float* partials) {
   const i64 D = padded_dim(*head.params);
-  for (i64 s = 0; s < head.segment; ++s) {
-    partials += head.params->kv_heads * partial_floats(segment_head(*head.params, segments, s, 0));
-  }
-  partials += head.kv_head * partial_floats(head) + chunk * 2 * head.k_count * D;
+  partials += sum_before(head, segments, partial_floats) + chunk * 2 * head.k_count * D;
   return {partials, partials + head.k_count * D, D, D};
 }
 
@@ -182,13 +208,110 @@ void clear(const KeyGradients& sums, KeyRange keys, i64 columns) {
   }
 }
 
+/// Floats of a head's copies of K and V.
+i64 copy_floats(const Head& head, bool backward) {
+  if (head.rounds) {
+    return attention::round_up(2 * head.k_count * head.params->head_dim, kCacheLine);
+  }
+  return dots(head) ? attention::copy_floats(*head.params, head.k_count, backward) : 0;
+}
+i64 forward_copies(const Head& head) {
+  return copy_floats(head, false);
+}
+i64 backward_copies(const Head& head) {
+  return copy_floats(head, true);
+}
+
+/// Where the kernels find K and V of a head: in the tensors, or in bf16 or rounded copies that lie
+/// in `memory`, one head's after the other's.
+template <class Args>
+class KeySource {
+ public:
+  KeySource(const AttentionParams& params, Segments segments, const Args& args, PerHead floats,
+            float* memory)
+      : params_(params), segments_(segments), args_(args), floats_(floats), memory_(memory) {}
+
+  /// copy_keys(head, keys, copies) is the bf16 kernel.
+  template <class CopyKeys>
+  void fill(CopyKeys copy_keys) const {
+    const auto pieces = [](const Head& head) {
+      const i64 keys = dots(head) ? attention::copied_keys(head.k_count) : head.k_count;
+      return dots(head) || head.rounds ? (keys + kKeys - 1) / kKeys : 0;
+    };
+    parallel_for(count_tasks(params_, segments_, pieces), [&](i64 task) {
+      const auto [head, index] = find_task(params_, segments_, task, pieces);
+      const KeyRange keys = {index * kKeys, (index + 1) * kKeys};
+      if (head.rounds) {
+        round(head, {keys.begin, std::min(keys.end, head.k_count)});
+      } else {
+        copy_keys(head,
+                  KeyRange{keys.begin, std::min(keys.end, attention::copied_keys(head.k_count))},
+                  args_, reinterpret_cast<u16*>(copies(head)));
+      }
+    });
+  }
+
+  Head with_keys(Head head) const {
+    const i64 D = params_.head_dim;
+    if (head.rounds) {
+      head.k = copies(head);
+      head.v = head.k + head.k_count * D;
+      head.k_stride = head.v_stride = D;
+      return head;
+    }
+    head.copies = reinterpret_cast<u16*>(copies(head));
+    return of_tensors(head);
+  }
+
+ private:
+  static constexpr i64 kKeys = 256;
+
+  float* copies(const Head& head) const { return memory_ + sum_before(head, segments_, floats_); }
+
+  Head of_tensors(Head head) const {
+    const i64 column = head.kv_head * params_.head_dim;
+    head.k = args_.k + head.k_begin * params_.k_stride + column;
+    head.v = args_.v + head.k_begin * params_.v_stride + column;
+    head.k_stride = params_.k_stride;
+    head.v_stride = params_.v_stride;
+    return head;
+  }
+
+  void round(const Head& head, KeyRange keys) const {
+    const auto round_rows = INLAY_SELECT(attention_forward_kernels).round_rows;
+    const Head from = of_tensors(head);
+    const i64 D = params_.head_dim, rows = keys.end - keys.begin;
+    float* k = copies(head) + keys.begin * D;
+    round_rows(rows, D, from.k + keys.begin * from.k_stride, from.k_stride, k, D);
+    round_rows(rows, D, from.v + keys.begin * from.v_stride, from.v_stride, k + head.k_count * D,
+               D);
+  }
+
+  const AttentionParams& params_;
+  Segments segments_;
+  const Args& args_;
+  PerHead floats_;
+  float* memory_;
+};
+
+i64 forward_thread_floats(const AttentionParams& params) {
+  return std::max(attention::forward_thread_floats(params),
+                  attention::bf16_forward_thread_floats(params));
+}
+i64 backward_thread_floats(const AttentionParams& params) {
+  return std::max(attention::backward_thread_floats(params),
+                  attention::bf16_backward_thread_floats(params));
+}
+
 struct BackwardTask {
   const attention::BackwardKernels& kernels;
+  const attention::Bf16BackwardKernels* bf16_kernels;
   Segments segments;
   const AttentionBackward& args;
+  const KeySource<AttentionBackward>& source;
   float* partials;
 
-  void run_chunk(const Head& head, i64 chunk, float* scratch) const {
+  void run_chunk(Head head, i64 chunk, float* scratch) const {
     const TileRange tiles = chunk_tiles(head, chunk);
     KeyGradients sums = final_sums(head, args);
     if (in_place(head)) {
@@ -197,7 +320,12 @@ struct BackwardTask {
       sums = partial_sums(head, segments, chunk, partials);
       clear(sums, chunk_keys(head, tiles), padded_dim(*head.params));
     }
-    kernels.tiles(head, tiles.begin, tiles.end, args, sums, scratch);
+    head = source.with_keys(head);
+    if (dots(head)) {
+      bf16_kernels->tiles(head, tiles.begin, tiles.end, args, sums, scratch);
+    } else {
+      kernels.tiles(head, tiles.begin, tiles.end, args, sums, scratch);
+    }
   }
 
   /// Keys [begin, end) of dK and dV: the chunks' sums, added in their order.
@@ -222,43 +350,54 @@ struct BackwardTask {
 }  // namespace
 
 i64 attention_forward_scratch(const AttentionParams& params, Segments segments) {
-  return kCacheLine + num_threads() * attention::forward_thread_floats(params) +
+  return kCacheLine + num_threads() * forward_thread_floats(params) +
+         count_tasks(params, segments, forward_copies) +
          count_tasks(params, segments, shared_states) * attention::state_floats(params);
 }
 
 i64 attention_backward_scratch(const AttentionParams& params, Segments segments) {
-  return kCacheLine + num_threads() * attention::backward_thread_floats(params) +
+  return kCacheLine + num_threads() * backward_thread_floats(params) +
+         count_tasks(params, segments, backward_copies) +
          count_tasks(params, segments, partial_floats);
 }
 
 void attention_forward(const AttentionParams& params, Segments segments,
                        const AttentionForward& args, std::span<float> scratch) {
   const attention::ForwardKernels& kernels = INLAY_SELECT(attention_forward_kernels);
-  const i64 thread_floats = attention::forward_thread_floats(params);
+  const attention::Bf16ForwardKernels* bf16_kernels =
+      INLAY_SELECT_DOTS(attention_bf16_forward_kernels);
+  const i64 thread_floats = forward_thread_floats(params);
   const i64 state_floats = attention::state_floats(params);
   float* threads = aligned(scratch.data());
-  float* shared = threads + num_threads() * thread_floats;
+  const KeySource source(params, segments, args, forward_copies,
+                         threads + num_threads() * thread_floats);
+  float* shared =
+      threads + num_threads() * thread_floats + count_tasks(params, segments, forward_copies);
 
   const auto states_of = [&](const Head& head, i64 tile) {
-    i64 before = head.kv_head * shared_states(head) + tile * key_parts(head);
-    for (i64 s = 0; s < head.segment; ++s) {
-      before += params.kv_heads * shared_states(segment_head(params, segments, s, 0));
-    }
+    const i64 before = sum_before(head, segments, shared_states) + tile * key_parts(head);
     return shared + before * state_floats;
   };
+  source.fill([&](auto... what) { bf16_kernels->copy_keys(what...); });
   parallel_for(count_tasks(params, segments, forward_tasks), [&](i64 task) {
-    const auto [head, index] = find_task(params, segments, task, forward_tasks);
+    auto [head, index] = find_task(params, segments, task, forward_tasks);
+    head = source.with_keys(head);
     float* own = threads + thread_index() * thread_floats;
     const i64 parts = key_parts(head), tiles = head_tiles(head);
-    if (parts == 1) {
-      // Backwards: under a causal mask the last tiles are the longest.
-      const i64 begin = (forward_tasks(head) - 1 - index) * kTaskTiles;
-      kernels.tiles(head, begin, std::min(begin + kTaskTiles, tiles), args, own);
-    } else {
+    if (parts > 1) {
       const Tile tile = head_tile(head, index / parts);
       const i64 part = index % parts;
       float* state = states_of(head, index / parts) + part * state_floats;
       kernels.keys(head, tile, key_part(tile, part, parts), args, state, own);
+      return;
+    }
+    // Backwards: under a causal mask the last tiles are the longest.
+    const i64 begin = (forward_tasks(head) - 1 - index) * kTaskTiles;
+    const i64 end = std::min(begin + kTaskTiles, tiles);
+    if (dots(head)) {
+      bf16_kernels->tiles(head, begin, end, args, own);
+    } else {
+      kernels.tiles(head, begin, end, args, own);
     }
   });
 
@@ -273,11 +412,18 @@ void attention_forward(const AttentionParams& params, Segments segments,
 
 void attention_backward(const AttentionParams& params, Segments segments,
                         const AttentionBackward& args, std::span<float> scratch) {
-  const i64 thread_floats = attention::backward_thread_floats(params);
+  const i64 thread_floats = backward_thread_floats(params);
   float* threads = aligned(scratch.data());
-  const BackwardTask work = {INLAY_SELECT(attention_backward_kernels), segments, args,
-                             threads + num_threads() * thread_floats};
+  float* shared = threads + num_threads() * thread_floats;
+  const KeySource source(params, segments, args, backward_copies, shared);
+  const BackwardTask work = {INLAY_SELECT(attention_backward_kernels),
+                             INLAY_SELECT_DOTS(attention_bf16_backward_kernels),
+                             segments,
+                             args,
+                             source,
+                             shared + count_tasks(params, segments, backward_copies)};
 
+  source.fill([&](auto... what) { work.bf16_kernels->copy_keys(what...); });
   parallel_for(count_tasks(params, segments, query_chunks), [&](i64 task) {
     const auto [head, chunk] = find_task(params, segments, task, query_chunks);
     work.run_chunk(head, chunk, threads + thread_index() * thread_floats);

@@ -14,6 +14,14 @@ struct AttentionSegment {
   i64 k_begin = 0, k_count = 0;
 };
 
+/// What the products multiply. All tensors are f32, and so are sums and softmax.
+enum class AttentionCompute {
+  kF32,
+  kBf16,  // q, k, v, dO, the weights and their gradients rounded to bf16 where they are multiplied,
+          // by the processor's own dot products where it has them. A decoder's segment (at most
+          // 16 query rows a KV head, or few beside thousands of keys) is computed in f32.
+};
+
 /// Row t, head h of a tensor starts at data + t * stride + h * head_dim, so q, k and v may share
 /// one buffer. Query head h reads key/value head h / (heads / kv_heads).
 struct AttentionParams {
@@ -28,6 +36,7 @@ struct AttentionParams {
   u64 dropout_key = 0;  // RandomKey::value(); weight (segment s, head h, query r, key c), r and c
                         // counted inside the segment, is dropped iff word c % 4 of philox(key, r <<
                         // 32 | c / 4, h << 32 | s) < dropout * 2^32
+  AttentionCompute compute = AttentionCompute::kF32;
 };
 
 /// T is the type of all that is read and written: float, or double for the reference form.

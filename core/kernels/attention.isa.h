@@ -11,6 +11,8 @@ namespace inlay::kernels::attention {
 
 /// Query rows of a tile: 3 AVX-512 vectors. 8 keys x 3 vectors of sums fill 24 of the 32 registers.
 constexpr i64 kTileRows = 48;
+/// Query rows of a tile whose products are dot products of bf16: whole AMX tiles, two by two.
+constexpr i64 kDotRows = 96;
 /// Keys a tile meets at a time: their scores (24 KB) stay in the first-level cache, and reading the
 /// 48 x D sums back in costs 1/128 of the products that go into them.
 constexpr i64 kBlockKeys = 128;
@@ -33,6 +35,11 @@ struct Head {
   i64 first_head = 0;  // the first of them
   i64 q_begin = 0, q_count = 0;
   i64 k_begin = 0, k_count = 0;
+  i64 tile_rows = kTileRows;
+  const u16* copies = nullptr;             // K and V in bf16, where the products are dot products
+  bool rounds = false;                     // operands of f32 products are rounded to bf16
+  const float *k = nullptr, *v = nullptr;  // its first rows: of the tensors, or of rounded copies
+  i64 k_stride = 0, v_stride = 0;
 };
 
 /// Keys [begin, end) of a segment.
@@ -40,7 +47,7 @@ struct KeyRange {
   i64 begin = 0, end = 0;
 };
 
-/// Rows [begin, begin + count) of a Head, count <= kTileRows, and the keys they see: every row sees
+/// Rows [begin, begin + count) of a Head, count <= tile_rows, and the keys they see: every row sees
 /// the keys in `all` (which may be empty), no row sees one outside `some`. `some` begins at a
 /// multiple of 4, as dropout draws four keys at a time.
 struct Tile {
@@ -49,7 +56,7 @@ struct Tile {
 };
 
 static inline i64 head_tiles(const Head& head) {
-  return (head.q_count * head.group + kTileRows - 1) / kTileRows;
+  return (head.q_count * head.group + head.tile_rows - 1) / head.tile_rows;
 }
 
 /// The keys query t sees: [begin, end), empty where end <= begin.
@@ -68,9 +75,9 @@ static inline KeyRange query_keys(const Head& head, i64 t) {
 /// Both ends of query_keys() rise with t, so the first and the last query of a tile tell all.
 static inline Tile head_tile(const Head& head, i64 index) {
   Tile tile;
-  tile.begin = index * kTileRows;
+  tile.begin = index * head.tile_rows;
   const i64 rows = head.q_count * head.group - tile.begin;
-  tile.count = rows < kTileRows ? rows : kTileRows;
+  tile.count = rows < head.tile_rows ? rows : head.tile_rows;
   const KeyRange first = query_keys(head, tile.begin / head.group);
   const KeyRange last = query_keys(head, (tile.begin + tile.count - 1) / head.group);
   tile.some = {first.begin / 4 * 4, last.end > first.begin ? last.end : first.begin / 4 * 4};
@@ -94,6 +101,9 @@ struct KeyGradients {
 
 /// The kernels of one instruction set. `scratch` is one thread's, 64-byte aligned.
 struct ForwardKernels {
+  /// to[i][j] = from[i][j], rounded to bf16.
+  void (*round_rows)(i64 rows, i64 columns, const float* from, i64 from_stride, float* to,
+                     i64 to_stride);
   /// The rows of O and lse of tiles [begin, end).
   void (*tiles)(const Head& head, i64 begin, i64 end, const AttentionForward& args, float* scratch);
   /// state = the running softmax of a tile over `keys`, a part of tile.some.
@@ -113,6 +123,43 @@ struct BackwardKernels {
                    i64 to_stride);
 };
 
+/// The same with bf16 operands. Their products read copies of K and V (Head::copies), which the
+/// first function writes for a range of keys.
+struct Bf16ForwardKernels {
+  void (*copy_keys)(const Head& head, KeyRange keys, const AttentionForward& args, u16* copies);
+  void (*tiles)(const Head& head, i64 begin, i64 end, const AttentionForward& args, float* scratch);
+};
+struct Bf16BackwardKernels {
+  void (*copy_keys)(const Head& head, KeyRange keys, const AttentionBackward& args, u16* copies);
+  void (*tiles)(const Head& head, i64 begin, i64 end, const AttentionBackward& args,
+                const KeyGradients& into, float* scratch);
+};
+
+/// Keys whose scores become bf16 weights at a time.
+constexpr i64 kStripKeys = 32;
+
+/// Keys of a copy: a strip may begin at any of them and must find zeros behind the last.
+static inline i64 copied_keys(i64 k_count) {
+  return round_up(k_count, kStripKeys) + kStripKeys;
+}
+/// Floats of memory that a head's copies take: K by rows, V by columns; backward K by rows, V by
+/// rows, K by columns.
+static inline i64 copy_floats(const AttentionParams& params, i64 k_count, bool backward) {
+  const i64 rows = round_up(params.head_dim, kStripKeys), columns = round_up(params.head_dim, kPad);
+  return copied_keys(k_count) * ((backward ? 2 : 1) * rows + columns) / 2;
+}
+static inline i64 bf16_forward_thread_floats(const AttentionParams& params) {
+  const i64 depth = round_up(params.head_dim, kStripKeys);
+  const i64 width = round_up(params.head_dim, kPad);
+  return (2 + width + 2 * kStripKeys + 1 + depth / 2 + kBlockKeys / 2) * kDotRows;
+}
+static inline i64 bf16_backward_thread_floats(const AttentionParams& params) {
+  const i64 depth = round_up(params.head_dim, kStripKeys);
+  const i64 width = round_up(params.head_dim, kPad);
+  const i64 strip = 4 * kStripKeys + kStripKeys;  // S and dP, twice; P and dS in bf16
+  return (strip + width + depth + width + kBlockKeys / 2) * kDotRows + 2 * kStripKeys * width;
+}
+
 /// Floats of scratch a thread needs.
 static inline i64 forward_thread_floats(const AttentionParams& params) {
   return (params.head_dim + kBlockKeys) * kTileRows + state_floats(params);
@@ -127,4 +174,6 @@ static inline i64 backward_thread_floats(const AttentionParams& params) {
 namespace inlay::kernels {
 INLAY_DECLARE_TABLES(attention::ForwardKernels, attention_forward_kernels)
 INLAY_DECLARE_TABLES(attention::BackwardKernels, attention_backward_kernels)
+INLAY_DECLARE_DOT_TABLES(attention::Bf16ForwardKernels, attention_bf16_forward_kernels)
+INLAY_DECLARE_DOT_TABLES(attention::Bf16BackwardKernels, attention_bf16_backward_kernels)
 }  // namespace inlay::kernels

@@ -19,45 +19,19 @@ namespace {
 
 using attention::KeyGradients;
 
-/// What a row brings besides Q and dO: lse in base 2, and rowsum(dO o O).
-struct RowSums {
-  alignas(64) float lse[kTileRows];
-  alignas(64) float delta[kTileRows];
-};
-
-RowSums row_sums(const Head& head, const Tile& tile, const AttentionBackward& args,
-                 const TileRows& rows) {
-  const i64 D = head.params->head_dim;
-  RowSums sums;
-  for (i64 r = 0; r < kTileRows; ++r) {  // 2^(S - inf) = 0: no weight behind the last row
-    sums.lse[r] = kInfinity;
-    sums.delta[r] = 0.0F;
-  }
-  for_each_row(head, tile, [&](i64 r, i64 query, i64 member) {
-    sums.lse[r] = kLog2E * args.lse[lse_index(head, args.total_q, query, member)];
-    Vec sum = Vec::zero();
-    for (i64 d = 0; d < D; d += kLanes) {
-      const i64 width = D - d < kLanes ? D - d : kLanes;
-      sum = fma(Vec::load(args.dO + rows.offset[r] + d, width),
-                Vec::load(args.o + rows.offset[r] + d, width), sum);
-    }
-    sums.delta[r] = reduce_add(sum);
-  });
-  return sums;
-}
-
 /// S becomes the weights that met V (P o Z), dP becomes dS. Four keys at a time, as dropout draws
 /// them.
 template <bool kSoftcap, bool kDropout>
-void score_gradients(const Head& head, const TileDraws& draws, const RowSums& sums, i64 first_key,
-                     i64 keys, i64 vectors, float* S, float* dP) {
+void score_gradients(const Head& head, const TileDraws& draws, const RowSums& sums,
+                     const Block& block, float* S, float* dP) {
+  const i64 first = block.from * kLanes, last = (block.from + block.vectors) * kLanes;
   const Vec cap = Vec::set(head.params->softcap * kLog2E);
   Vec keep[4];
-  for (i64 key = 0; key < keys; key += 4) {
-    const i64 quad = keys - key < 4 ? keys - key : 4;
-    for (i64 j = 0; j < vectors * kLanes; j += kLanes) {
+  for (i64 key = 0; key < block.count; key += 4) {
+    const i64 quad = block.count - key < 4 ? block.count - key : 4;
+    for (i64 j = first; j < last; j += kLanes) {
       if (kDropout) {
-        draw_keep(draws, (first_key + key) / 4, j, keep);
+        draw_keep(draws, (block.begin + key) / 4, j, keep);
       }
       const Vec lse = Vec::load(sums.lse + j);
       const Vec delta = Vec::load(sums.delta + j);
@@ -78,8 +52,8 @@ void score_gradients(const Head& head, const TileDraws& draws, const RowSums& su
   }
 }
 
-using ScoreGradients = void (*)(const Head&, const TileDraws&, const RowSums&, i64, i64, i64,
-                                float*, float*);
+using ScoreGradients = void (*)(const Head&, const TileDraws&, const RowSums&, const Block&, float*,
+                                float*);
 
 ScoreGradients score_gradients_for(const AttentionParams& params) {
   if (params.dropout > 0.0F) {
@@ -96,8 +70,8 @@ struct Packed {
   float *S, *dP;          // [kBlockKeys, kTileRows]
 };
 
-Packed pack(const AttentionParams& params, const AttentionBackward& args, const TileRows& q_rows,
-            const TileRows& o_rows, float* scratch) {
+Packed pack(const AttentionParams& params, bool rounds, const AttentionBackward& args,
+            const TileRows& q_rows, const TileRows& o_rows, float* scratch) {
   const i64 D = params.head_dim;
   Packed p;
   p.stride = attention::round_up(D, attention::kPad);
@@ -108,10 +82,16 @@ Packed pack(const AttentionParams& params, const AttentionBackward& args, const 
   p.dO = p.Q + p.stride * kTileRows;
   p.S = p.dO + p.stride * kTileRows;
   p.dP = p.S + attention::kBlockKeys * kTileRows;
-  pack_transposed(args.q, q_rows, D, score_scale(params), p.Qt);
+  pack_transposed(args.q, q_rows, D, rounds ? 1.0F : score_scale(params), p.Qt);
   pack_transposed(args.dO, o_rows, D, 1.0F, p.dOt);
-  pack_rows(args.q, q_rows, D, params.scale, p.Q, p.stride);
+  pack_rows(args.q, q_rows, D, rounds ? 1.0F : params.scale, p.Q, p.stride);
   pack_rows(args.dO, o_rows, D, 1.0F, p.dO, p.stride);
+  if (rounds) {
+    round_to_bf16(D, kTileRows, score_scale(params), p.Qt, kTileRows);
+    round_to_bf16(D, kTileRows, 1.0F, p.dOt, kTileRows);
+    round_to_bf16(q_rows.count, p.stride, params.scale, p.Q, p.stride);
+    round_to_bf16(q_rows.count, p.stride, 1.0F, p.dO, p.stride);
+  }
   for (i64 i = 0; i < D * kTileRows; ++i) {
     p.dQt[i] = 0.0F;
   }
@@ -123,22 +103,21 @@ void backward_tile(const Head& head, const Tile& tile, const Tile& next,
                    const AttentionBackward& args, const KeyGradients& into, float* scratch) {
   const AttentionParams& params = *head.params;
   const i64 D = params.head_dim;
-  const i64 vectors = (tile.count + kLanes - 1) / kLanes;
   const i64 columns = (D + kLanes - 1) / kLanes;
-  const float* K = args.k + head.k_begin * params.k_stride + head.kv_head * D;
-  const float* V = args.v + head.k_begin * params.v_stride + head.kv_head * D;
   const TileRows q_rows = tile_rows(head, tile, params.q_stride);
   const TileRows o_rows = tile_rows(head, tile, params.o_stride);
   const RowSums sums = row_sums(head, tile, args, o_rows);
   const TileMask mask = tile_mask(head, tile);
   const TileDraws draws = params.dropout > 0.0F ? tile_draws(head, tile) : TileDraws{};
   const ScoreGradients gradients = score_gradients_for(params);
-  const Packed p = pack(params, args, q_rows, o_rows, scratch);
+  const Packed p = pack(params, head.rounds, args, q_rows, o_rows, scratch);
 
   const KeyRows rows_of = key_rows(D, tile.some, 4);
-  for_each_block(tile.some, [&](i64 k, i64 count) {
-    const Broadcast key = {K + k * params.k_stride, params.k_stride, 1};
-    const Broadcast value = {V + k * params.v_stride, params.v_stride, 1};
+  for_each_block(head, tile, tile.some, [&](const Block& block) {
+    const i64 k = block.begin, count = block.count, vectors = block.vectors;
+    const i64 row = block.from * kLanes, rows = tile.count - row;
+    const Broadcast key = {head.k + k * head.k_stride, head.k_stride, 1};
+    const Broadcast value = {head.v + k * head.v_stride, head.v_stride, 1};
     float* dk = into.dk + k * into.dk_stride;
     float* dv = into.dv + k * into.dv_stride;
     const i64 rest = tile.some.end - k - count;
@@ -146,20 +125,26 @@ void backward_tile(const Head& head, const Tile& tile, const Tile& next,
     const auto at_last = [&](const Tile& t, const float* base, i64 stride) {
       return rest == 0 ? tile_span(head, t, base, stride) : Rows{};
     };
-    product(count, vectors, D, key, p.Qt, kTileRows, p.S, kTileRows, false,
+    product(count, vectors, D, key, p.Qt + row, kTileRows, p.S + row, kTileRows, false,
             {rows_of(value.data, value.row, count), at_last(tile, args.dq, params.q_stride)});
-    product(count, vectors, D, value, p.dOt, kTileRows, p.dP, kTileRows, false,
+    product(count, vectors, D, value, p.dOt + row, kTileRows, p.dP + row, kTileRows, false,
             {rows_of(dv, into.dv_stride, count), at_last(next, args.q, params.q_stride)});
-    gradients(head, draws, sums, k, count, vectors, p.S, p.dP);
-    hide(tile, mask, k, count, vectors, 0.0F, p.S);
-    hide(tile, mask, k, count, vectors, 0.0F, p.dP);
-    product(count, columns, tile.count, {p.S, kTileRows, 1}, p.dO, p.stride, dv, into.dv_stride,
-            true, {rows_of(dk, into.dk_stride, count), at_last(next, args.o, params.o_stride)});
-    product(count, columns, tile.count, {p.dP, kTileRows, 1}, p.Q, p.stride, dk, into.dk_stride,
-            true,
+    gradients(head, draws, sums, block, p.S, p.dP);
+    hide(tile, mask, block, 0.0F, p.S);
+    hide(tile, mask, block, 0.0F, p.dP);
+    if (head.rounds) {
+      round_to_bf16(count, vectors * kLanes, 1.0F, p.S + row, kTileRows);
+      round_to_bf16(count, vectors * kLanes, 1.0F, p.dP + row, kTileRows);
+    }
+    product(count, columns, rows, {p.S + row, kTileRows, 1}, p.dO + row * p.stride, p.stride, dv,
+            into.dv_stride, true,
+            {rows_of(dk, into.dk_stride, count), at_last(next, args.o, params.o_stride)});
+    product(count, columns, rows, {p.dP + row, kTileRows, 1}, p.Q + row * p.stride, p.stride, dk,
+            into.dk_stride, true,
             {rows_of(key.data + count * key.row, key.row, rest < count ? rest : count),
              at_last(next, args.dO, params.o_stride)});
-    product(D, vectors, count, {key.data, 1, key.row}, p.dP, kTileRows, p.dQt, kTileRows, true);
+    product(D, vectors, count, {key.data, 1, key.row}, p.dP + row, kTileRows, p.dQt + row,
+            kTileRows, true);
   });
   alignas(64) float scale[kTileRows];
   for (float& s : scale) {

@@ -9,31 +9,13 @@
 //   at the end:                O = Ot / l,  lse = ln 2 (m + log2 l)
 
 #include "core/kernels/attention_dropout.h"
-#include "core/kernels/attention_tile.h"
+#include "core/kernels/attention_softmax.h"
 
 namespace inlay::kernels::INLAY_ISA {
 namespace {
 
 /// Vectors whose running maxima and sums stay in registers.
 constexpr int kSoftmaxVectors = 3;
-
-/// A score at or below this is -inf: the row has seen no key yet.
-constexpr float kLowest = -3.4028234e38F;
-
-/// m follows a row's maximum only when that has risen by more than this: weights up to 2^8 are as
-/// good as weights up to 1, and hardly a block then makes the sums be rescaled.
-constexpr float kSlack = 8.0F;
-
-/// scores = cap tanh(scores), in base 2; Qt carries scale / softcap.
-void cap_scores(const AttentionParams& params, i64 keys, i64 vectors, float* scores) {
-  const Vec cap = Vec::set(params.softcap * kLog2E);
-  for (i64 key = 0; key < keys; ++key) {
-    for (i64 j = 0; j < vectors * kLanes; j += kLanes) {
-      float* s = scores + key * kTileRows + j;
-      (cap * tanh(Vec::load(s))).store(s);
-    }
-  }
-}
 
 /// Scores of N vectors of rows become weights; m and l take the block in, and `shrink` is what the
 /// sums gathered so far must be multiplied by. Returns whether that is anything but 1.
@@ -88,26 +70,16 @@ bool softmax_block(i64 keys, i64 vectors, float* scores, float* m, float* l, flo
   return shrinks;
 }
 
-void drop_weights(const TileDraws& draws, i64 first_key, i64 keys, i64 vectors, float* weights) {
+void drop_weights(const TileDraws& draws, const Block& block, float* weights) {
   Vec keep[4];
-  for (i64 key = 0; key < keys; key += 4) {
-    for (i64 j = 0; j < vectors * kLanes; j += kLanes) {
-      draw_keep(draws, (first_key + key) / 4, j, keep);
-      for (i64 i = 0; i < 4 && key + i < keys; ++i) {
+  const i64 first = block.from * kLanes, last = (block.from + block.vectors) * kLanes;
+  for (i64 key = 0; key < block.count; key += 4) {
+    for (i64 j = first; j < last; j += kLanes) {
+      draw_keep(draws, (block.begin + key) / 4, j, keep);
+      for (i64 i = 0; i < 4 && key + i < block.count; ++i) {
         float* w = weights + (key + i) * kTileRows + j;
         (Vec::load(w) * keep[i]).store(w);
       }
-    }
-  }
-}
-
-/// values[d][r] *= factor[r]
-void scale_rows(i64 D, i64 vectors, const float* factor, float* values) {
-  for (i64 j = 0; j < vectors * kLanes; j += kLanes) {
-    const Vec f = Vec::load(factor + j);
-    for (i64 d = 0; d < D; ++d) {
-      float* x = values + d * kTileRows + j;
-      (f * Vec::load(x)).store(x);
     }
   }
 }
@@ -116,9 +88,6 @@ void run_keys(const Head& head, const Tile& tile, KeyRange keys, const Attention
               float* state, float* scratch, const Ahead& tile_ahead) {
   const AttentionParams& params = *head.params;
   const i64 D = params.head_dim;
-  const i64 vectors = (tile.count + kLanes - 1) / kLanes;
-  const float* K = args.k + head.k_begin * params.k_stride + head.kv_head * D;
-  const float* V = args.v + head.k_begin * params.v_stride + head.kv_head * D;
   float* Qt = scratch;
   float* S = Qt + D * kTileRows;
   float* m = state;
@@ -128,7 +97,12 @@ void run_keys(const Head& head, const Tile& tile, KeyRange keys, const Attention
   const TileMask mask = tile_mask(head, tile);
   const TileDraws draws = params.dropout > 0.0F ? tile_draws(head, tile) : TileDraws{};
 
-  pack_transposed(args.q, tile_rows(head, tile, params.q_stride), D, score_scale(params), Qt);
+  const float scale = score_scale(params);
+  pack_transposed(args.q, tile_rows(head, tile, params.q_stride), D, head.rounds ? 1.0F : scale,
+                  Qt);
+  if (head.rounds) {
+    round_to_bf16(D, kTileRows, scale, Qt, kTileRows);
+  }
   for (i64 r = 0; r < kTileRows; ++r) {
     m[r] = -kInfinity;
     l[r] = 0.0F;
@@ -137,27 +111,31 @@ void run_keys(const Head& head, const Tile& tile, KeyRange keys, const Attention
     Ot[i] = 0.0F;
   }
   const KeyRows rows_of = key_rows(D, keys, 2);
-  for_each_block(keys, [&](i64 k, i64 count) {
-    const float* key = K + k * params.k_stride;
-    const float* value = V + k * params.v_stride;
-    const i64 rest = keys.end - k - count;
-    product(count, vectors, D, {key, params.k_stride, 1}, Qt, kTileRows, S, kTileRows, false,
-            {rows_of(value, params.v_stride, count), rest == 0 ? tile_ahead.first : Rows{}});
+  for_each_block(head, tile, keys, [&](const Block& block) {
+    const float* key = head.k + block.begin * head.k_stride;
+    const float* value = head.v + block.begin * head.v_stride;
+    const i64 count = block.count, vectors = block.vectors, row = block.from * kLanes;
+    const i64 rest = keys.end - block.begin - count;
+    product(count, vectors, D, {key, head.k_stride, 1}, Qt + row, kTileRows, S + row, kTileRows,
+            false, {rows_of(value, head.v_stride, count), rest == 0 ? tile_ahead.first : Rows{}});
     if (params.softcap > 0.0F) {
-      cap_scores(params, count, vectors, S);
+      cap_scores(params, 1.0F, count, vectors, S + row);  // Qt carries scale / softcap
     }
-    hide(tile, mask, k, count, vectors, -kInfinity, S);
-    const bool shrinks = softmax_block(count, vectors, S, m, l, shrink);
+    hide(tile, mask, block, -kInfinity, S);
+    const bool shrinks = softmax_block(count, vectors, S + row, m + row, l + row, shrink + row);
     if (params.dropout > 0.0F) {
-      drop_weights(draws, k, count, vectors, S);
+      drop_weights(draws, block, S);
+    }
+    if (head.rounds) {
+      round_to_bf16(count, vectors * kLanes, 1.0F, S + row, kTileRows);
     }
     if (shrinks) {
-      scale_rows(D, vectors, shrink, Ot);
+      scale_rows(D, vectors, shrink + row, Ot + row);
     }
     const Rows next_keys =
-        rows_of(key + count * params.k_stride, params.k_stride, rest < count ? rest : count);
-    product(D, vectors, count, {value, 1, params.v_stride}, S, kTileRows, Ot, kTileRows, true,
-            {rest == 0 ? tile_ahead.second : next_keys, {}});
+        rows_of(key + count * head.k_stride, head.k_stride, rest < count ? rest : count);
+    product(D, vectors, count, {value, 1, head.v_stride}, S + row, kTileRows, Ot + row, kTileRows,
+            true, {rest == 0 ? tile_ahead.second : next_keys, {}});
   });
 }
 
@@ -188,18 +166,7 @@ void forward_finish(const Head& head, const Tile& tile, i64 parts, const Attenti
   for (i64 p = 1; p < parts; ++p) {
     join(D, states + p * attention::state_floats(params), states);
   }
-  const float* m = states;
-  const float* l = m + kTileRows;
-  const float* Ot = l + kTileRows;
-  alignas(64) float inverse[kTileRows];
-  for (i64 r = 0; r < kTileRows; ++r) {
-    inverse[r] = l[r] == 0.0F ? 0.0F : 1.0F / l[r];
-  }
-  unpack_transposed(Ot, inverse, tile_rows(head, tile, params.o_stride), D, args.o);
-  for_each_row(head, tile, [&](i64 r, i64 query, i64 member) {
-    args.lse[lse_index(head, args.total_q, query, member)] =
-        l[r] == 0.0F ? kInfinity : kLn2 * (m[r] + __builtin_log2f(l[r]));
-  });
+  write_rows(head, tile, args, states);
 }
 
 void forward_tiles(const Head& head, i64 begin, i64 end, const AttentionForward& args,
@@ -217,9 +184,17 @@ void forward_tiles(const Head& head, i64 begin, i64 end, const AttentionForward&
   }
 }
 
+void round_rows(i64 rows, i64 columns, const float* from, i64 from_stride, float* to,
+                i64 to_stride) {
+  for (i64 i = 0; i < rows; ++i) {
+    __builtin_memcpy(to + i * to_stride, from + i * from_stride, columns * sizeof(float));
+  }
+  round_to_bf16(rows, columns, 1.0F, to, to_stride);
+}
+
 }  // namespace
 
-const attention::ForwardKernels attention_forward_kernels = {forward_tiles, forward_keys,
-                                                             forward_finish};
+const attention::ForwardKernels attention_forward_kernels = {round_rows, forward_tiles,
+                                                             forward_keys, forward_finish};
 
 }  // namespace inlay::kernels::INLAY_ISA

@@ -59,7 +59,7 @@ class Fetcher {
 #if defined(__AVX512F__)
 constexpr i64 kMaxVectors = 4;
 template <int N>
-constexpr int kBlockRows = N == 4 ? 6 : 8;
+constexpr int kBlockRows = N == 4 ? 4 : 8;
 #elif defined(__AVX2__)
 constexpr i64 kMaxVectors = 3;
 template <int N>
@@ -135,8 +135,8 @@ void product_panel(i64 rows, Broadcast a, const float* b, i64 b_stride, i64 dept
 
 /// c[rows][vectors] = or += a[rows][depth] b[depth][vectors]. Each sum runs over k in order, from 0
 /// or from what c holds.
-void product(i64 rows, i64 vectors, i64 depth, Broadcast a, const float* b, i64 b_stride, float* c,
-             i64 c_stride, bool add, Ahead ahead = {}) {
+[[maybe_unused]] void product(i64 rows, i64 vectors, i64 depth, Broadcast a, const float* b,
+                              i64 b_stride, float* c, i64 c_stride, bool add, Ahead ahead = {}) {
   while (vectors > 0) {
     // Panels of even width: 5 vectors are 3 + 2, not 4 + 1.
     const i64 panels = (vectors + kMaxVectors - 1) / kMaxVectors;

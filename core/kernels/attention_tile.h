@@ -45,12 +45,20 @@ namespace {
 
 using attention::Head;
 using attention::KeyRange;
-using attention::kTileRows;
 using attention::Tile;
+
+#if defined(__AVX512BF16__)
+constexpr i64 kTileRows = attention::kDotRows;
+#else
+constexpr i64 kTileRows = attention::kTileRows;
+#endif
 
 constexpr float kLog2E = 1.44269504089F;
 constexpr float kLn2 = 0.693147180560F;
 constexpr float kInfinity = __builtin_inff();
+
+/// A score at or below this is -inf: the row has seen no key yet.
+constexpr float kLowest = -3.4028234e38F;
 
 /// Calls row(r, query, member) for the rows of a tile: which query of the segment, and which of the
 /// group's heads.
@@ -201,6 +209,18 @@ inline void pack_rows(const float* base, const TileRows& rows, i64 D, float scal
   }
 }
 
+/// x[i][j] = factor * bf16(x[i][j]), to nearest, ties to even.
+inline void round_to_bf16(i64 rows, i64 columns, float factor, float* x, i64 stride) {
+  for (i64 i = 0; i < rows; ++i) {
+    for (i64 j = 0; j < columns; ++j) {
+      const u32 bits = __builtin_bit_cast(u32, x[i * stride + j]);
+      const u32 rounded = (bits + 0x7FFFU + (bits >> 16 & 1U)) & 0xFFFF0000U;
+      const bool nan = (bits & 0x7FFFFFFFU) > 0x7F800000U;
+      x[i * stride + j] = factor * __builtin_bit_cast(float, nan ? bits : rounded);
+    }
+  }
+}
+
 /// A range of rows of K and of the tensors like it, for whoever asks for them ahead.
 struct KeyRows {
   i64 D;
@@ -216,24 +236,79 @@ inline KeyRows key_rows(i64 D, KeyRange keys, i64 tensors) {
   return {D, (keys.end - keys.begin) * D * tensors > kNearFloats};
 }
 
+/// What a row brings besides Q and dO: lse in base 2, and rowsum(dO o O).
+struct RowSums {
+  alignas(64) float lse[kTileRows];
+  alignas(64) float delta[kTileRows];
+};
+
+inline RowSums row_sums(const Head& head, const Tile& tile, const AttentionBackward& args,
+                        const TileRows& rows) {
+  const i64 D = head.params->head_dim;
+  RowSums sums;
+  for (i64 r = 0; r < kTileRows; ++r) {  // 2^(S - inf) = 0: no weight behind the last row
+    sums.lse[r] = kInfinity;
+    sums.delta[r] = 0.0F;
+  }
+  for_each_row(head, tile, [&](i64 r, i64 query, i64 member) {
+    sums.lse[r] = kLog2E * args.lse[lse_index(head, args.total_q, query, member)];
+    Vec sum = Vec::zero();
+    for (i64 d = 0; d < D; d += kLanes) {
+      const i64 width = D - d < kLanes ? D - d : kLanes;
+      sum = fma(Vec::load(args.dO + rows.offset[r] + d, width),
+                Vec::load(args.o + rows.offset[r] + d, width), sum);
+    }
+    sums.delta[r] = reduce_add(sum);
+  });
+  return sums;
+}
+
 /// What Q is multiplied by, so that K Qt yields scores in base 2, or the argument of tanh.
 inline float score_scale(const AttentionParams& params) {
   return params.softcap > 0.0F ? params.scale / params.softcap : params.scale * kLog2E;
 }
 
-/// Calls block(first key, keys) for the blocks of a range: as few as there can be, of even length,
-/// so that no short one is left to pay for a whole pass over the sums.
-template <class Block>
-inline void for_each_block(KeyRange keys, Block block) {
-  if (keys.end == keys.begin) {
+/// Keys [begin, begin + count) and the vectors [from, from + vectors) of a tile's rows that meet
+/// them.
+struct Block {
+  i64 begin, count;
+  i64 from, vectors;
+};
+
+/// Calls meet(block) for even pieces of a range: as few as there can be, so that no short one is
+/// left to pay for a whole pass over the sums.
+template <class Meet>
+inline void for_each_piece(KeyRange keys, i64 from, i64 vectors, Meet meet) {
+  if (keys.end <= keys.begin) {
     return;
   }
   const i64 count = keys.end - keys.begin;
   const i64 blocks = (count + attention::kBlockKeys - 1) / attention::kBlockKeys;
   const i64 length = attention::round_up((count + blocks - 1) / blocks, 8);
   for (i64 k = keys.begin; k < keys.end; k += length) {
-    block(k, keys.end - k < length ? keys.end - k : length);
+    meet(Block{k, keys.end - k < length ? keys.end - k : length, from, vectors});
   }
+}
+
+/// Calls meet(block) for the blocks of a range. Where the diagonal crosses the tile like a stair,
+/// one step for each 16 rows, the rows whose keys have ended are left out; steps of few keys (large
+/// groups) cost more than they save.
+template <class Meet>
+inline void for_each_block(const Head& head, const Tile& tile, KeyRange keys, Meet meet) {
+  constexpr i64 kStepRows = 16, kStepKeys = 16;
+  const i64 vectors = (tile.count + kLanes - 1) / kLanes;
+  KeyRange rest = keys;
+  i64 from = 0;
+  for (i64 row = kStepRows; row < tile.count; row += kStepRows) {
+    const i64 seen = attention::query_keys(head, (tile.begin + row - 1) / head.group).end;
+    const i64 end = rest.begin + attention::round_up(seen - rest.begin, 8);
+    if (end - rest.begin >= kStepKeys && keys.end - end >= kStepKeys) {
+      for_each_piece({rest.begin, end}, from, vectors - from, meet);
+      rest.begin = end;
+      from = row / kLanes;
+    }
+  }
+  for_each_piece(rest, from, vectors - from, meet);
 }
 
 /// The keys a tile's rows see, where not all see the same: row r sees the keys of tile.some from
@@ -255,12 +330,14 @@ inline TileMask tile_mask(const Head& head, const Tile& tile) {
 
 /// scores[key][r] = value for every hidden pair of the block; reads only the keys that some row
 /// does not see.
-inline void hide(const Tile& tile, const TileMask& mask, i64 first_key, i64 keys, i64 vectors,
-                 float value, float* scores) {
+inline void hide(const Tile& tile, const TileMask& mask, const Block& block, float value,
+                 float* scores) {
   const Vec hidden = Vec::set(value);
+  const i64 first_key = block.begin, keys = block.count;
+  const i64 first = block.from * kLanes, last = (block.from + block.vectors) * kLanes;
   for (i64 key = 0; key < keys && first_key + key < tile.all.begin; ++key) {
     const Vec position = Vec::set(static_cast<float>(first_key + key - tile.some.begin));
-    for (i64 j = 0; j < vectors * kLanes; j += kLanes) {
+    for (i64 j = first; j < last; j += kLanes) {
       float* s = scores + key * kTileRows + j;
       select_less(position, Vec::load(mask.begin + j), hidden, Vec::load(s)).store(s);
     }
@@ -268,7 +345,7 @@ inline void hide(const Tile& tile, const TileMask& mask, i64 first_key, i64 keys
   const i64 from = tile.all.end > first_key ? tile.all.end - first_key : 0;
   for (i64 key = from; key < keys; ++key) {
     const Vec position = Vec::set(static_cast<float>(first_key + key - tile.all.end));
-    for (i64 j = 0; j < vectors * kLanes; j += kLanes) {
+    for (i64 j = first; j < last; j += kLanes) {
       float* s = scores + key * kTileRows + j;
       select_less(position, Vec::load(mask.end + j), Vec::load(s), hidden).store(s);
     }

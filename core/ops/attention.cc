@@ -26,6 +26,7 @@ AttentionParams params_of(const AttentionOptions& options, const Tensor& q, cons
   p.softcap = options.softcap;
   p.dropout = options.dropout;
   p.dropout_key = options.dropout_key.value();
+  p.compute = options.compute;
   return p;
 }
 

@@ -11,6 +11,7 @@
 
 namespace inlay {
 
+using kernels::AttentionCompute;
 using kernels::AttentionSegment;
 
 enum class AttentionKind {
@@ -29,6 +30,7 @@ struct AttentionOptions {
   float dropout = 0.0F;
   RandomKey dropout_key{0};
   AttentionKind kind = AttentionKind::kTiled;
+  AttentionCompute compute = AttentionCompute::kF32;  // of the tiled form's products
 };
 
 /// softmax(mask(scale q k^T)) v for every head of every segment.

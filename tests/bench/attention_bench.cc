@@ -5,7 +5,8 @@
 // leaves the registers. Times are the best of interleaved rounds, since other programs share the
 // machine.
 //
-//   inlay_attention_bench [rounds] [portable|avx2|avx512] [only cases whose name holds this]
+//   inlay_attention_bench [rounds] [portable|avx2|avx512|avx512-bf16|amx] [f32|bf16]
+//                         [only cases whose name holds this] [no longer than this many keys]
 
 #include <algorithm>
 #include <cmath>
@@ -67,11 +68,15 @@ struct Case {
 };
 
 constexpr Case kCases[] = {
+    {"9 over 3 heads", 32, 64, 64, 9, 3, 64},
+    {"9 over 3 heads", 16, 128, 128, 9, 3, 64},
     {"9 over 3 heads", 4, 512, 512, 9, 3, 64},
-    {"9 over 3 heads", 1, 1024, 1024, 9, 3, 64},
     {"9 over 3 heads", 1, 2048, 2048, 9, 3, 64},
     {"9 over 3 heads", 1, 8192, 8192, 9, 3, 64},
-    {"9 over 9 heads", 1, 2048, 2048, 9, 9, 64},
+    {"12 over 12", 16, 128, 128, 12, 12, 64},
+    {"12 over 12", 4, 512, 512, 12, 12, 64},
+    {"12 over 12", 1, 2048, 2048, 12, 12, 64},
+    {"12 over 12", 1, 8192, 8192, 12, 12, 64},
     {"8 over 2 heads", 1, 2048, 2048, 8, 2, 128},
     {"4 over 1 heads", 1, 2048, 2048, 4, 1, 256},
     {"8 over 2 heads", 1, 2048, 2048, 8, 2, 80},
@@ -113,7 +118,7 @@ struct Record {
 /// One case with its memory, laid out as a training step has it: rows of all heads.
 class Bench {
  public:
-  explicit Bench(const Case& c) : c_(c) {
+  Bench(const Case& c, kernels::AttentionCompute compute) : c_(c) {
     const i64 q_width = c.heads * c.head_dim, k_width = c.kv_heads * c.head_dim;
     params_ = {.heads = c.heads,
                .kv_heads = c.kv_heads,
@@ -127,7 +132,8 @@ class Bench {
                .window = c.window,
                .softcap = c.softcap,
                .dropout = c.dropout,
-               .dropout_key = 1};
+               .dropout_key = 1,
+               .compute = compute};
     for (i64 b = 0; b < c.B; ++b) {
       segments_.push_back({b * c.Tq, c.Tq, b * c.Tk, c.Tk});
     }
@@ -205,15 +211,19 @@ class Bench {
 
 int run(int argc, char** argv) {
   const int rounds = argc > 1 ? std::atoi(argv[1]) : 10;
-  for (const auto isa : {kernels::Isa::kPortable, kernels::Isa::kAvx2, kernels::Isa::kAvx512}) {
+  using kernels::Isa;
+  for (const auto isa : {Isa::kPortable, Isa::kAvx2, Isa::kAvx512, Isa::kAvx512Bf16, Isa::kAmx}) {
     if (argc > 2 && isa_name(isa) == argv[2] && isa_supported(isa)) {
       set_isa(isa);
     }
   }
+  const auto compute = argc > 3 && std::string(argv[3]) == "bf16" ? kernels::AttentionCompute::kBf16
+                                                                  : kernels::AttentionCompute::kF32;
   std::vector<Bench> benches;
   for (const Case& c : kCases) {
-    if (argc <= 3 || std::string(c.name).find(argv[3]) != std::string::npos) {
-      benches.emplace_back(c);
+    const bool named = argc <= 4 || std::string(c.name).find(argv[4]) != std::string::npos;
+    if (named && (argc <= 5 || c.Tk <= std::atoi(argv[5]))) {
+      benches.emplace_back(c, compute);
     }
   }
   double peak[2] = {};

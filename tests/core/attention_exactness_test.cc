@@ -71,6 +71,34 @@ TEST_P(AttentionExactness, ThreadsDoNotChangeABit) {
   }
 }
 
+class AttentionBf16Exactness : public testing::OnEachIsa {};
+INSTANTIATE_TEST_SUITE_P(, AttentionBf16Exactness,
+                         ::testing::ValuesIn(testing::all_supported_isas()),
+                         testing::isa_test_name);
+
+TEST_P(AttentionBf16Exactness, ThreadsDoNotChangeABit) {
+  constexpr AttentionCompute kBf16 = AttentionCompute::kBf16;
+  const std::vector<AttentionCase> cases = {
+      {packed({{77, 77}, {200, 200}, {3, 3}}), 6, 2, 64, true, 0, 0.0F, 0.0F, 1.0F, kBf16},
+      {packed({{600, 600}}), 3, 1, 24, true, 0, 0.0F, 0.0F, 1.0F, kBf16},
+      {packed({{600, 600}}), 8, 2, 16, true, 50, 0.0F, 0.0F, 1.0F, kBf16},
+      {packed({{1, 4500}, {150, 300}}), 4, 2, 32, true, 0, 0.0F, 0.3F, 1.0F, kBf16}};
+  for (const AttentionCase& c : cases) {
+    SCOPED_TRACE(testing::name_of(c));
+    const AttentionProblem<float> fresh(c);
+    AttentionProblem<float> alone = fresh;
+    set_num_threads(1);
+    run_tiled(alone);
+    for (const int threads : {2, 7}) {
+      AttentionProblem<float> shared = fresh;
+      set_num_threads(threads);
+      run_tiled(shared);
+      expect_same(alone, shared);
+    }
+    set_num_threads(available_processors());
+  }
+}
+
 /// The segment `s` of `together` as a problem of its own.
 AttentionProblem<float> alone(const AttentionProblem<float>& together, const AttentionSegment& s) {
   AttentionCase c = together.shape;
@@ -102,6 +130,20 @@ TEST_P(AttentionExactness, ASegmentIsTheSameAloneAndPacked) {
   }
 }
 
+TEST_P(AttentionBf16Exactness, ASegmentIsTheSameAloneAndPacked) {
+  AttentionProblem<float> together({packed({{77, 77}, {1, 2100}, {600, 600}, {16, 16}, {5, 40}}), 3,
+                                    1, 40, true, 90, 20.0F, 0.0F, 1.0F, AttentionCompute::kBf16});
+  run_tiled(together);
+  for (const AttentionSegment& s : together.shape.segments) {
+    AttentionProblem<float> p = alone(together, s);
+    run_tiled(p);
+    EXPECT_TRUE(same_rows(together.o, s.q_begin, p.o, 0, s.q_count)) << s.q_count;
+    EXPECT_TRUE(same_rows(together.dq, s.q_begin, p.dq, 0, s.q_count)) << s.q_count;
+    EXPECT_TRUE(same_rows(together.dk, s.k_begin, p.dk, 0, s.k_count)) << s.q_count;
+    EXPECT_TRUE(same_rows(together.dv, s.k_begin, p.dv, 0, s.k_count)) << s.q_count;
+  }
+}
+
 /// How many elements of rows [begin, end) a predicate holds for.
 template <class Predicate>
 i64 count(const GuardedRows<float>& x, i64 begin, i64 end, Predicate holds) {
@@ -118,9 +160,10 @@ i64 nonzeros(const GuardedRows<float>& x, i64 begin, i64 end) {
   return count(x, begin, end, [](float value) { return value != 0.0F; });
 }
 
-TEST_P(AttentionExactness, RowsOutsideEverySegmentAreLeftAlone) {
+void expect_rows_outside_segments_left_alone(AttentionCompute compute) {
   // Query rows 3 to 5 and key rows 4 to 6 belong to nobody, and hold NaNs.
   AttentionProblem<float> p({{{0, 3, 0, 4}, {6, 20, 7, 20}}, 2, 1, 16});
+  p.params.compute = compute;
   run_tiled(p);
   const auto only_nans = [](const GuardedRows<float>& x, i64 begin, i64 end) {
     return nans(x, begin, end) == (end - begin) * x.width() &&
@@ -132,11 +175,19 @@ TEST_P(AttentionExactness, RowsOutsideEverySegmentAreLeftAlone) {
   EXPECT_TRUE(only_nans(p.dv, 4, 7));
 }
 
-TEST_P(AttentionExactness, RowsThatSeeNoKeyAreZero) {
+TEST_P(AttentionExactness, RowsOutsideEverySegmentAreLeftAlone) {
+  expect_rows_outside_segments_left_alone(AttentionCompute::kF32);
+}
+TEST_P(AttentionBf16Exactness, RowsOutsideEverySegmentAreLeftAlone) {
+  expect_rows_outside_segments_left_alone(AttentionCompute::kBf16);
+}
+
+void expect_rows_that_see_no_key_zero(AttentionCompute compute) {
   // Aligned at the bottom right, the first 60 of 64 queries stand before the first of 4 keys; a
   // segment without keys shows its queries nothing at all, one without queries leaves its keys
   // alone.
   AttentionProblem<float> p({packed({{64, 4}, {3, 0}, {0, 2}}), 3, 1, 24});
+  p.params.compute = compute;
   run_tiled(p);
   for (const GuardedRows<float>* x : {&p.o, &p.dq}) {
     EXPECT_EQ(nonzeros(*x, 0, 60) + nonzeros(*x, 64, 67), 0);
@@ -145,6 +196,13 @@ TEST_P(AttentionExactness, RowsThatSeeNoKeyAreZero) {
   EXPECT_EQ(nonzeros(p.o, 60, 64), 4 * p.o.width());
   EXPECT_EQ(std::count(p.lse.begin(), p.lse.end(), kInfinity), 3 * (60 + 3));
   EXPECT_EQ(nonzeros(p.dk, 4, 6) + nonzeros(p.dv, 4, 6), 0);
+}
+
+TEST_P(AttentionExactness, RowsThatSeeNoKeyAreZero) {
+  expect_rows_that_see_no_key_zero(AttentionCompute::kF32);
+}
+TEST_P(AttentionBf16Exactness, RowsThatSeeNoKeyAreZero) {
+  expect_rows_that_see_no_key_zero(AttentionCompute::kBf16);
 }
 
 TEST_P(AttentionExactness, ANotANumberStaysInItsRow) {
@@ -195,6 +253,20 @@ TEST_P(AttentionExactness, DropoutIsAFunctionOfKeyAndPosition) {
   const double deviation = std::sqrt(static_cast<double>(kDropout * (1.0F - kDropout)) / draws);
   EXPECT_NEAR(static_cast<double>(dropped_as_told(p)) / draws, static_cast<double>(kDropout),
               3 * deviation);
+}
+
+TEST_P(AttentionBf16Exactness, ScratchGrowsWithTheLengthNotItsSquare) {
+  const auto scratch = [](i64 T) {
+    const std::vector<AttentionSegment> segments = packed({{T, T}});
+    AttentionParams params = testing::params_of({segments, 2, 1, 16});
+    params.compute = AttentionCompute::kBf16;
+    return std::pair(attention_forward_scratch(params, segments),
+                     attention_backward_scratch(params, segments));
+  };
+  const auto [forward, backward] = scratch(20000);
+  const auto [forward_twice, backward_twice] = scratch(40000);
+  EXPECT_LE(forward_twice, 2 * forward);
+  EXPECT_LE(backward_twice, 2 * backward);
 }
 
 TEST(AttentionScratch, GrowsWithTheLengthNotItsSquare) {

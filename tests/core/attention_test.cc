@@ -28,10 +28,8 @@ using testing::packed;
 /// (3 of 2^-24).
 constexpr double kTolerance = 80 * 0x1p-24;
 
-/// `floor` is the size of numbers that cancel in the result: theirs is the rounding then.
-void expect_near(const char* what, const GuardedRows<double>& want, const GuardedRows<float>& got,
-                 double floor = 0.0) {
-  const double tolerance = kTolerance * want.largest() + 8 * 0x1p-24 * floor;
+void expect_within(const char* what, const GuardedRows<double>& want, const GuardedRows<float>& got,
+                   double tolerance) {
   for (i64 r = 0; r < want.rows(); ++r) {
     for (i64 c = 0; c < want.width(); ++c) {
       ASSERT_NEAR(got.at(r, c), want.at(r, c), tolerance)
@@ -39,6 +37,19 @@ void expect_near(const char* what, const GuardedRows<double>& want, const Guarde
     }
   }
   EXPECT_TRUE(got.gaps_untouched()) << what;
+}
+
+/// `floor` is the size of numbers that cancel in the result: theirs is the rounding then.
+void expect_near(const char* what, const GuardedRows<double>& want, const GuardedRows<float>& got,
+                 double floor = 0.0) {
+  expect_within(what, want, got, kTolerance * want.largest() + 8 * 0x1p-24 * floor);
+}
+
+/// In dS = P (dP - delta) both are up to |dO| |v|, and may cancel.
+double largest_dS(const AttentionProblem<double>& p) {
+  const i64 D = p.shape.head_dim;
+  return std::abs(static_cast<double>(p.params.scale)) * p.dO.largest_norm(D) *
+         p.v.largest_norm(D) / (1.0 - static_cast<double>(p.shape.dropout));
 }
 
 void expect_matches(const AttentionProblem<double>& want, const AttentionProblem<float>& got) {
@@ -50,10 +61,7 @@ void expect_matches(const AttentionProblem<double>& want, const AttentionProblem
       EXPECT_NEAR(got.lse[i], want.lse[i], kTolerance * std::max(1.0, std::abs(want.lse[i])));
     }
   }
-  // In dS = P (dP - delta) both are up to |dO| |v|, and may cancel.
-  const i64 D = want.shape.head_dim;
-  const double dS = static_cast<double>(want.params.scale) * want.dO.largest_norm(D) *
-                    want.v.largest_norm(D) / (1.0 - static_cast<double>(want.shape.dropout));
+  const double dS = largest_dS(want);
   expect_near("dq", want.dq, got.dq, dS * want.k.largest());
   expect_near("dk", want.dk, got.dk, dS * want.q.largest());
   expect_near("dv", want.dv, got.dv);
@@ -180,6 +188,106 @@ TEST(Attention, FollowsARisingMaximum) {
   run_reference(want);
   run_tiled(got);
   expect_matches(want, got);
+}
+
+/// With operands that bf16 holds exactly, what remains is the rounding of the weights and of their
+/// gradients where they are multiplied: 2^-9 of each at most.
+void expect_bf16_matches(const AttentionProblem<double>& want, const AttentionProblem<float>& got) {
+  constexpr double kHalfPlace = 0x1p-9;
+  const double kept = 1.0 - static_cast<double>(want.shape.dropout);
+  expect_within("o", want.o, got.o, (kHalfPlace + kTolerance) * want.v.largest() / kept);
+  for (i64 i = 0; i < static_cast<i64>(want.lse.size()); ++i) {
+    if (std::isinf(want.lse[i])) {
+      EXPECT_EQ(got.lse[i], std::numeric_limits<float>::infinity());
+    } else {  // no rounded number in it
+      EXPECT_NEAR(got.lse[i], want.lse[i], kTolerance * std::max(1.0, std::abs(want.lse[i])));
+    }
+  }
+  // The roundings of a sum add up like a random walk, as its terms do: 2^-9 of the result, here
+  // three times that for the largest of many. delta carries the error of o, but that of |dO| |v|
+  // only in rows of a single large term; a quarter covers it.
+  const double dS = kHalfPlace / 4 * largest_dS(want);
+  expect_within("dq", want.dq, got.dq, 3 * kHalfPlace * want.dq.largest() + dS * want.k.largest());
+  expect_within("dk", want.dk, got.dk, 3 * kHalfPlace * want.dk.largest() + dS * want.q.largest());
+  expect_within("dv", want.dv, got.dv, 3 * kHalfPlace * want.dv.largest());
+}
+
+void expect_bf16_parity(std::vector<AttentionCase> cases) {
+  for (AttentionCase& c : cases) {
+    SCOPED_TRACE(name_of(c));
+    c.compute = AttentionCompute::kBf16;
+    AttentionProblem<double> want(c);
+    AttentionProblem<float> fresh(c);
+    want.round_to_bf16();
+    fresh.round_to_bf16();
+    run_reference(want);
+    for (const Isa isa : testing::all_supported_isas()) {
+      SCOPED_TRACE(isa_name(isa));
+      const testing::IsaScope scope(isa);
+      AttentionProblem<float> got = fresh;
+      run_tiled(got);
+      expect_bf16_matches(want, got);
+    }
+  }
+}
+
+TEST(AttentionBf16, MatchesReferenceOverLengthsHeadSizesAndGroups) {
+  expect_bf16_parity(over_lengths(0, {}));
+  expect_bf16_parity(over_lengths(5, {}));
+  expect_bf16_parity(over_lengths(1, {.causal = false}));
+  expect_bf16_parity({{packed({{530, 530}}), 3, 1, 64},
+                      {packed({{400, 400}}), 2, 2, 24},
+                      {packed({{400, 450}}), 8, 1, 16, false}});
+}
+
+TEST(AttentionBf16, MatchesReferenceInASlidingWindow) {
+  expect_bf16_parity(over_lengths(3, {.window = 13}));
+  expect_bf16_parity(over_lengths(5, {.causal = false, .window = 20}));
+  expect_bf16_parity({{packed({{800, 800}}), 4, 1, 24, true, 100}});
+}
+
+TEST(AttentionBf16, MatchesReferenceWithASoftcapAndDropout) {
+  expect_bf16_parity(over_lengths(6, {.softcap = 5.0F}));
+  expect_bf16_parity(over_lengths(8, {.dropout = 0.1F}));
+  expect_bf16_parity(over_lengths(9, {.window = 21, .softcap = 2.0F, .dropout = 0.5F}));
+}
+
+TEST(AttentionBf16, MatchesReferenceOverPackedSegments) {
+  const auto segments = packed({{77, 77}, {1, 1}, {64, 64}, {5, 40}, {16, 16}, {129, 129}, {7, 3}});
+  expect_bf16_parity({{segments, 6, 2, 64}, {segments, 4, 1, 32, true, 9, 3.0F, 0.2F}});
+}
+
+TEST(AttentionBf16, OfADecoderIsTheF32One) {
+  AttentionCase c = {packed({{2, 4099}}), 8, 2, 24};
+  AttentionProblem<float> f32(c);
+  c.compute = AttentionCompute::kBf16;
+  AttentionProblem<float> bf16(c);
+  run_tiled(f32);
+  run_tiled(bf16);
+  for (i64 r = 0; r < f32.o.rows(); ++r) {
+    for (i64 i = 0; i < f32.o.width(); ++i) {
+      ASSERT_EQ(bf16.o.at(r, i), f32.o.at(r, i));
+    }
+  }
+}
+
+TEST(AttentionBf16, RoundsItsOperands) {
+  AttentionProblem<float> exact({packed({{150, 150}}), 3, 1, 40});
+  exact.params.compute = AttentionCompute::kBf16;
+  AttentionProblem<float> rounded = exact;
+  rounded.round_to_bf16();
+  for (const Isa isa : testing::all_supported_isas()) {
+    SCOPED_TRACE(isa_name(isa));
+    const testing::IsaScope scope(isa);
+    run_tiled(exact);
+    run_tiled(rounded);
+    for (i64 r = 0; r < exact.o.rows(); ++r) {
+      for (i64 i = 0; i < exact.o.width(); ++i) {
+        ASSERT_EQ(exact.o.at(r, i), rounded.o.at(r, i)) << r << " " << i;
+      }
+    }
+    EXPECT_EQ(exact.lse, rounded.lse);
+  }
 }
 
 }  // namespace

@@ -8,14 +8,17 @@ namespace {
 
 #if defined(__AMX_BF16__)
 
+struct alignas(64) TileShapes {  // as LDTILECFG reads it
+  u8 palette = 1, start_row = 0, reserved[14] = {};
+  u16 row_bytes[16] = {64, 64, 64};
+  u8 rows[16] = {16, 16, 16};
+};
+// Static: the compiler does not know that the intrinsic reads all of it, and would not fill a local
+// one.
+constexpr TileShapes kShapes = {};
+
 void product(const u16* a, const u16* b, float* c) {
-  struct alignas(64) TileShapes {  // as LDTILECFG reads it
-    u8 palette = 1, start_row = 0, reserved[14] = {};
-    u16 row_bytes[16] = {64, 64, 64};
-    u8 rows[16] = {16, 16, 16};
-  };
-  const TileShapes shapes;
-  _tile_loadconfig(&shapes);
+  _tile_loadconfig(&kShapes);
   _tile_zero(0);
   _tile_loadd(1, a, 64);
   _tile_loadd(2, b, 64);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <limits>
 #include <string>
@@ -25,6 +26,7 @@ struct AttentionCase {
   i64 window = 0;
   float softcap = 0.0F, dropout = 0.0F;
   float spread = 1.0F;  // standard deviation of q and k
+  kernels::AttentionCompute compute = kernels::AttentionCompute::kF32;
 };
 
 /// Segments of these (queries, keys), packed without gaps.
@@ -82,6 +84,14 @@ class GuardedRows {
       std::fill_n(&at(r, 0), width_, value);
     }
   }
+  void round_to_bf16() {
+    for (i64 r = 0; r < rows_; ++r) {
+      for (i64 c = 0; c < width_; ++c) {
+        const u32 bits = std::bit_cast<u32>(static_cast<float>(at(r, c)));
+        at(r, c) = std::bit_cast<float>((bits + 0x7FFFU + (bits >> 16 & 1U)) & 0xFFFF0000U);
+      }
+    }
+  }
   bool gaps_untouched() const {
     for (i64 i = 0; i < static_cast<i64>(values_.size()); ++i) {
       const i64 row = i / stride() - kGapRows;
@@ -134,7 +144,8 @@ inline kernels::AttentionParams params_of(const AttentionCase& c) {
           .window = c.window,
           .softcap = c.softcap,
           .dropout = c.dropout,
-          .dropout_key = 0x1234567890ABCDEFU};
+          .dropout_key = 0x1234567890ABCDEFU,
+          .compute = c.compute};
 }
 
 /// Inputs and everything attention makes of them.
@@ -160,6 +171,12 @@ struct AttentionProblem {
   kernels::AttentionBackwardOf<T> backward_args() {
     return {q.data(),  k.data(),  v.data(),  o.data(),  lse.data(),
             dO.data(), dq.data(), dk.data(), dv.data(), total_q};
+  }
+
+  void round_to_bf16() {
+    for (GuardedRows<T>* x : {&q, &k, &v, &dO}) {
+      x->round_to_bf16();
+    }
   }
 
   AttentionCase shape;

@@ -41,6 +41,15 @@ inline std::vector<kernels::Isa> supported_dot_isas() {
   return isas;
 }
 
+/// Both: every set whose kernels of bf16 or int8 products differ.
+inline std::vector<kernels::Isa> all_supported_isas() {
+  std::vector<kernels::Isa> isas = supported_isas();
+  for (const kernels::Isa isa : supported_dot_isas()) {
+    isas.push_back(isa);
+  }
+  return isas;
+}
+
 /// Uses `isa` for the rest of the scope.
 class IsaScope {
  public:
