@@ -72,7 +72,8 @@ def chosen_cases(options):
             if not options.gguf:
                 print(f"{case.name}: left out, it needs --gguf", file=sys.stderr)
                 continue
-            case.settings.update(gguf=str(options.gguf.resolve()), rows=str(SAMPLES))
+            case.settings.update(gguf=str(options.gguf.resolve()), rows=str(SAMPLES),
+                                 no_repack=options.llama_no_repack)
         yield case
 
 
@@ -94,6 +95,9 @@ def arguments():
     parser.add_argument("--clock", choices=("wall", "cpu"), default="wall",
                         help="cpu: processor time over threads, for a machine that is shared")
     parser.add_argument("--no-peers", action="store_true", help="inlay alone")
+    parser.add_argument("--llama-no-repack", action="store_true",
+                        help="llama.cpp with the file's weights as they are: slower, but its AMX "
+                             "kernels end with an illegal instruction on some machines")
     parser.add_argument("--set", action="append", default=[], dest="overrides",
                         help="a key of inlay's run config, as in training.compute_dtype=f32")
     parser.add_argument("--json", action="store_true", help="every measurement, as JSON")

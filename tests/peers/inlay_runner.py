@@ -119,7 +119,7 @@ def _gemm(s):
 
 
 def _generate(s):
-    length, new = (s["tokens"], 1) if s["phase"] == "prompt" else (1, s["tokens"])
+    length, new = (s["tokens"], 2) if s["phase"] == "prompt" else (1, s["tokens"])
     return ["generate", "--model", s["gguf"], "--length", str(length), "--new-tokens", str(new)]
 
 

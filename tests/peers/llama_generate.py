@@ -3,17 +3,31 @@
 
 from importlib.metadata import version
 
-from llama_cpp import Llama
+import llama_cpp
 
 from child import answer, measure, task, threads
+
+
+def without_repacking():
+    """Weights stay as the file has them; llama_cpp.Llama has no argument for it."""
+    defaults = llama_cpp.llama_cpp.llama_model_default_params
+
+    def plain():
+        parameters = defaults()
+        parameters.use_extra_bufts = False
+        return parameters
+
+    llama_cpp.llama_cpp.llama_model_default_params = plain
 
 
 def main():
     asked = task()
     settings = asked["settings"]
+    if settings.get("no_repack"):
+        without_repacking()
     count = settings["tokens"]
-    llama = Llama(settings["gguf"], n_ctx=2048, n_batch=512, n_threads=threads(),
-                  n_threads_batch=threads(), verbose=False)
+    llama = llama_cpp.Llama(settings["gguf"], n_ctx=2048, n_batch=512, n_threads=threads(),
+                            n_threads_batch=threads(), verbose=False)
     ids = [(7 * i) % 1000 + 100 for i in range(count)]
 
     def prompt():

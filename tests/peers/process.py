@@ -33,8 +33,8 @@ def run(command, threads, watch=None):
         out.seek(0)
         err.seek(0)
         if child.returncode != 0:
-            lines = err.read().decode(errors="replace").strip().splitlines() or ["no message"]
-            raise ChildFailed(lines[-1])
+            lines = err.read().decode(errors="replace").strip().splitlines()
+            raise ChildFailed(lines[-1] if lines else f"it ended with status {child.returncode}")
         return out.read().decode(), usage.ru_maxrss * 1024
 
 
