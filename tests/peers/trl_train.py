@@ -46,6 +46,9 @@ def trainer(settings, steps, folder):
     model = AutoModelForCausalLM.from_pretrained(
         file.parent, gguf_file=file.name,
         dtype=torch.bfloat16 if settings["dtype"] == "bf16" else torch.float32)
+    # The blocks were widened while loading, but the model still calls itself quantised.
+    model.is_quantized, model.hf_quantizer = False, None
+    model.config.quantization_config = None
     rows = [json.loads(line) for line in Path(settings["rows"]).read_text().splitlines()]
     config = SFTConfig(
         output_dir=folder, max_steps=steps, per_device_train_batch_size=settings["batch"],
