@@ -7,6 +7,7 @@
 #include "apps/commands/bench.h"
 #include "apps/console.h"
 #include "core/error.h"
+#include "core/memory/memory.h"
 #include "finetune/bench/kernel_bench.h"
 
 namespace inlay {
@@ -27,11 +28,6 @@ struct KernelCase {
 void require_size(const char* option, i64 value) {
   require_at_least(option, value, 1);
   require_at_most(option, value, kMostBenchSize);
-}
-
-// The arithmetic there is for single kernels.
-void require_compute_dtype(const std::string& value) {
-  require_choice("--compute-dtype", value, {"f32"});
 }
 
 Json case_json(const KernelCase& one, double peak_flops) {
@@ -69,9 +65,13 @@ void print_case(const KernelCase& one, double peak_flops) {
   }
 }
 
-int report_cases(const char* benchmark, const std::vector<KernelCase>& cases, bool json) {
+// `bf16`: the products multiply in bf16, and are held against that peak where there is one.
+int report_cases(const char* benchmark, const std::vector<KernelCase>& cases, bool bf16,
+                 bool json) {
+  const i64 rss = peak_rss();
   const std::vector<MachinePeak> machine = measure_peaks();
-  const double peak = machine.back().f32_flops;
+  const double dots = machine.back().bf16_flops;
+  const double peak = bf16 && dots > 0.0 ? dots : machine.back().f32_flops;
   if (!json) {
     std::printf("machine  %s\n", readable_machine(machine).c_str());
     for (const KernelCase& one : cases) {
@@ -79,7 +79,8 @@ int report_cases(const char* benchmark, const std::vector<KernelCase>& cases, bo
     }
     return 0;
   }
-  Json out = {{"benchmark", benchmark}, {"machine", machine_json(machine)}};
+  Json out = {
+      {"benchmark", benchmark}, {"machine", machine_json(machine)}, {"peak_rss_bytes", rss}};
   for (const KernelCase& one : cases) {
     out["cases"].push_back(case_json(one, peak));
   }
@@ -89,12 +90,13 @@ int report_cases(const char* benchmark, const std::vector<KernelCase>& cases, bo
 
 KernelCase attention_case(const AttentionSizes& s, i64 steps) {
   return {str(s.batch, " x ", s.length, " tokens, ", s.heads, " heads over ", s.kv_heads, " of ",
-              s.head_dim),
+              s.head_dim, s.bf16 ? ", bf16" : ", f32"),
           {{"batch", s.batch},
            {"length", s.length},
            {"heads", s.heads},
            {"kv_heads", s.kv_heads},
-           {"head_dim", s.head_dim}},
+           {"head_dim", s.head_dim},
+           {"compute_dtype", s.bf16 ? "bf16" : "f32"}},
           bench_attention(s, steps)};
 }
 
@@ -124,13 +126,14 @@ int bench_attention_command(std::span<const std::string> arguments) {
       .option("--heads", sizes.heads, "query heads")
       .option("--kv-heads", sizes.kv_heads, "key and value heads")
       .option("--head-dim", sizes.head_dim, "size of a head")
-      .option("--compute-dtype", compute_dtype, "of the products: f32");
+      .option("--compute-dtype", compute_dtype, "what the products multiply: f32 or bf16");
   common.declare(args);
   if (!args.parse(arguments)) {
     return 0;
   }
   common.apply();
-  require_compute_dtype(compute_dtype);
+  require_choice("--compute-dtype", compute_dtype, {"f32", "bf16"});
+  sizes.bf16 = compute_dtype == "bf16";
   require_size("--batch", sizes.batch);
   require_size("--heads", sizes.heads);
   require_size("--kv-heads", sizes.kv_heads);
@@ -149,7 +152,7 @@ int bench_attention_command(std::span<const std::string> arguments) {
       cases.push_back(attention_case(sizes, common.steps));
     }
   }
-  return report_cases("attention", cases, common.json);
+  return report_cases("attention", cases, sizes.bf16, common.json);
 }
 
 int bench_gemm_command(std::span<const std::string> arguments) {
@@ -170,7 +173,7 @@ int bench_gemm_command(std::span<const std::string> arguments) {
     return 0;
   }
   common.apply();
-  require_compute_dtype(compute_dtype);
+  require_choice("--compute-dtype", compute_dtype, {"f32"});
   require_size("--rows", sizes.rows);
   if ((sizes.inner == 0) != (sizes.columns == 0)) {
     throw ConfigError("bench gemm: give both of --inner and --columns, or neither");
@@ -187,7 +190,7 @@ int bench_gemm_command(std::span<const std::string> arguments) {
       cases.push_back(gemm_case(sizes, common.steps));
     }
   }
-  return report_cases("gemm", cases, common.json);
+  return report_cases("gemm", cases, false, common.json);
 }
 
 int bench_quant_command(std::span<const std::string> arguments) {
@@ -216,7 +219,7 @@ int bench_quant_command(std::span<const std::string> arguments) {
                      {{"format", each}, {"rows", rows}, {"columns", columns}, {"bits", bits}},
                      bench_quant(each, rows, columns, common.steps)});
   }
-  return report_cases("quant", cases, common.json);
+  return report_cases("quant", cases, false, common.json);
 }
 
 }  // namespace inlay

@@ -107,6 +107,7 @@ std::vector<KernelTiming> bench_attention(const AttentionSizes& s, i64 steps) {
   options.heads = s.heads;
   options.kv_heads = s.kv_heads;
   options.head_dim = s.head_dim;
+  options.compute = s.bf16 ? kernels::AttentionCompute::kBf16 : kernels::AttentionCompute::kF32;
   options.scale = 1.0F / std::sqrt(static_cast<float>(s.head_dim));
   for (const Tensor& t : {q, k, v}) {
     t.set_requires_grad(true);

@@ -19,6 +19,7 @@ struct KernelTiming {
 
 struct AttentionSizes {
   i64 batch = 1, length = 2048, heads = 9, kv_heads = 3, head_dim = 64;
+  bool bf16 = false;  // multiply in bf16
 };
 /// Causal attention: "forward" (4 D operations a pair of a query and a key it sees, and head),
 /// "backward" (10 D) and "both". Throws ShapeError for heads that are no multiple of kv_heads.

@@ -134,6 +134,13 @@ TEST(Bench, AttentionCountsThePairsThatAreSeen) {
       3.5 * kForward, 1e-6 * kForward);
 }
 
+TEST(Bench, AttentionMultipliesInBf16WhenAsked) {
+  const Workshop workshop;
+  const Json out = measured(workshop, "attention --length 64 --steps 1 --compute-dtype bf16");
+  EXPECT_EQ(out["cases"][0]["compute_dtype"], "bf16");
+  expect_timing(out["cases"][0]["both"], 1);
+}
+
 TEST(Bench, GemmTimesAProductAndItsGradients) {
   const Workshop workshop;
   const Json dense = measured(workshop, "gemm --rows 4 --inner 64 --columns 32 --steps 2");
@@ -215,7 +222,8 @@ TEST(Bench, RefusesWhatMakesNoSense) {
       {"train --shape gpt2-124m --rank 2000", "inlay bench: /peft/r: expected…"},
       {"attention --kv-heads 2", "--kv-heads: expected a divisor of --heads 9, found 2"},
       {"attention --length 99999999", "--length: expected at most 16777216, found 99999999"},
-      {"attention --compute-dtype int3", "--compute-dtype: expected one of f32, found \"int3\"…"},
+      {"attention --compute-dtype int3",
+       "--compute-dtype: expected one of f32, bf16, found \"int3\"…"},
       {"gemm --inner 64", "bench gemm: give both of --inner and --columns, or neither"},
       {"gemm --inner 64 --columns 64 --format nf5", "--format: expected one of …"},
       {"quant --format q2_k", "--format: expected one of …"},
