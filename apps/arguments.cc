@@ -160,4 +160,23 @@ void require_at_least(const char* option, i64 value, i64 least) {
   }
 }
 
+void require_at_most(const char* option, i64 value, i64 most) {
+  if (value > most) {
+    throw ConfigError(str(option, ": expected at most ", most, ", found ", value));
+  }
+}
+
+void require_choice(const char* option, const std::string& value,
+                    const std::vector<std::string>& choices) {
+  if (std::ranges::find(choices, value) != choices.end()) {
+    return;
+  }
+  std::string known;
+  for (const std::string& choice : choices) {
+    known += (known.empty() ? "" : ", ") + choice;
+  }
+  throw ConfigError(str(option, ": expected one of ", known, ", found \"", printable(value), "\"",
+                        did_you_mean(value, choices)));
+}
+
 }  // namespace inlay

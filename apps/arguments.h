@@ -50,5 +50,10 @@ class Arguments {
 
 /// Throws ConfigError `<option>: expected at least <least>, found <value>` when it is less.
 void require_at_least(const char* option, i64 value, i64 least);
+/// The same for `at most`.
+void require_at_most(const char* option, i64 value, i64 most);
+/// Throws ConfigError `<option>: expected one of …` unless `value` is among the choices.
+void require_choice(const char* option, const std::string& value,
+                    const std::vector<std::string>& choices);
 
 }  // namespace inlay

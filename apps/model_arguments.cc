@@ -34,19 +34,6 @@ ScaledAdapter parse_adapter(const std::string& text) {
   return {text.substr(0, at), scale};
 }
 
-void check_choice(const char* option, const std::string& value,
-                  const std::vector<std::string>& choices) {
-  std::string known;
-  for (const std::string& choice : choices) {
-    if (value == choice) {
-      return;
-    }
-    known += (known.empty() ? "" : ", ") + choice;
-  }
-  throw ConfigError(str(option, ": expected one of ", known, ", found \"", printable(value), "\"",
-                        did_you_mean(value, choices)));
-}
-
 }  // namespace
 
 void ModelArguments::declare(Arguments& arguments, bool many_adapters) {
@@ -69,8 +56,8 @@ AttentionKind ModelArguments::attention_kind() const {
 }
 
 LoadedModel ModelArguments::load() const {
-  check_choice("--dtype", dtype, {"auto", "f32", "bf16"});
-  check_choice("--attn-implementation", attention, {"tiled", "reference"});
+  require_choice("--dtype", dtype, {"auto", "f32", "bf16"});
+  require_choice("--attn-implementation", attention, {"tiled", "reference"});
   require_at_least("--threads", threads, 0);
   std::vector<ScaledAdapter> scaled;
   for (const std::string& text : adapters) {

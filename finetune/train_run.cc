@@ -45,7 +45,9 @@ RunConfig with_compute_dtype(RunConfig config) {
   return config;
 }
 
-TrainerOptions trainer_options(const RunConfig& config, i64 steps) {
+}  // namespace
+
+TrainerOptions make_trainer_options(const RunConfig& config, i64 steps) {
   const TrainingConfig& t = config.training;
   TrainerOptions o;
   o.schedule.kind = schedule_from_name(t.lr_scheduler_type);
@@ -67,6 +69,8 @@ TrainerOptions trainer_options(const RunConfig& config, i64 steps) {
                                                                 : AttentionKind::kTiled;
   return o;
 }
+
+namespace {
 
 // Passes what the trainer says on to the listener and to the files of the run.
 class Recorder final : public TrainerObserver {
@@ -157,7 +161,7 @@ void load_parts(const RunConfig& config, RunListener& listener, Parts& parts) {
                        : std::span<const Example>();
   parts.trainer = std::make_unique<Trainer>(
       *parts.loaded.model, *parts.schedule, parts.train.examples, validation,
-      trainer_options(config, total_steps(config.training, *parts.schedule)));
+      make_trainer_options(config, total_steps(config.training, *parts.schedule)));
 }
 
 void require_data(const DataConfig& data) {

@@ -48,6 +48,9 @@ class RunListener : public TrainerObserver {
   virtual void on_plan(const RunPlan& plan);
 };
 
+/// What a run config of `steps` optimizer steps tells the trainer.
+TrainerOptions make_trainer_options(const RunConfig& config, i64 steps);
+
 /// A whole training run from its config: load, adapt, train, write. Throws ConfigError, DataError,
 /// IoError, DivergedError.
 RunResult run_training(const RunConfig& config, const TrainOptions& options, RunListener& listener);

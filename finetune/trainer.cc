@@ -7,6 +7,7 @@
 #include "core/error.h"
 #include "core/kernels/elementwise.h"
 #include "core/memory/memory.h"
+#include "core/profile.h"
 #include "finetune/objective.h"
 #include "optim/clip.h"
 
@@ -76,9 +77,11 @@ bool Trainer::run(TrainerObserver& observer) {
     const i64 step = state_.step;
     const StepResult result = accumulate_gradients(step);
     const double norm = checked_grad_norm(step);
+    profile::mark("grad_norm", profile::Phase::kOther);
     const double learning_rate = learning_rate_at(options_.schedule, step);
     optimizer_->step(learning_rate, clip_scale(norm, options_.max_grad_norm));
     drop_gradients();
+    profile::mark("optimizer", profile::Phase::kOther);
     state_.step += 1;
     state_.tokens += result.tokens;
     log(observer, result, norm, learning_rate);

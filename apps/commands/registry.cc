@@ -15,6 +15,7 @@ constexpr Command kCommands[] = {
     {"tokenize", "token ids and pieces of a text", run_tokenize},
     {"logits", "raw logits for given token ids", run_logits},
     {"config", "make, check and show run configs", run_config},
+    {"bench", "speed and memory, held against the peak of this machine", run_bench},
 };
 
 }  // namespace

@@ -7,6 +7,7 @@
 
 #include "core/error.h"
 #include "core/kernels/elementwise.h"
+#include "core/profile.h"
 #include "core/tensor/autograd_meta.h"
 
 namespace inlay {
@@ -161,6 +162,7 @@ class Engine {
         accumulate_leaf(inputs[i].leaf, std::move(grad));
       }
     }
+    profile::mark(node.name, profile::Phase::kBackward);
   }
 
   std::map<u64, Pending> waiting_;
@@ -193,6 +195,7 @@ bool should_record(std::initializer_list<Tensor> inputs) {
 }
 
 Tensor record(const char* name, Tensor y, std::initializer_list<Tensor> inputs, Backward backward) {
+  profile::mark(name, profile::Phase::kForward);
   if (should_record(inputs)) {
     attach(name, {&y, 1}, {inputs.begin(), inputs.size()}, many(std::move(backward)));
   }
@@ -201,6 +204,7 @@ Tensor record(const char* name, Tensor y, std::initializer_list<Tensor> inputs, 
 
 std::vector<Tensor> record_many(const char* name, std::vector<Tensor> ys,
                                 const std::vector<Tensor>& inputs, BackwardMany backward) {
+  profile::mark(name, profile::Phase::kForward);
   bool wanted = false;
   for (const Tensor& t : inputs) {
     wanted = wanted || wants_grad(t);

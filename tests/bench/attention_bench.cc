@@ -18,10 +18,10 @@
 
 #include "core/kernels/attention.h"
 #include "core/kernels/isa.h"
+#include "core/kernels/peak.h"
 #include "core/parallel.h"
 #include "core/random.h"
 #include "core/tensor/tensor.h"
-#include "tests/bench/native.h"
 
 namespace inlay {
 namespace {
@@ -47,12 +47,12 @@ double timed(int threads, i64 repeat, Work work) {
 
 /// Flops a second of the machine just now.
 double peak_rate(int threads) {
-  constexpr i64 kSteps = 100000;  // half a millisecond
+  constexpr i64 kSteps = 25000;  // half a millisecond
   double flops = 0;
   const double seconds = timed(threads, 1, [&] {
     parallel_for(threads, [&](i64 task) {
       float sink = 0.0F;
-      const double done = bench::fma_loop(kSteps, &sink);
+      const double done = kernels::fma_loop(kSteps, &sink);
       flops = task == 0 ? done * threads : flops;
     });
   });

@@ -9,6 +9,7 @@
 
 #include "core/error.h"
 #include "core/kernels/gemm.h"
+#include "core/kernels/peak.h"
 #include "core/parallel.h"
 #include "core/random.h"
 #include "tests/bench/native.h"
@@ -110,7 +111,7 @@ class Bench {
     }
     peak_.add(seconds([&] {
                 inlay::parallel_for(threads_, [&](i64 task) {
-                  flops_[task] = inlay::bench::fma_loop(2000, &sinks_[task * 64]);
+                  flops_[task] = inlay::kernels::fma_loop(500, &sinks_[task * 64]);
                 });
               }) /
               flops_[0] / threads_);

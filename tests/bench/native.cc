@@ -6,16 +6,6 @@
 namespace inlay::bench {
 namespace {
 
-#if defined(__AVX512F__)
-constexpr int kBytes = 64, kChains = 24;
-#elif defined(__AVX__)
-constexpr int kBytes = 32, kChains = 12;
-#else
-constexpr int kBytes = 16, kChains = 12;
-#endif
-using Vector = float __attribute__((vector_size(kBytes)));
-constexpr int kLanes = kBytes / 4;
-
 template <int kOrder>
 using MatrixMap = Eigen::Map<const Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, kOrder>, 0,
                              Eigen::OuterStride<>>;
@@ -33,29 +23,6 @@ void multiply(const kernels::GemmArgs& args) {
 }
 
 }  // namespace
-
-double fma_loop(i64 steps, float* sink) {
-  Vector chain[kChains];
-  for (int i = 0; i < kChains; ++i) {
-    chain[i] = Vector{} + static_cast<float>(i);
-  }
-  const Vector factor = Vector{} + 0.999F;
-  const Vector term = Vector{} + 0.5F;
-  for (i64 step = 0; step < steps; ++step) {
-#pragma GCC unroll 24
-    for (int i = 0; i < kChains; ++i) {
-      chain[i] = chain[i] * factor + term;
-    }
-  }
-  Vector sum{};
-  for (int i = 0; i < kChains; ++i) {
-    sum += chain[i];
-  }
-  for (int lane = 0; lane < kLanes; ++lane) {
-    *sink += sum[lane];
-  }
-  return 2.0 * kLanes * kChains * static_cast<double>(steps);
-}
 
 void eigen_gemm(const kernels::GemmArgs& args, int threads) {
   Eigen::setNbThreads(threads);

@@ -16,7 +16,7 @@ namespace {
 
 using Overrides = std::vector<std::string>;
 
-class RunFile : public testing::Test {
+class RunFile : public ::testing::Test {
  protected:
   std::string write(const std::string& name, const std::string& text) const {
     std::string path = directory_.file(name);

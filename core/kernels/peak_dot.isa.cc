@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <immintrin.h>
+
+#include "core/kernels/peak.isa.h"
+
+namespace inlay::kernels::INLAY_ISA {
+namespace {
+
+#if defined(__AMX_BF16__)
+
+// Four sums of 16 x 16 from two tiles of 16 x 32 pairs' rows and two of columns: a tile's product
+// takes 16 cycles and waits only for the sum it adds to.
+constexpr double kStepFlops = 4 * 2.0 * 16 * 16 * 32;
+
+void dot_chains(i64 steps, float* sink) {
+  struct alignas(64) TileShapes {  // as LDTILECFG reads it
+    u8 palette = 1, start_row = 0, reserved[14] = {};
+    u16 row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
+    u8 rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
+  };
+  const TileShapes shapes;
+  alignas(64) float sums[16 * 16];
+  _tile_loadconfig(&shapes);
+  _tile_zero(0);
+  _tile_zero(1);
+  _tile_zero(2);
+  _tile_zero(3);
+  _tile_zero(4);
+  _tile_zero(5);
+  _tile_zero(6);
+  _tile_zero(7);
+  for (i64 step = 0; step < steps; ++step) {
+    _tile_dpbf16ps(0, 4, 6);
+    _tile_dpbf16ps(1, 4, 7);
+    _tile_dpbf16ps(2, 5, 6);
+    _tile_dpbf16ps(3, 5, 7);
+  }
+  _tile_stored(0, sums, 64);
+  _tile_release();
+  *sink += sums[0];
+}
+
+#else
+
+// As for multiply-adds; a dot product may take eight cycles where it runs in two halves.
+constexpr int kChains = 16;
+constexpr double kStepFlops = kChains * 2.0 * 32;
+
+void dot_chains(i64 steps, float* sink) {
+  __m512 chain[kChains];
+  for (__m512& c : chain) {
+    c = _mm512_setzero_ps();
+  }
+  const __m512bh ones = reinterpret_cast<__m512bh>(_mm512_set1_epi16(0x3F80));
+  for (i64 step = 0; step < steps; ++step) {
+#pragma GCC unroll 16
+    for (int i = 0; i < kChains; ++i) {
+      chain[i] = _mm512_dpbf16_ps(chain[i], ones, ones);
+    }
+  }
+  for (int i = 1; i < kChains; ++i) {
+    chain[0] = _mm512_add_ps(chain[0], chain[i]);
+  }
+  *sink += _mm512_cvtss_f32(chain[0]);
+}
+
+#endif
+
+}  // namespace
+
+const DotPeakTable dot_peak_loops = {kStepFlops, dot_chains};
+
+}  // namespace inlay::kernels::INLAY_ISA
