@@ -222,33 +222,51 @@ i64 backward_copies(const Head& head) {
   return copy_floats(head, true);
 }
 
+/// Keys copied at a time.
+constexpr i64 kCopyKeys = 256;
+
+i64 copy_pieces(const Head& head) {
+  const i64 keys = dots(head) ? attention::copied_keys(head.k_count) : head.k_count;
+  return dots(head) || head.rounds ? (keys + kCopyKeys - 1) / kCopyKeys : 0;
+}
+
+/// A head that is one task copies its keys there, and finds them in its cache.
+i64 shared_forward_pieces(const Head& head) {
+  return forward_tasks(head) == 1 ? 0 : copy_pieces(head);
+}
+i64 shared_backward_pieces(const Head& head) {
+  return query_chunks(head) == 1 ? 0 : copy_pieces(head);
+}
+
 /// Where the kernels find K and V of a head: in the tensors, or in bf16 or rounded copies that lie
 /// in `memory`, one head's after the other's.
 template <class Args>
 class KeySource {
  public:
-  KeySource(const AttentionParams& params, Segments segments, const Args& args, PerHead floats,
-            float* memory)
-      : params_(params), segments_(segments), args_(args), floats_(floats), memory_(memory) {}
+  using CopyKeys = void (*)(const Head&, KeyRange, const Args&, u16*);
 
-  /// copy_keys(head, keys, copies) is the bf16 kernel.
-  template <class CopyKeys>
-  void fill(CopyKeys copy_keys) const {
-    const auto pieces = [](const Head& head) {
-      const i64 keys = dots(head) ? attention::copied_keys(head.k_count) : head.k_count;
-      return dots(head) || head.rounds ? (keys + kKeys - 1) / kKeys : 0;
-    };
-    parallel_for(count_tasks(params_, segments_, pieces), [&](i64 task) {
-      const auto [head, index] = find_task(params_, segments_, task, pieces);
-      const KeyRange keys = {index * kKeys, (index + 1) * kKeys};
-      if (head.rounds) {
-        round(head, {keys.begin, std::min(keys.end, head.k_count)});
-      } else {
-        copy_keys(head,
-                  KeyRange{keys.begin, std::min(keys.end, attention::copied_keys(head.k_count))},
-                  args_, reinterpret_cast<u16*>(copies(head)));
-      }
+  KeySource(const AttentionParams& params, Segments segments, const Args& args, PerHead floats,
+            float* memory, CopyKeys copy_keys)
+      : params_(params),
+        segments_(segments),
+        args_(args),
+        floats_(floats),
+        memory_(memory),
+        copy_keys_(copy_keys) {}
+
+  /// Copies the keys of heads that are several tasks, in pieces.
+  void fill(PerHead shared_pieces) const {
+    parallel_for(count_tasks(params_, segments_, shared_pieces), [&](i64 task) {
+      const auto [head, index] = find_task(params_, segments_, task, shared_pieces);
+      copy_piece(head, index);
     });
+  }
+
+  /// Copies those of one head.
+  void fill(const Head& head) const {
+    for (i64 index = 0; index < copy_pieces(head); ++index) {
+      copy_piece(head, index);
+    }
   }
 
   Head with_keys(Head head) const {
@@ -264,7 +282,15 @@ class KeySource {
   }
 
  private:
-  static constexpr i64 kKeys = 256;
+  void copy_piece(const Head& head, i64 index) const {
+    const i64 keys = head.rounds ? head.k_count : attention::copied_keys(head.k_count);
+    const KeyRange piece = {index * kCopyKeys, std::min((index + 1) * kCopyKeys, keys)};
+    if (head.rounds) {
+      round(head, piece);
+    } else {
+      copy_keys_(head, piece, args_, reinterpret_cast<u16*>(copies(head)));
+    }
+  }
 
   float* copies(const Head& head) const { return memory_ + sum_before(head, segments_, floats_); }
 
@@ -292,6 +318,7 @@ class KeySource {
   const Args& args_;
   PerHead floats_;
   float* memory_;
+  CopyKeys copy_keys_;
 };
 
 i64 forward_thread_floats(const AttentionParams& params) {
@@ -319,6 +346,9 @@ struct BackwardTask {
     } else {
       sums = partial_sums(head, segments, chunk, partials);
       clear(sums, chunk_keys(head, tiles), padded_dim(*head.params));
+    }
+    if (query_chunks(head) == 1) {
+      source.fill(head);
     }
     head = source.with_keys(head);
     if (dots(head)) {
@@ -369,8 +399,9 @@ void attention_forward(const AttentionParams& params, Segments segments,
   const i64 thread_floats = forward_thread_floats(params);
   const i64 state_floats = attention::state_floats(params);
   float* threads = aligned(scratch.data());
-  const KeySource source(params, segments, args, forward_copies,
-                         threads + num_threads() * thread_floats);
+  const KeySource<AttentionForward> source(params, segments, args, forward_copies,
+                                           threads + num_threads() * thread_floats,
+                                           bf16_kernels ? bf16_kernels->copy_keys : nullptr);
   float* shared =
       threads + num_threads() * thread_floats + count_tasks(params, segments, forward_copies);
 
@@ -378,9 +409,12 @@ void attention_forward(const AttentionParams& params, Segments segments,
     const i64 before = sum_before(head, segments, shared_states) + tile * key_parts(head);
     return shared + before * state_floats;
   };
-  source.fill([&](auto... what) { bf16_kernels->copy_keys(what...); });
+  source.fill(shared_forward_pieces);
   parallel_for(count_tasks(params, segments, forward_tasks), [&](i64 task) {
     auto [head, index] = find_task(params, segments, task, forward_tasks);
+    if (forward_tasks(head) == 1) {
+      source.fill(head);
+    }
     head = source.with_keys(head);
     float* own = threads + thread_index() * thread_floats;
     const i64 parts = key_parts(head), tiles = head_tiles(head);
@@ -415,15 +449,18 @@ void attention_backward(const AttentionParams& params, Segments segments,
   const i64 thread_floats = backward_thread_floats(params);
   float* threads = aligned(scratch.data());
   float* shared = threads + num_threads() * thread_floats;
-  const KeySource source(params, segments, args, backward_copies, shared);
+  const attention::Bf16BackwardKernels* bf16_kernels =
+      INLAY_SELECT_DOTS(attention_bf16_backward_kernels);
+  const KeySource<AttentionBackward> source(params, segments, args, backward_copies, shared,
+                                            bf16_kernels ? bf16_kernels->copy_keys : nullptr);
   const BackwardTask work = {INLAY_SELECT(attention_backward_kernels),
-                             INLAY_SELECT_DOTS(attention_bf16_backward_kernels),
+                             bf16_kernels,
                              segments,
                              args,
                              source,
                              shared + count_tasks(params, segments, backward_copies)};
 
-  source.fill([&](auto... what) { work.bf16_kernels->copy_keys(what...); });
+  source.fill(shared_backward_pieces);
   parallel_for(count_tasks(params, segments, query_chunks), [&](i64 task) {
     const auto [head, chunk] = find_task(params, segments, task, query_chunks);
     work.run_chunk(head, chunk, threads + thread_index() * thread_floats);

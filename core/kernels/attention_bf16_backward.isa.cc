@@ -150,8 +150,8 @@ void add_key_gradients(const Block& block, i64 keys, i64 width, const DotBuffers
   }
 }
 
-void backward_tile(const Head& head, const Tile& tile, const AttentionBackward& args,
-                   const KeyGradients& into, float* scratch) {
+void backward_tile(const Head& head, const Tile& tile, const Tile& next,
+                   const AttentionBackward& args, const KeyGradients& into, float* scratch) {
   const AttentionParams& params = *head.params;
   const i64 D = params.head_dim, depth = round_up(D, kDepth), width = round_up(D, kPad);
   const KeyCopies copies = key_copies(head, const_cast<u16*>(head.copies), true);
@@ -172,6 +172,11 @@ void backward_tile(const Head& head, const Tile& tile, const AttentionBackward& 
     b.dQt[i] = 0.0F;
   }
   i64 base = tile.some.begin;  // the first key of dS_pairs
+  const i64 strips = (tile.some.end - base + kStripKeys - 1) / kStripKeys;
+  Fetcher ahead[4] = {{tile_span(head, tile, args.dq, params.q_stride), strips},
+                      {tile_span(head, next, args.q, params.q_stride), strips},
+                      {tile_span(head, next, args.o, params.o_stride), strips},
+                      {tile_span(head, next, args.dO, params.o_stride), strips}};
   const auto score = [&](const Block& block, i64 strip) {
     const i64 row = block.from * kLanes, to = strip * kStripKeys * kTileRows + row;
     dots(kStripKeys, 2 * kLanes, depth, copies.k.from(block.begin, 0), b.Q.from(0, 2 * row),
@@ -186,6 +191,9 @@ void backward_tile(const Head& head, const Tile& tile, const AttentionBackward& 
               b.dS_pairs.from((block.begin - base) / 2, 0));
   };
   for_each_strip(tile, ends, score, meet, [&](i64 key, i64 first) {
+    for (Fetcher& rows : ahead) {
+      rows.fetch();
+    }
     clear_vectors(first, b.dS_pairs.from((key - base) / 2, 0));
     const i64 keys = head.k_count - key < kStripKeys ? head.k_count - key : kStripKeys;
     add_key_gradients({key, kStripKeys, first, ends.vectors - first}, keys, width, b, into);
@@ -207,7 +215,8 @@ void backward_tiles(const Head& head, i64 begin, i64 end, const AttentionBackwar
                     const KeyGradients& into, float* scratch) {
   [[maybe_unused]] const TileRegisters registers;
   for (i64 t = begin; t < end; ++t) {
-    backward_tile(head, attention::head_tile(head, t), args, into, scratch);
+    const Tile next = attention::head_tile(head, t + 1 < end ? t + 1 : t);
+    backward_tile(head, attention::head_tile(head, t), next, args, into, scratch);
   }
 }
 

@@ -81,8 +81,8 @@ void weigh(const Block& block, float factor, const TileDraws* draws, const float
   }
 }
 
-void forward_tile(const Head& head, const Tile& tile, const AttentionForward& args,
-                  float* scratch) {
+void forward_tile(const Head& head, const Tile& tile, const Tile& next,
+                  const AttentionForward& args, float* scratch) {
   const AttentionParams& params = *head.params;
   const i64 D = params.head_dim, depth = round_up(D, kDepth), width = round_up(D, kPad);
   const KeyCopies copies = key_copies(head, const_cast<u16*>(head.copies), false);
@@ -112,6 +112,9 @@ void forward_tile(const Head& head, const Tile& tile, const AttentionForward& ar
          P.from((met - base) / 2, 0), state.Ot, kTileRows, true);
     met = end;
   };
+  const i64 strips = (tile.some.end - base + kStripKeys - 1) / kStripKeys;
+  Fetcher rows_of_o(tile_span(head, tile, args.o, params.o_stride), strips);
+  Fetcher next_rows(tile_span(head, next, args.q, params.q_stride), strips);
   const auto score = [&](const Block& block, i64 strip) {
     const i64 row = block.from * kLanes;
     dots(kStripKeys, 2 * kLanes, depth, copies.k.from(block.begin, 0), Q.from(0, 2 * row),
@@ -134,6 +137,8 @@ void forward_tile(const Head& head, const Tile& tile, const AttentionForward& ar
     weigh_strip(block, factor, &draws, scores, state, P.from((block.begin - base) / 2, 0));
   };
   for_each_strip(tile, ends, score, meet, [&](i64 key, i64 first) {
+    rows_of_o.fetch();
+    next_rows.fetch();
     clear_vectors(first, P.from((key - base) / 2, 0));
     const i64 end = key + kStripKeys;
     if (end - base == attention::kBlockKeys || end >= tile.some.end) {
@@ -148,7 +153,8 @@ void forward_tiles(const Head& head, i64 begin, i64 end, const AttentionForward&
                    float* scratch) {
   [[maybe_unused]] const TileRegisters registers;
   for (i64 t = begin; t < end; ++t) {
-    forward_tile(head, attention::head_tile(head, t), args, scratch);
+    const Tile next = attention::head_tile(head, t + 1 < end ? t + 1 : t);
+    forward_tile(head, attention::head_tile(head, t), next, args, scratch);
   }
 }
 
