@@ -27,6 +27,6 @@ std::vector<double> cross_entropy_rows(const Tensor& logits, std::span<const i32
 /// loss is computed. The gradient arriving for the loss must be 1: scale the loss through
 /// `normalizer`.
 Tensor chunked_cross_entropy(const Tensor& h, std::span<const i32> targets, double normalizer,
-                             const std::function<Tensor(const Tensor&)>& head, i64 chunk = 128);
+                             const std::function<Tensor(const Tensor&)>& head, i64 chunk = 64);
 
 }  // namespace inlay

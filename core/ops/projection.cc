@@ -208,7 +208,7 @@ Grads gradients(const Group& group, const Saves& saved, std::span<Tensor> dys, W
       grads[first] = column_sums(dys[i]);
     }
     if (wants[first + 1]) {
-      grads[first + 1] = dA.slice(0, group.first(i), group.first(i) + group.rank(i));
+      grads[first + 1] = dA.slice(0, group.first(i), group.first(i) + group.rank(i)).clone();
     }
     if (wants[first + 2]) {
       grads[first + 2] = b_gradient(group, i, saved.t.get(), dys[i]);

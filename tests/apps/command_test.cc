@@ -127,6 +127,7 @@ TEST(Command, ChatAnswersLineByLineUntilAnEmptyOne) {
 TEST(Command, EvalRepeatsTheValidationOfTheRun) {
   const Workshop workshop;
   workshop.write("run.json", strong_lora_run({{"/data/validation", "rows.jsonl"},
+                                              {"/training/compute_dtype", "f32"},
                                               {"/training/per_device_train_batch_size", 3}}));
   const Json result = Json::parse(done(workshop, "train run.json --json"));
   const Json eval = Json::parse(done(workshop,

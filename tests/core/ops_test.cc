@@ -10,6 +10,7 @@
 #include "core/ops/linear.h"
 #include "core/ops/loss.h"
 #include "core/ops/norm.h"
+#include "core/ops/projection.h"
 #include "core/ops/rope.h"
 #include "core/ops/shape.h"
 #include "tests/support/gradcheck.h"
@@ -283,6 +284,84 @@ TEST(Ops, LowRankUpdateMatchesItsTwin) {
           });
     }
   });
+}
+
+// Three layers of one input, the first plain with a bias, two with adapters of their own ranks; the
+// results weighed differently, so that a gradient in the wrong place shows.
+TEST(Ops, ProjectMatchesItsTwinAndItsCentralDifferences) {
+  everywhere([](const Shape& s) {
+    const i64 in = s[-1];
+    constexpr i64 kOut = 13;
+    const auto weight = [&](const char* name, bool out_in) {
+      Tensor w = Tensor::empty(out_in ? Shape{kOut, in} : Shape{in, kOut});
+      fill_uniform(w.mutable_values(), RandomKey(3).with(name), -1.0F, 1.0F);
+      return w;
+    };
+    const Tensor w0 = weight("w0", true);
+    const Tensor w1 = weight("w1", false);
+    const Tensor w2 = weight("w2", true);
+    gradcheck(
+        "project", {s, {kOut}, {3, in}, {kOut, 3}, {5, in}, {kOut, 5}},
+        [&](const Tensors& t) {
+          Projection parts[3];
+          parts[0].weight = FrozenMatrix(w0);
+          parts[0].bias = t[1];
+          parts[1].weight = FrozenMatrix(w1);
+          parts[1].layout = WeightLayout::kInOut;
+          parts[1].lora_a = t[2];
+          parts[1].lora_b = t[3];
+          parts[1].factor = 0.75F;
+          parts[2].weight = FrozenMatrix(w2);
+          parts[2].lora_a = t[4];
+          parts[2].lora_b = t[5];
+          const std::vector<Tensor> y = project(t[0], parts, GemmCompute::kF32);
+          return add(y[0], add(scale(y[1], 2.0F), scale(y[2], -3.0F)));
+        },
+        [&](const Arrays& a) {
+          const auto at = [](const Tensor& w, i64 i) { return double{w.data<const float>()[i]}; };
+          const auto adapted = [&](int first, i64 rank) {
+            const Array inner =
+                product(a[0], rank, [&](i64 r, i64 i) { return a[first][r * in + i]; });
+            return product(inner, kOut, [&](i64 o, i64 r) { return a[first + 1][o * rank + r]; });
+          };
+          const Array plain[3] = {
+              product(a[0], kOut, [&](i64 o, i64 i) { return at(w0, o * in + i); }),
+              product(a[0], kOut, [&](i64 o, i64 i) { return at(w1, i * kOut + o); }),
+              product(a[0], kOut, [&](i64 o, i64 i) { return at(w2, o * in + i); })};
+          const Array first = adapted(2, 3);
+          const Array second = adapted(4, 5);
+          Array y = plain[0];
+          for (i64 i = 0; i < y.shape.numel(); ++i) {
+            y[i] += a[1][i % kOut] + 2.0 * (plain[1][i] + 0.75 * first[i]) -
+                    3.0 * (plain[2][i] + second[i]);
+          }
+          return y;
+        },
+        // Weighed by up to 3, sums of some hundred products.
+        {.tolerance = 2e-5});
+  });
+}
+
+TEST(Ops, ProjectOntoAResidualPassesItsGradientOn) {
+  constexpr i64 kIn = 11;
+  constexpr i64 kOut = 7;
+  Tensor w = Tensor::empty({kOut, kIn});
+  fill_uniform(w.mutable_values(), RandomKey(4), -1.0F, 1.0F);
+  gradcheck(
+      "project_onto", {{5, kOut}, {5, kIn}},
+      [&](const Tensors& t) {
+        Projection part;
+        part.weight = FrozenMatrix(w);
+        return project_onto(t[0], t[1], part, GemmCompute::kF32);
+      },
+      [&](const Arrays& a) {
+        Array y = product(a[1], kOut,
+                          [&](i64 o, i64 i) { return double{w.data<const float>()[o * kIn + i]}; });
+        for (i64 i = 0; i < y.shape.numel(); ++i) {
+          y[i] += a[0][i];
+        }
+        return y;
+      });
 }
 
 TEST(Ops, MatmulNamesTheSizesThatDiffer) {

@@ -64,7 +64,7 @@ class GoldenRun : public ::testing::TestWithParam<Case> {
     return json;
   }
 
-  OrderedJson config(i64 batch_size, i64 accumulation) const {
+  OrderedJson config(i64 batch_size, i64 accumulation, const char* compute_dtype) const {
     const OrderedJson settings = curve();
     OrderedJson json;
     json["model"] = {{"model_name_or_path", base()}};
@@ -80,17 +80,19 @@ class GoldenRun : public ::testing::TestWithParam<Case> {
                         {"lr_scheduler_type", "cosine"},
                         {"warmup_steps", settings["warmup"]},
                         {"weight_decay", settings["weight_decay"]},
-                        {"max_grad_norm", settings["clip"]}};
+                        {"max_grad_norm", settings["clip"]},
+                        {"compute_dtype", compute_dtype}};
     json["save"] = {{"output_dir", temp_.file("run")}};
     json["runtime"] = {{"threads", 1}};
     return json;
   }
 
-  RecordingListener train(i64 batch_size, i64 accumulation) const {
+  RecordingListener train(i64 batch_size, i64 accumulation, const char* compute_dtype = "f32") const {
     write_rows();
     RecordingListener listener;
     const RunResult result =
-        run_training(read_run_config(temp_, config(batch_size, accumulation)), {}, listener);
+        run_training(
+        read_run_config(temp_, config(batch_size, accumulation, compute_dtype)), {}, listener);
     EXPECT_TRUE(result.finished);
     EXPECT_EQ(result.output, temp_.file("run/adapter"));
     return listener;
@@ -146,6 +148,19 @@ TEST_P(GoldenRun, FollowsTheCurveOfPeft) {
   LoadedModel adapted = load_base();
   load_adapter(*adapted.model, temp_.file("run/adapter"));
   expect_final_logits(adapted);
+}
+
+// Operands rounded to 8 bits move single losses in the third digit (2^-9 a product), and the curve
+// nowhere else.
+TEST_P(GoldenRun, StaysWithinOnePercentOfTheCurveInBf16) {
+  const std::vector<StepMetrics> steps = train(2, 1, "bf16").steps;
+  const OrderedJson expected = curve();
+  ASSERT_EQ(steps.size(), expected["losses"].size());
+  for (std::size_t s = 0; s < steps.size(); ++s) {
+    const double loss = expected["losses"][s].get<double>();
+    EXPECT_NEAR(steps[s].loss, loss, 0.01 * loss) << "step " << s + 1;
+  }
+  EXPECT_NE(steps.back().loss, expected["losses"].back().get<double>());
 }
 
 // The loss of a step is the mean over the trained tokens of all its batches, whichever way its rows

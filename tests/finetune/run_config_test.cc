@@ -165,7 +165,8 @@ TEST_F(RunConfigFile, RefusesValuesThatNoFieldTakes) {
       {"quantization.bnb_4bit_quant_type", "nf3",
        R"(expected "nf4" or "fp4", found "nf3" (did you mean "nf4"?))"},
       {"quantization.bnb_4bit_blocksize", "16", "expected an integer from 32 to 4096, found 16"},
-      {"quantization.bnb_4bit_compute_dtype", "bf16", R"(expected "auto" or "f32", found "bf16")"},
+      {"quantization.bnb_4bit_compute_dtype", "f16",
+       R"(expected "auto", "f32" or "bf16", found "f16" (did you mean "bf16"?))"},
       {"quantization.load_in_8bit", "true",
        "expected false, found true: 8-bit weights are not supported"},
       {"data.format", "csv",
@@ -180,7 +181,7 @@ TEST_F(RunConfigFile, RefusesValuesThatNoFieldTakes) {
       {"training.lr_scheduler_type", "cosin",
        R"(expected "constant", "constant_with_warmup", "linear" or "cosine", found "cosin" )"
        R"((did you mean "cosine"?))"},
-      {"training.compute_dtype", "int8", R"(expected "auto" or "f32", found "int8")"},
+      {"training.compute_dtype", "int8", R"(expected "auto", "f32" or "bf16", found "int8")"},
       {"training.gradient_checkpointing", "true", R"(expected "none" or "block", found true)"},
       {"training.lr", "1", R"(unknown key (did you mean "learning_rate"?))"},
       {"save.export", "[\"gguf\"]", R"(expected "peft", found "gguf")"},
