@@ -107,7 +107,9 @@ void make_from_config(const LoadOptions& options, LoadedModel& out) {
   const HfConfig config(nlohmann::json(*options.model.config.json), "model.config");
   out.config = with_rope_scaling(config, options.model.rope_scaling);
   out.name = out.config->text("model_type");
-  RandomWeights weights(RandomKey(options.seed).with("init"));
+  const bool rounded = options.model.dtype == "bf16" && !options.trainable;
+  RandomWeights weights(RandomKey(options.seed).with("init"),
+                        rounded ? DType::kBf16 : DType::kF32);
   if (options.quantization && options.quantization->load_in_4bit) {
     QuantizedWeights quantized(weights, quantize_options(*options.quantization));
     out.model = make_model(*out.config, quantized);

@@ -33,8 +33,9 @@ i64 total_steps(const TrainingConfig& config, const BatchSchedule& schedule) {
       std::ceil(config.num_train_epochs * static_cast<double>(schedule.steps_per_epoch())));
 }
 
-// What "auto" means here, so that the run's own config names the arithmetic it was made with.
-RunConfig with_compute_dtype(RunConfig config) {
+}  // namespace
+
+RunConfig with_dtypes(RunConfig config) {
   std::string& dtype = config.training.compute_dtype;
   if (dtype == "auto" && config.quantization) {
     dtype = config.quantization->bnb_4bit_compute_dtype;
@@ -42,10 +43,11 @@ RunConfig with_compute_dtype(RunConfig config) {
   if (dtype == "auto") {
     dtype = kernels::has_bf16_products() ? "bf16" : "f32";
   }
+  if (config.training.activation_dtype == "auto") {
+    config.training.activation_dtype = dtype;
+  }
   return config;
 }
-
-}  // namespace
 
 TrainerOptions make_trainer_options(const RunConfig& config, i64 steps) {
   const TrainingConfig& t = config.training;
@@ -64,6 +66,7 @@ TrainerOptions make_trainer_options(const RunConfig& config, i64 steps) {
   o.save_steps = config.save.save_steps;
   o.eval_batch_size = t.per_device_train_batch_size;
   o.checkpoint_blocks = t.gradient_checkpointing == "block";
+  o.save_rounded = t.activation_dtype == "bf16";
   o.compute = t.compute_dtype == "bf16" ? GemmCompute::kBf16 : GemmCompute::kF32;
   o.attention = config.model.attn_implementation == "reference" ? AttentionKind::kReference
                                                                 : AttentionKind::kTiled;
@@ -218,7 +221,7 @@ void RunListener::on_adapter(const std::string& /*table*/) {}
 void RunListener::on_plan(const RunPlan& /*plan*/) {}
 
 RunResult run_training(const RunConfig& given, const TrainOptions& options, RunListener& listener) {
-  const RunConfig config = with_compute_dtype(given);
+  const RunConfig config = with_dtypes(given);
   set_num_threads(config.runtime.threads.is_auto()
                       ? available_processors()
                       : static_cast<int>(*config.runtime.threads.value));

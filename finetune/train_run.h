@@ -48,6 +48,10 @@ class RunListener : public TrainerObserver {
   virtual void on_plan(const RunPlan& plan);
 };
 
+/// The config with what "auto" means on this processor in place of training.compute_dtype and
+/// activation_dtype, so that it names the arithmetic of the run.
+RunConfig with_dtypes(RunConfig config);
+
 /// What a run config of `steps` optimizer steps tells the trainer.
 TrainerOptions make_trainer_options(const RunConfig& config, i64 steps);
 

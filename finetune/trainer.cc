@@ -111,6 +111,7 @@ Trainer::StepResult Trainer::accumulate_gradients(i64 step) {
     }
   }
   INLAY_ASSERT(result.trained_tokens > 0);
+  const SaveRounded rounded(options_.save_rounded);
   for (std::size_t b = 0; b < batches.size(); ++b) {
     std::vector<const Example*> examples;
     for (const i64 row : batches[b]) {

@@ -27,6 +27,7 @@ struct TrainerOptions {
   bool checkpoint_blocks = false;
   AttentionKind attention = AttentionKind::kTiled;
   GemmCompute compute = GemmCompute::kF32;
+  bool save_rounded = false;  // what is kept for backward is stored as bf16 (see SaveRounded)
 };
 
 /// What is logged of a step. `step` counts from 1: the number of optimizer steps done.

@@ -6,13 +6,6 @@
 namespace inlay {
 namespace {
 
-Tensor normal(const Shape& shape, RandomKey key, double stddev) {
-  const MemoryScope scope(MemoryClass::kWeights);
-  Tensor t = Tensor::empty(shape);
-  fill_normal(t.mutable_values(), key, 0.0F, static_cast<float>(stddev));
-  return t;
-}
-
 Tensor constant(i64 size, float value) {
   const MemoryScope scope(MemoryClass::kWeights);
   return Tensor::full({size}, value);
@@ -20,16 +13,23 @@ Tensor constant(i64 size, float value) {
 
 }  // namespace
 
+Tensor RandomWeights::normal(const Shape& shape, const std::string& name, double stddev) const {
+  const MemoryScope scope(MemoryClass::kWeights);
+  const Tensor t = Tensor::empty(shape);
+  fill_normal(t.mutable_values(), key_.with(name), 0.0F, static_cast<float>(stddev));
+  return t.to(dtype_);
+}
+
 std::unique_ptr<LinearLike> RandomWeights::linear(const std::string& name, const LinearSpec& spec) {
   const bool out_in = spec.layout == WeightLayout::kOutIn;
   const Shape shape = out_in ? Shape{spec.out, spec.in} : Shape{spec.in, spec.out};
-  return std::make_unique<Linear>(normal(shape, key_.with(name), spec.init_std),
+  return std::make_unique<Linear>(normal(shape, name, spec.init_std),
                                   spec.bias ? constant(spec.out, 0.0F) : Tensor(), spec.layout);
 }
 
 std::unique_ptr<EmbeddingLike> RandomWeights::embedding(const std::string& name, i64 rows,
                                                         i64 width, double init_std) {
-  return std::make_unique<Embedding>(normal({rows, width}, key_.with(name), init_std));
+  return std::make_unique<Embedding>(normal({rows, width}, name, init_std));
 }
 
 Tensor RandomWeights::vector(const std::string& /*name*/, i64 size, float initial) {

@@ -41,9 +41,10 @@ class WeightSource {
 
 /// Fresh f32 weights: normal with each part's init_std, drawn from `key` by the part's name, so a
 /// layer's start does not depend on what else the model has.
+/// Matrices are stored as `dtype`: bf16 for weights that will not be trained.
 class RandomWeights final : public WeightSource {
  public:
-  explicit RandomWeights(RandomKey key) : key_(key) {}
+  explicit RandomWeights(RandomKey key, DType dtype = DType::kF32) : key_(key), dtype_(dtype) {}
   std::unique_ptr<LinearLike> linear(const std::string& name, const LinearSpec& spec) override;
   std::unique_ptr<EmbeddingLike> embedding(const std::string& name, i64 rows, i64 width,
                                            double init_std) override;
@@ -52,7 +53,10 @@ class RandomWeights final : public WeightSource {
   bool has(const std::string& name) const override;
 
  private:
+  Tensor normal(const Shape& shape, const std::string& name, double stddev) const;
+
   RandomKey key_;
+  DType dtype_;
 };
 
 }  // namespace inlay

@@ -11,6 +11,7 @@
 #include "finetune/bench/shapes.h"
 #include "finetune/bench/train_bench.h"
 #include "finetune/config/check.h"
+#include "finetune/train_run.h"
 
 namespace inlay {
 namespace {
@@ -50,7 +51,7 @@ struct TrainBenchArguments {
       }
       RunConfig run = load_run_config(file, overrides);
       length = length > 0 ? length : run.data.max_length;
-      return run;
+      return with_dtypes(std::move(run));
     }
     BenchRun run;
     run.shape = shape.empty() ? run.shape : shape;
@@ -59,7 +60,7 @@ struct TrainBenchArguments {
     run.rank = rank > 0 ? rank : run.rank;
     run.batch = batch > 0 ? batch : run.batch;
     run.length = length = length > 0 ? length : run.length;
-    return bench_run_config(run, overrides);
+    return with_dtypes(bench_run_config(run, overrides));
   }
 
  private:

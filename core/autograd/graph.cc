@@ -43,6 +43,23 @@ bool& grad_flag() {
   return enabled;
 }
 
+bool& save_rounded_flag() {
+  thread_local bool rounded = false;
+  return rounded;
+}
+
+// Where values are to be kept rounded, makes the rounded copy the recipe of what an operation made.
+// All that save it share the copy, and in backward its f32 form.
+void keep_rounded(const Tensor& t) {
+  if (!save_rounded_flag() || t.dtype() != DType::kF32 || t.autograd() == nullptr) {
+    return;
+  }
+  const AutogradMeta& meta = *t.autograd();
+  if (meta.node != nullptr && meta.recipe == nullptr) {
+    set_recipe(t, [rounded = t.to(DType::kBf16)] { return rounded.to(DType::kF32); });
+  }
+}
+
 bool wants_grad(const Tensor& t) {
   return t.defined() && t.requires_grad();
 }
@@ -215,17 +232,38 @@ std::vector<Tensor> record_many(const char* name, std::vector<Tensor> ys,
   return ys;
 }
 
+SaveRounded::SaveRounded(bool rounded) : previous_(save_rounded_flag()) {
+  save_rounded_flag() = rounded;
+}
+
+SaveRounded::~SaveRounded() {
+  save_rounded_flag() = previous_;
+}
+
 Saved save(const Tensor& t, bool needed) {
   Saved saved;
   if (!needed || !t.defined() || !grad_enabled()) {
     return saved;
   }
+  keep_rounded(t);
   if (t.autograd() != nullptr && t.autograd()->recipe != nullptr) {
     saved.recipe_ = t.autograd()->recipe;
   } else {
     saved.tensor_ = t.detach();
   }
   return saved;
+}
+
+Saved save_exact(const Tensor& t) {
+  Saved saved;
+  if (t.defined() && grad_enabled()) {
+    saved.tensor_ = t.detach();
+  }
+  return saved;
+}
+
+Saved save_result(const Tensor& y) {
+  return y.requires_grad() ? save(y) : Saved();
 }
 
 Tensor Saved::get() const {

@@ -50,6 +50,19 @@ Tensor record(const char* name, Tensor y, std::initializer_list<Tensor> inputs, 
 std::vector<Tensor> record_many(const char* name, std::vector<Tensor> ys,
                                 const std::vector<Tensor>& inputs, BackwardMany backward);
 
+/// While it lives, `save` on this thread holds what recorded operations made as bf16 (unless asked
+/// for exactly, or told a cheaper way): half the memory for one rounding.
+class SaveRounded {
+ public:
+  explicit SaveRounded(bool rounded);
+  ~SaveRounded();
+  SaveRounded(const SaveRounded&) = delete;
+  SaveRounded& operator=(const SaveRounded&) = delete;
+
+ private:
+  bool previous_;
+};
+
 /// A value held for backward: the tensor, or the recipe it can be made from.
 class Saved {
  public:
@@ -59,13 +72,19 @@ class Saved {
 
  private:
   friend Saved save(const Tensor& t, bool needed);
+  friend Saved save_exact(const Tensor& t);
+  friend Saved save_result(const Tensor& y);
   Tensor tensor_;
   std::shared_ptr<Recipe> recipe_;
 };
 
 /// Holds t for backward when `needed` and recording is on. An op must not save its own recorded
-/// result (a cycle that never frees): it saves y.detach().
+/// result (a cycle that never frees).
 Saved save(const Tensor& t, bool needed = true);
+/// Holds t as it is, whatever SaveRounded says: the residual stream.
+Saved save_exact(const Tensor& t);
+/// Holds the values of the operation's own result y, once y is recorded.
+Saved save_result(const Tensor& y);
 
 /// Tells how the values of y can be made again. The closure must capture through `save` what it
 /// reads.

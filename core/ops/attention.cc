@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/ops/attention.h"
 
+#include <memory>
 #include <utility>
 
 #include "core/error.h"
@@ -78,9 +79,10 @@ Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v,
   forward(options.kind, params_of(options, q, k, v), segments,
           {q.data<const float>(), k.data<const float>(), v.data<const float>(), o.data<float>(),
            lse.data<float>(), Nq});
-  return record(
+  const auto so = std::make_shared<Saved>();
+  o = record(
       "attention", o, {q, k, v},
-      [sq = save(q), sk = save(k), sv = save(v), so = save(o.detach()), lse, options,
+      [sq = save(q), sk = save(k), sv = save(v), so, lse, options,
        where = std::vector<AttentionSegment>(segments.begin(), segments.end())](const Tensor& dy,
                                                                                 Wants) -> Grads {
         const Tensor Q = sq.get();
@@ -96,10 +98,12 @@ Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v,
         Tensor dv = strided(V);
         backward(options.kind, params_of(options, Q, K, V), where,
                  {Q.data<const float>(), K.data<const float>(), V.data<const float>(),
-                  so.get().data<const float>(), lse.data<const float>(), dy.data<const float>(),
+                  so->get().data<const float>(), lse.data<const float>(), dy.data<const float>(),
                   dq.data<float>(), dk.data<float>(), dv.data<float>(), Q.dim(0)});
         return {dq, dk, dv};
       });
+  *so = save_result(o);
+  return o;
 }
 
 }  // namespace inlay

@@ -14,6 +14,10 @@
 namespace inlay {
 namespace {
 
+// Rows of logits held at once.
+constexpr i64 kFewestRows = 64;
+constexpr i64 kMostRows = 256;
+
 void check_targets(const Tensor& logits, std::span<const i32> targets) {
   if (logits.rank() != 2 || logits.dim(0) != static_cast<i64>(targets.size())) {
     throw ShapeError(str("cross_entropy: logits ", logits.shape().to_string(), " for ",
@@ -55,7 +59,10 @@ LossAndGradient evaluate(const Tensor& logits, std::span<const i32> targets, dou
 
 Tensor cross_entropy(Tensor logits, std::span<const i32> targets, double normalizer) {
   check_targets(logits, targets);
-  const LossAndGradient result = evaluate(logits, targets, normalizer, should_record({logits}));
+  // Asked beforehand: the question's own copy of the handle would keep the logits from being
+  // overwritten.
+  const bool wanted = should_record({logits});
+  const LossAndGradient result = evaluate(logits, targets, normalizer, wanted);
   return record("cross_entropy", scalar(result.loss / normalizer), {logits},
                 [dlogits = result.dlogits](const Tensor& dy, Wants) -> Grads {
                   if (dy.item() != 1.0F) {
@@ -75,6 +82,7 @@ std::vector<double> cross_entropy_rows(const Tensor& logits, std::span<const i32
 Tensor chunked_cross_entropy(const Tensor& h, std::span<const i32> targets, double normalizer,
                              const std::function<Tensor(const Tensor&)>& head, i64 chunk) {
   const i64 N = h.dim(0);
+  chunk = chunk > 0 ? chunk : std::clamp<i64>(N / 8, kFewestRows, kMostRows);
   INLAY_ASSERT(N == static_cast<i64>(targets.size()));
   const Tensor rows = dense(h).detach();
   const bool h_wanted = should_record({h});

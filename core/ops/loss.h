@@ -18,7 +18,8 @@ Tensor cross_entropy(Tensor logits, std::span<const i32> targets, double normali
 std::vector<double> cross_entropy_rows(const Tensor& logits, std::span<const i32> targets);
 
 /// cross_entropy(head(h), targets, normalizer) without ever holding the whole [N, V] logits:
-/// `chunk` rows at a time go through the head, their loss and at once their gradient, and are
+/// `chunk` rows at a time (by default an eighth, but 64 to 256: with fewer the head's weights would
+/// be packed for little, with more the logits would be most of the memory) go through the head, their loss and at once their gradient, and are
 /// dropped. What comes out of the forward pass is already d(loss)/dh, and the gradients of the
 /// head's own leaves.
 ///   h [N, C]; `head` maps [n, C] to [n, V] through recorded operations; it may use trainable
@@ -27,6 +28,6 @@ std::vector<double> cross_entropy_rows(const Tensor& logits, std::span<const i32
 /// loss is computed. The gradient arriving for the loss must be 1: scale the loss through
 /// `normalizer`.
 Tensor chunked_cross_entropy(const Tensor& h, std::span<const i32> targets, double normalizer,
-                             const std::function<Tensor(const Tensor&)>& head, i64 chunk = 64);
+                             const std::function<Tensor(const Tensor&)>& head, i64 chunk = 0);
 
 }  // namespace inlay

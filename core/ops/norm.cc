@@ -14,7 +14,7 @@ Tensor rms_norm(const Tensor& x, const Tensor& weight, float eps) {
   Tensor y = Tensor::empty_like(in);
   const Tensor rstd = Tensor::empty({D == 0 ? 0 : x.numel() / D});
   kernels::rms_norm(in.values(), weight.values(), eps, y.mutable_values(), rstd.mutable_values());
-  const Saved sx = save(in);
+  const Saved sx = save_exact(in);
   const Saved sw = save(weight);
   // n = x rstd, g = dy weight:  dx = rstd (g - n mean(g n)),  dweight = sum over rows of dy n
   y = record("rms_norm", y, {in, weight}, [sx, sw, rstd, D](const Tensor& dy, Wants wants) {
@@ -53,7 +53,7 @@ Tensor layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, flo
   const Tensor rstd = Tensor::empty({rows});
   kernels::layer_norm(in.values(), weight.values(), bias.values(), eps, y.mutable_values(),
                       mean.mutable_values(), rstd.mutable_values());
-  const Saved sx = save(in);
+  const Saved sx = save_exact(in);
   const Saved sw = save(weight);
   // n = (x - mean) rstd, g = dy weight:  dx = rstd (g - mean(g) - n mean(g n)),  dweight = sum dy
   // n,  dbias = sum dy

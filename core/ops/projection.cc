@@ -108,6 +108,9 @@ Tensor forward_of(const Group& group, std::size_t i, const Tensor& x, const Tens
   return y;
 }
 
+// The products with few columns or rows (t, u, dA, dB) stay in f32: they read their large factor
+// where it lies, and rounding it would cost more than multiplying.
+//
 // u [M, ranks]: factor_i dy_i B_i in the columns of part i; zero where no dy_i came.
 Tensor inner_gradient(const Group& group, std::span<const Tensor> dys, i64 rows) {
   Tensor u = Tensor::zeros({rows, group.ranks()});
@@ -122,7 +125,6 @@ Tensor inner_gradient(const Group& group, std::span<const Tensor> dys, i64 rows)
     args.c = u.data<float>() + group.first(i);
     args.c_row_stride = group.ranks();
     args.alpha = group.parts()[i].factor;
-    args.compute = group.compute();
     run_product(args);
   }
   return u;
@@ -167,7 +169,6 @@ Tensor b_gradient(const Group& group, std::size_t i, const Tensor& t, const Tens
   args.b = matrix_ref(dy.view({rows, dy.dim(-1)}));
   args.c = transposed.data<float>();
   args.c_row_stride = args.N;
-  args.compute = group.compute();
   run_product(args);
   return transposed.transpose(0, 1).contiguous();
 }
@@ -197,7 +198,7 @@ Grads gradients(const Group& group, const Saves& saved, std::span<Tensor> dys, W
   if (wants[0]) {
     grads[0] = input_gradient(group, dys, u, saved.in_shape);
   }
-  const Tensor dA = a_wanted ? sum_of_outer_products(u, saved.x.get(), 1.0F, group.compute())
+  const Tensor dA = a_wanted ? sum_of_outer_products(u, saved.x.get(), 1.0F, GemmCompute::kF32)
                              : Tensor();
   for (int i = 0; i < parts; ++i) {
     const int first = kFirstPart + kPartInputs * i;
@@ -228,8 +229,7 @@ std::vector<Tensor> run_group(const Tensor& addend, const Tensor& x,
   Tensor t;
   if (group->ranks() > 0) {
     t = Tensor::empty({rows_of(input), group->ranks()});
-    multiply(input, matrix_ref(group->stacked_a(true)), t,
-             {.transposed = true, .compute = compute});
+    multiply(input, matrix_ref(group->stacked_a(true)), t, {.transposed = true});
   }
   std::vector<Tensor> inputs = {input, residual};
   bool a_wanted = false;

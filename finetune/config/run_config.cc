@@ -98,6 +98,9 @@ void TrainingConfig::fields(FieldVisitor& v) {
   v.choice("compute_dtype", compute_dtype, {"auto", "f32", "bf16"},
            "what products round their operands to, sums are f32; \"auto\": bf16 where the "
            "processor multiplies it, else f32");
+  v.choice("activation_dtype", activation_dtype, {"auto", "f32", "bf16"},
+           "what is kept for backward is stored in, but for the residual stream, which is f32; "
+           "\"auto\": compute_dtype");
   v.choice("gradient_checkpointing", gradient_checkpointing, {"none", "block"},
            "\"block\": keep the input of each block and compute the rest again in backward");
   v.field("seed", seed, {0, std::numeric_limits<i64>::max()},

@@ -64,6 +64,7 @@ struct TrainingConfig {
   double adam_epsilon = 1e-8;
   double max_grad_norm = 1.0;
   std::string compute_dtype = "auto";
+  std::string activation_dtype = "auto";
   std::string gradient_checkpointing = "none";
   i64 seed = 42;
   void fields(FieldVisitor& v);
