@@ -108,8 +108,7 @@ void make_from_config(const LoadOptions& options, LoadedModel& out) {
   out.config = with_rope_scaling(config, options.model.rope_scaling);
   out.name = out.config->text("model_type");
   const bool rounded = options.model.dtype == "bf16" && !options.trainable;
-  RandomWeights weights(RandomKey(options.seed).with("init"),
-                        rounded ? DType::kBf16 : DType::kF32);
+  RandomWeights weights(RandomKey(options.seed).with("init"), rounded ? DType::kBf16 : DType::kF32);
   if (options.quantization && options.quantization->load_in_4bit) {
     QuantizedWeights quantized(weights, quantize_options(*options.quantization));
     out.model = make_model(*out.config, quantized);

@@ -38,6 +38,8 @@ class Bf16Panels {
     return longest_padded(K) / 2 * round_up(kRunRows, kernels_.height);
   }
 
+  bool packs_rows() const { return true; }
+
   void pack_columns(const Chunk& chunk, const Columns& columns, float* to) const {
     auto* panels = reinterpret_cast<u32*>(to);
     const i64 stride = panel_floats(chunk.K);

@@ -24,11 +24,10 @@ class F32Panels {
   i64 height() const { return tiles_.rows; }
   i64 width() const { return shape_.width; }
   i64 panel_floats(i64 K) const { return std::max<i64>(1, K) * shape_.width; }
-  i64 rows_floats(i64 K) const {
-    const bool packed = is_packed(args_) || std::ranges::any_of(args_.more, [&](const auto& term) {
-                          return is_packed(term);
-                        });
-    return packed ? K * round_up(kRunRows, tiles_.rows) : 0;
+  i64 rows_floats(i64 K) const { return K * round_up(kRunRows, tiles_.rows); }
+  bool packs_rows() const {
+    return is_packed(args_) ||
+           std::ranges::any_of(args_.more, [&](const auto& term) { return is_packed(term); });
   }
 
   void pack_columns(const Chunk& chunk, const Columns& columns, float* to) const {

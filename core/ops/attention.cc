@@ -80,28 +80,28 @@ Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v,
           {q.data<const float>(), k.data<const float>(), v.data<const float>(), o.data<float>(),
            lse.data<float>(), Nq});
   const auto so = std::make_shared<Saved>();
-  o = record(
-      "attention", o, {q, k, v},
-      [sq = save(q), sk = save(k), sv = save(v), so, lse, options,
-       where = std::vector<AttentionSegment>(segments.begin(), segments.end())](const Tensor& dy,
-                                                                                Wants) -> Grads {
-        const Tensor Q = sq.get();
-        const Tensor K = sk.get();
-        const Tensor V = sv.get();
-        // The gradients take the strides of their tensors, so a view into a fused product gets a
-        // buffer of that width.
-        const auto strided = [](const Tensor& t) {
-          return Tensor::zeros({t.dim(0), t.stride(0)}).slice(1, 0, t.dim(1));
-        };
-        Tensor dq = strided(Q);
-        Tensor dk = strided(K);
-        Tensor dv = strided(V);
-        backward(options.kind, params_of(options, Q, K, V), where,
-                 {Q.data<const float>(), K.data<const float>(), V.data<const float>(),
-                  so->get().data<const float>(), lse.data<const float>(), dy.data<const float>(),
-                  dq.data<float>(), dk.data<float>(), dv.data<float>(), Q.dim(0)});
-        return {dq, dk, dv};
-      });
+  o = record("attention", o, {q, k, v},
+             [sq = save(q), sk = save(k), sv = save(v), so, lse, options,
+              where = std::vector<AttentionSegment>(segments.begin(), segments.end())](
+                 const Tensor& dy, Wants) -> Grads {
+               const Tensor Q = sq.get();
+               const Tensor K = sk.get();
+               const Tensor V = sv.get();
+               // The gradients take the strides of their tensors, so a view into a fused product
+               // gets a buffer of that width.
+               const auto strided = [](const Tensor& t) {
+                 return Tensor::zeros({t.dim(0), t.stride(0)}).slice(1, 0, t.dim(1));
+               };
+               Tensor dq = strided(Q);
+               Tensor dk = strided(K);
+               Tensor dv = strided(V);
+               backward(
+                   options.kind, params_of(options, Q, K, V), where,
+                   {Q.data<const float>(), K.data<const float>(), V.data<const float>(),
+                    so->get().data<const float>(), lse.data<const float>(), dy.data<const float>(),
+                    dq.data<float>(), dk.data<float>(), dv.data<float>(), Q.dim(0)});
+               return {dq, dk, dv};
+             });
   *so = save_result(o);
   return o;
 }

@@ -19,9 +19,9 @@ std::vector<double> cross_entropy_rows(const Tensor& logits, std::span<const i32
 
 /// cross_entropy(head(h), targets, normalizer) without ever holding the whole [N, V] logits:
 /// `chunk` rows at a time (by default an eighth, but 64 to 256: with fewer the head's weights would
-/// be packed for little, with more the logits would be most of the memory) go through the head, their loss and at once their gradient, and are
-/// dropped. What comes out of the forward pass is already d(loss)/dh, and the gradients of the
-/// head's own leaves.
+/// be packed for little, with more the logits would be most of the memory) go through the head,
+/// their loss and at once their gradient, and are dropped. What comes out of the forward pass is
+/// already d(loss)/dh, and the gradients of the head's own leaves.
 ///   h [N, C]; `head` maps [n, C] to [n, V] through recorded operations; it may use trainable
 ///   leaves
 /// Saved for backward: d(loss)/dh [N, C], in place of h. When nothing wants a gradient only the

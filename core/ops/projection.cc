@@ -193,13 +193,13 @@ Grads gradients(const Group& group, const Saves& saved, std::span<Tensor> dys, W
   for (int i = 0; i < parts; ++i) {
     a_wanted = a_wanted || wants[kFirstPart + kPartInputs * i + 1];
   }
-  const Tensor u = group.ranks() > 0 && (wants[0] || a_wanted) ? inner_gradient(group, dys, rows)
-                                                               : Tensor();
+  const Tensor u =
+      group.ranks() > 0 && (wants[0] || a_wanted) ? inner_gradient(group, dys, rows) : Tensor();
   if (wants[0]) {
     grads[0] = input_gradient(group, dys, u, saved.in_shape);
   }
-  const Tensor dA = a_wanted ? sum_of_outer_products(u, saved.x.get(), 1.0F, GemmCompute::kF32)
-                             : Tensor();
+  const Tensor dA =
+      a_wanted ? sum_of_outer_products(u, saved.x.get(), 1.0F, GemmCompute::kF32) : Tensor();
   for (int i = 0; i < parts; ++i) {
     const int first = kFirstPart + kPartInputs * i;
     if (!dys[i].defined()) {

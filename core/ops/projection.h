@@ -13,10 +13,10 @@ namespace inlay {
 /// x W^T + bias + factor * (x A^T) B^T, with a frozen W: a layer, with or without LoRA (Hu et al.
 /// 2021, arXiv:2106.09685, eq. 3).
 struct Projection {
-  FrozenMatrix weight;                           // [out, in], or [in, out]
+  FrozenMatrix weight;  // [out, in], or [in, out]
   WeightLayout layout = WeightLayout::kOutIn;
-  Tensor bias;                                   // [out], or undefined
-  Tensor lora_a, lora_b;                         // [rank, in] and [out, rank], or both undefined
+  Tensor bias;            // [out], or undefined
+  Tensor lora_a, lora_b;  // [rank, in] and [out, rank], or both undefined
   float factor = 1.0F;
 
   i64 in() const { return layout == WeightLayout::kOutIn ? weight.cols() : weight.rows(); }

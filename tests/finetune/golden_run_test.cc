@@ -87,11 +87,11 @@ class GoldenRun : public ::testing::TestWithParam<Case> {
     return json;
   }
 
-  RecordingListener train(i64 batch_size, i64 accumulation, const char* compute_dtype = "f32") const {
+  RecordingListener train(i64 batch_size, i64 accumulation,
+                          const char* compute_dtype = "f32") const {
     write_rows();
     RecordingListener listener;
-    const RunResult result =
-        run_training(
+    const RunResult result = run_training(
         read_run_config(temp_, config(batch_size, accumulation, compute_dtype)), {}, listener);
     EXPECT_TRUE(result.finished);
     EXPECT_EQ(result.output, temp_.file("run/adapter"));
