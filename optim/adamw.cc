@@ -3,9 +3,20 @@
 
 #include <utility>
 
-#include "core/kernels/adamw.h"
-
 namespace inlay {
+
+kernels::AdamwStep adamw_step(const OptimizerConfig& config, i64 t, double learning_rate,
+                              double gradient_scale) {
+  kernels::AdamwStep step;
+  step.learning_rate = learning_rate;
+  step.beta1 = config.beta1;
+  step.beta2 = config.beta2;
+  step.epsilon = config.epsilon;
+  step.weight_decay = config.weight_decay;
+  step.t = t;
+  step.gradient_scale = gradient_scale;
+  return step;
+}
 
 AdamW::AdamW(const OptimizerConfig& config, std::vector<Parameter> parameters)
     : config_(config), parameters_(std::move(parameters)) {}
@@ -22,14 +33,7 @@ void AdamW::ensure_moments() {
 void AdamW::step(double learning_rate, double gradient_scale) {
   ensure_moments();
   ++steps_;
-  kernels::AdamwStep step;
-  step.learning_rate = learning_rate;
-  step.beta1 = config_.beta1;
-  step.beta2 = config_.beta2;
-  step.epsilon = config_.epsilon;
-  step.weight_decay = config_.weight_decay;
-  step.t = steps_;
-  step.gradient_scale = gradient_scale;
+  const kernels::AdamwStep step = adamw_step(config_, steps_, learning_rate, gradient_scale);
   for (std::size_t i = 0; i < parameters_.size(); ++i) {
     const Tensor& value = parameters_[i].value;
     const Tensor grad = value.grad();

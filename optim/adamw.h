@@ -4,9 +4,14 @@
 #include <memory>
 #include <vector>
 
+#include "core/kernels/adamw.h"
 #include "optim/optimizer.h"
 
 namespace inlay {
+
+/// What step t does to every value.
+kernels::AdamwStep adamw_step(const OptimizerConfig& config, i64 t, double learning_rate,
+                              double gradient_scale);
 
 /// Adam with decoupled weight decay, in PyTorch's order (Loshchilov & Hutter 2019,
 /// arXiv:1711.05101, Alg. 2; see core/kernels/adamw.h). Two f32 moments a value: 8 bytes a

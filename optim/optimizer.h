@@ -13,6 +13,8 @@ namespace inlay {
 struct Parameter {
   std::string name;
   Tensor value;  // f32, contiguous; its grad() is read
+  /// Much of a step's gradient may be exactly zero: an embedding's, where a token does not occur.
+  bool sparse_gradient = false;
 };
 
 struct OptimizerConfig {
@@ -33,7 +35,7 @@ class Optimizer {
   virtual i64 steps() const = 0;
 
   /// What a checkpoint must hold to go on bit for bit: named tensors, such as
-  /// "exp_avg.<parameter>".
+  /// "exp_avg.<parameter>", f32 or u8.
   virtual std::vector<Parameter> state() = 0;
   virtual void set_steps(i64 steps) = 0;
 };

@@ -24,4 +24,19 @@ struct AdamwStep {
 void adamw(const AdamwStep& step, std::span<const float> g, std::span<float> p, std::span<float> m,
            std::span<float> v);
 
+/// Values of a moment that share a scale.
+inline constexpr i64 kMomentBlock = 256;
+
+/// A moment in 8 bits: value i is map[codes[i]] * absmax[i / kMomentBlock].
+struct EightBitMoment {
+  std::span<u8> codes;
+  std::span<float> absmax;  // one a block, the last of which may be short
+};
+
+/// The same step with m in the signed and v in the unsigned dynamic code (Dettmers et al. 2021,
+/// arXiv:2110.02861, section 2). A block is decoded, updated in f32 and encoded again while it lies
+/// in the cache: p sees the moments before they are rounded.
+void adamw_8bit(const AdamwStep& step, std::span<const float> g, std::span<float> p,
+                const EightBitMoment& m, const EightBitMoment& v);
+
 }  // namespace inlay::kernels

@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/kernels/dynamic_code.h"
 
+#include <algorithm>
 #include <array>
 #include <bit>
+#include <limits>
+
+#include "core/kernels/dynamic_code.isa.h"
 
 namespace inlay::kernels {
 namespace {
@@ -89,6 +93,27 @@ constexpr Code make_unsigned() {
 constexpr Code kSigned = make_signed();
 constexpr Code kUnsigned = make_unsigned();
 
+DynamicSearch make_search(const Code& code) {
+  DynamicSearch search;
+  for (u32 upper = 0; upper < std::size(search.first); ++upper) {
+    const u32 bits = upper << 16;
+    // The ends of the piece: the first is the least for positive numbers, the last for negative.
+    search.first[upper] = std::min(nearest_code(code, std::bit_cast<float>(bits)),
+                                   nearest_code(code, std::bit_cast<float>(bits | 0xFFFFU)));
+  }
+  for (std::size_t k = 0; k < 255; ++k) {
+    search.midpoints[k] = (code[k] + code[k + 1]) / 2.0F;
+  }
+  search.midpoints[255] = std::numeric_limits<float>::infinity();
+  return search;
+}
+
+const DynamicSearch& search_of(DynamicMap map) {
+  static const DynamicSearch in_signed = make_search(kSigned);
+  static const DynamicSearch in_unsigned = make_search(kUnsigned);
+  return map == DynamicMap::kSigned ? in_signed : in_unsigned;
+}
+
 }  // namespace
 
 std::span<const float, 256> dynamic_code_signed() {
@@ -109,6 +134,17 @@ u8 nearest_code(std::span<const float, 256> code, float z) {
     }
   }
   return static_cast<u8>(low);
+}
+
+float encode_dynamic(DynamicMap map, std::span<const float> x, std::span<u8> codes) {
+  return INLAY_SELECT(dynamic_codes)
+      .encode(search_of(map), x.data(), codes.data(), static_cast<i64>(x.size()));
+}
+
+void decode_dynamic(DynamicMap map, float absmax, std::span<const u8> codes, std::span<float> x) {
+  const Code& code = map == DynamicMap::kSigned ? kSigned : kUnsigned;
+  INLAY_SELECT(dynamic_codes)
+      .decode(code.data(), absmax, codes.data(), x.data(), static_cast<i64>(x.size()));
 }
 
 }  // namespace inlay::kernels

@@ -4,11 +4,13 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <limits>
 #include <vector>
 
 #include "core/io/sha256.h"
+#include "tests/support/isas.h"
 
 namespace inlay::kernels {
 namespace {
@@ -75,6 +77,69 @@ TEST(DynamicCode, NearestIsTheNumberOfMidpointsBelow) {
     EXPECT_EQ(nearest_code(code, -2.0F), 0);
     EXPECT_EQ(nearest_code(code, 2.0F), 255);
     EXPECT_EQ(nearest_code(code, std::numeric_limits<float>::quiet_NaN()), 0);
+  }
+}
+
+// Encoding takes a way of its own, by the upper half of a float's bits: its answers change only at
+// the ends of the numbers that share one, and at midpoints, and both are all tried.
+TEST(DynamicCode, EncodesToTheNearestCode) {
+  testing::for_each_isa([] {
+    for (const DynamicMap map : {DynamicMap::kSigned, DynamicMap::kUnsigned}) {
+      const auto code =
+          map == DynamicMap::kSigned ? dynamic_code_signed() : dynamic_code_unsigned();
+      std::vector<float> values;
+      for (u32 upper = 0; upper < 1U << 16; ++upper) {
+        values.push_back(std::bit_cast<float>(upper << 16));
+        values.push_back(std::bit_cast<float>(upper << 16 | 0xFFFFU));
+      }
+      for (int k = 0; k < 255; ++k) {
+        const float middle = (code[k] + code[k + 1]) / 2.0F;
+        values.insert(values.end(),
+                      {std::nextafter(middle, -2.0F), middle, std::nextafter(middle, 2.0F)});
+      }
+      std::erase_if(values, [](float z) { return !(std::fabs(z) <= 1.0F); });
+      values.push_back(1.0F);  // the scale is 1: z is the value itself
+      std::vector<u8> codes(values.size());
+      EXPECT_EQ(encode_dynamic(map, values, codes), 1.0F);
+      for (std::size_t i = 0; i < values.size(); ++i) {
+        ASSERT_EQ(codes[i], nearest_code(code, values[i])) << values[i];
+      }
+    }
+  });
+}
+
+TEST(DynamicCode, DecodesWhatItEncodes) {
+  for (const DynamicMap map : {DynamicMap::kSigned, DynamicMap::kUnsigned}) {
+    for (const std::size_t count : {1, 15, 16, 17, 31, 32, 33, 256}) {
+      const auto code =
+          map == DynamicMap::kSigned ? dynamic_code_signed() : dynamic_code_unsigned();
+      std::vector<float> values(count);
+      for (std::size_t i = 0; i < count; ++i) {
+        values[i] = 8.0F * code[255 - 7 * i % 256];  // from the largest on; 8: no rounding
+      }
+      std::vector<u8> codes(count);
+      EXPECT_EQ(encode_dynamic(map, values, codes), 8.0F);
+      std::vector<float> decoded(count);
+      decode_dynamic(map, 8.0F, codes, decoded);
+      EXPECT_EQ(decoded, values);
+    }
+  }
+}
+
+TEST(DynamicCode, ABlockOfZerosDecodesToZeros) {
+  for (const float tiny :
+       {0.0F, 1e-42F}) {  // and one whose reciprocal is infinite, to almost zeros
+    for (const DynamicMap map : {DynamicMap::kSigned, DynamicMap::kUnsigned}) {
+      const std::vector<float> values = {0.0F, tiny, 0.0F};
+      std::vector<u8> codes(3);
+      const float absmax = encode_dynamic(map, values, codes);
+      EXPECT_EQ(absmax, tiny);
+      std::vector<float> decoded(3, 1.0F);
+      decode_dynamic(map, absmax, codes, decoded);
+      for (const float value : decoded) {
+        EXPECT_LE(std::fabs(value), tiny);
+      }
+    }
   }
 }
 
