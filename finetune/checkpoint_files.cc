@@ -36,6 +36,12 @@ void write_tensors(const std::string& path, const std::vector<Parameter>& parame
   write_safetensors(path, std::move(tensors));
 }
 
+// Parameters and moments are f32, codes of moments u8.
+void* writable_bytes(const Tensor& t) {
+  return t.dtype() == DType::kU8 ? static_cast<void*>(t.span<u8>().data())
+                                 : static_cast<void*>(t.mutable_values().data());
+}
+
 void read_tensors(const std::string& path, const std::vector<Parameter>& parameters) {
   const SafetensorsFile file(path);
   for (const Parameter& p : parameters) {
@@ -46,7 +52,7 @@ void read_tensors(const std::string& path, const std::vector<Parameter>& paramet
                           p.value.shape().to_string(), " ", dtype_name(p.value.dtype()),
                           ", found another shape or type: this is the checkpoint of another run"));
     }
-    std::memcpy(p.value.mutable_values().data(), entry.data.data(), entry.data.size());
+    std::memcpy(writable_bytes(p.value), entry.data.data(), entry.data.size());
   }
 }
 

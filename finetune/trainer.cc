@@ -9,17 +9,36 @@
 #include "core/memory/memory.h"
 #include "core/profile.h"
 #include "finetune/objective.h"
+#include "nn/embedding.h"
 #include "optim/clip.h"
 
 namespace inlay {
 namespace {
 
-std::vector<Parameter> trainable(CausalLM& model) {
-  std::vector<Parameter> out;
-  for (NamedTensor& p : trainable_parameters(model)) {
-    out.push_back({std::move(p.name), std::move(p.value)});
+// The parameters that want a gradient; those below an embedding get none for tokens that do not
+// occur.
+class TrainableParameters final : public Visitor {
+ public:
+  void parameter(const std::string& name, Tensor& value) override {
+    if (value.defined() && value.requires_grad()) {
+      found.push_back({name, value, in_embedding_});
+    }
   }
-  return out;
+  void embedding(const std::string& name, std::unique_ptr<EmbeddingLike>& slot) override {
+    in_embedding_ = true;
+    slot->visit(*this, name);
+    in_embedding_ = false;
+  }
+  std::vector<Parameter> found;
+
+ private:
+  bool in_embedding_ = false;
+};
+
+std::vector<Parameter> trainable(CausalLM& model) {
+  TrainableParameters visitor;
+  model.visit(visitor, "");
+  return std::move(visitor.found);
 }
 
 // The sign of a NaN says nothing, and which one comes depends on the processor.

@@ -87,7 +87,8 @@ void TrainingConfig::fields(FieldVisitor& v) {
           "steps in which the learning rate rises from 0, under every schedule");
   v.field("warmup_ratio", warmup_ratio, {0.0, 1.0}, "the same as a part of all steps, rounded up");
   v.field("weight_decay", weight_decay, {0.0, 100.0}, "decoupled, as in AdamW");
-  v.choice("optim", optim, {"adamw"}, "the optimizer");
+  v.choice("optim", optim, {"adamw", "adamw_8bit"},
+           "the optimizer; adamw_8bit: 2 bytes a parameter for its moments in place of 8");
   v.field("adam_beta1", adam_beta1, {.min = 0.0, .max = 1.0, .below_max = true},
           "decay of the mean of the gradients");
   v.field("adam_beta2", adam_beta2, {.min = 0.0, .max = 1.0, .below_max = true},

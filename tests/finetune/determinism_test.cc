@@ -57,6 +57,13 @@ OrderedJson full_training() {
   return {{"model", gpt2()}};
 }
 
+// Wide enough that most of its matrices take 8-bit moments, from 4096 values on.
+OrderedJson full_training_8bit() {
+  OrderedJson model = gpt2();
+  model["config"]["n_embd"] = 40;
+  return {{"model", model}, {"training", {{"optim", "adamw_8bit"}}}};
+}
+
 OrderedJson lora_run() {
   return {{"model", llama()}, {"peft", lora()}};
 }
@@ -202,6 +209,7 @@ TEST_P(Determinism, ARunGoesOnFromAnyOfItsCheckpointsWithTheSameBits) {
 
 INSTANTIATE_TEST_SUITE_P(, Determinism,
                          ::testing::Values(Kind{"FullTraining", full_training},
+                                           Kind{"FullTrainingIn8Bit", full_training_8bit},
                                            Kind{"Lora", lora_run}, Kind{"Dora", dora_run},
                                            Kind{"Qlora", qlora_run}),
                          [](const auto& instance) { return std::string(instance.param.name); });

@@ -221,6 +221,23 @@ TEST(MemoryOfActivations, HoldsLogitsOfAFewRowsAtATime) {
       << "all logits are 80 MB";
 }
 
+TEST(MemoryOfARun, OfAnOptimizerIn8BitIsTwoBytesAWeightOfTheLayers) {
+  const TempDirectory temp;
+  write_lines(temp.file("rows.jsonl"), {{{"input_ids", {1, 2, 3, 4, 5}}}});
+  const OrderedJson json = {{"model", {{"config", medium_llama()}}},
+                            {"data", {{"train", temp.file("rows.jsonl")}}},
+                            {"training", {{"max_steps", 2}, {"optim", "adamw_8bit"}}},
+                            {"save", {{"output_dir", temp.file("run")}}},
+                            {"runtime", {{"threads", 1}}}};
+  RecordingListener listener;
+  const RunResult result = run_training(read_run_config(temp, json), {}, listener);
+  constexpr i64 kLayers = 2;
+  constexpr i64 kBlock = 256;  // values with one scale; each matrix is so many whole blocks
+  const i64 in_8bit = 2 * kLayers * (kLayerWeights + kLayerWeights / kBlock * 4);
+  // The table of tokens and the norms keep f32 moments: kOtherBytes each for m and v.
+  EXPECT_EQ(result.peak[MemoryClass::kOptimizer], in_8bit + 2 * kOtherBytes);
+}
+
 TEST(MemoryOfARun, IsReportedByClass) {
   const TempDirectory temp;
   std::vector<OrderedJson> rows;

@@ -177,7 +177,9 @@ TEST_F(RunConfigFile, RefusesValuesThatNoFieldTakes) {
        "expected a number above 0 and of at most 1000000, found 0"},
       {"training.learning_rate", "-1", "expected a number from 0 to 10, found -1"},
       {"training.adam_beta1", "1", "expected a number of at least 0 and below 1, found 1"},
-      {"training.optim", "sgd", R"(expected "adamw", found "sgd")"},
+      {"training.optim", "adamw_bnb_8bit",
+       R"(expected "adamw" or "adamw_8bit", found "adamw_bnb_8bit" (did you mean "adamw_8bit"?))"},
+      {"training.optim", "sgd", R"(expected "adamw" or "adamw_8bit", found "sgd")"},
       {"training.lr_scheduler_type", "cosin",
        R"(expected "constant", "constant_with_warmup", "linear" or "cosine", found "cosin" )"
        R"((did you mean "cosine"?))"},
