@@ -105,43 +105,47 @@ bool reads_stored_rows(const GemmArgs& args, const GemmStoredRows& kernels) {
 class StoredRowsProduct {
  public:
   StoredRowsProduct(const GemmArgs& args, const GemmStoredRows& kernels)
-      : args_(args), kernels_(kernels), tiles_(INLAY_SELECT(kGemmTiles)) {}
+      : args_(args),
+        kernels_(kernels),
+        tiles_(INLAY_SELECT(kGemmTiles)),
+        task_columns_(kernels.rows *
+                      std::clamp<i64>(args.N / (kTasks * kernels.rows), 1, kMaxTaskBlocks)) {}
 
-  i64 tasks() const { return ceil_div(args_.N, task_columns()); }
+  i64 tasks() const { return ceil_div(args_.N, task_columns_); }
 
   void run(i64 task) const {
-    const i64 end = std::min(args_.N, (task + 1) * task_columns());
-    for (i64 n = task * task_columns(); n < end; n += kernels_.rows) {
-      run_columns(n, std::min(kernels_.rows, end - n));
+    const i64 end = std::min(args_.N, (task + 1) * task_columns_);
+    // After the last rows of this task, another thread takes the next ones.
+    const i64 after = end + (num_threads() - 1) * task_columns_;
+    for (i64 n = task * task_columns_; n < end; n += kernels_.rows) {
+      const bool last = n + kernels_.rows >= end;
+      run_columns(n, std::min(kernels_.rows, end - n), last ? after : n + kernels_.rows);
     }
   }
 
  private:
   // Long runs of memory a task, but enough tasks for all threads to end together.
-  i64 task_columns() const {
-    constexpr i64 kTasks = 32, kMaxBlocks = 8;
-    return kernels_.rows * std::clamp<i64>(args_.N / (kTasks * kernels_.rows), 1, kMaxBlocks);
-  }
+  static constexpr i64 kTasks = 32, kMaxTaskBlocks = 8;
 
-  void run_columns(i64 n, i64 N) const {
+  void run_columns(i64 n, i64 N, i64 next) const {
     alignas(64) float sums[kFewStoredRows * kMaxStoredRows];
     for_chunks(args_, [&](const Chunk& chunk) {
       std::fill_n(sums, args_.M * kernels_.rows, 0.0F);
       for (i64 p = 0; p < chunk.count; ++p) {
-        add_piece(chunk.pieces[p], n, N, sums);
+        add_piece(chunk.pieces[p], n, N, next, sums);
       }
       tiles_.write(sums, kernels_.rows, args_.M, N, chunk_output(args_, chunk, 0, n));
     });
   }
 
-  void add_piece(const Piece& piece, i64 n, i64 N, float* sums) const {
+  void add_piece(const Piece& piece, i64 n, i64 N, i64 next, float* sums) const {
     StoredRows s;
     s.k = piece.k;
     s.K = piece.K;
     s.a_row_stride = piece.term->a_row_stride;
     s.sum_stride = kernels_.rows;
     find_rows(piece.term->b, n, N, s);
-    prefetch_rows(piece, n, s);
+    prefetch_rows(piece, next, s);
     for (i64 i = 0; i < args_.M; i += kMaxStoredM) {
       s.a = piece.term->a + i * s.a_row_stride;
       s.M = std::min(kMaxStoredM, args_.M - i);
@@ -167,25 +171,23 @@ class StoredRowsProduct {
   }
 
   // The rows this thread will probably take next, a part of them with each piece: the processor's
-  // own prefetching finds no pattern in many rows at once.
-  void prefetch_rows(const Piece& piece, i64 n, StoredRows& s) const {
-    const MatrixRef& b = piece.term->b;
-    const bool last_of_task = (n / kernels_.rows + 1) % (task_columns() / kernels_.rows) == 0;
-    const i64 next = n + kernels_.rows + (last_of_task ? (num_threads() - 1) * task_columns() : 0);
+  // own prefetching finds no pattern in many rows at once. Row maps move a row a little only.
+  void prefetch_rows(const Piece& piece, i64 next, StoredRows& s) const {
     const i64 rows = std::min(kernels_.rows, args_.N - next);
-    if (rows <= 0 || b.row_map != nullptr) {
+    if (rows <= 0) {
       return;
     }
+    const MatrixRef& b = piece.term->b;
     const i64 row_bytes = b.format == MatrixFormat::kFourBit ? b.cols / 2 : b.row_bytes;
     const i64 bytes = rows * row_bytes;
-    const i64 begin = bytes * piece.k / piece.term->K;
-    s.next = static_cast<const u8*>(b.data) + next * row_bytes + begin;
+    s.next = static_cast<const u8*>(b.data) + next * row_bytes + bytes * piece.k / piece.term->K;
     s.next_bytes = bytes * piece.K / piece.term->K;
   }
 
   const GemmArgs& args_;
   const GemmStoredRows& kernels_;
   const GemmTiles& tiles_;
+  const i64 task_columns_;
 };
 
 }  // namespace
@@ -195,17 +197,22 @@ bool reads_stored_rows(const GemmArgs& args) {
 }
 
 void stored_rows_products(std::span<const GemmArgs> products) {
-  const GemmStoredRows& kernels = INLAY_SELECT(kGemmStoredRows);
-  i64 tasks = 0;
-  for (const GemmArgs& args : products) {
-    tasks += StoredRowsProduct(args, kernels).tasks();
+  constexpr std::size_t kMost = 8;
+  while (products.size() > kMost) {
+    stored_rows_products(products.first(kMost));
+    products = products.subspan(kMost);
   }
-  parallel_for(tasks, [&](i64 task) {
-    const GemmArgs* args = products.data();
-    for (i64 own = 0; task >= (own = StoredRowsProduct(*args, kernels).tasks()); ++args) {
-      task -= own;
+  const GemmStoredRows& kernels = INLAY_SELECT(kGemmStoredRows);
+  i64 first[kMost + 1] = {};  // task of each product
+  for (std::size_t i = 0; i < products.size(); ++i) {
+    first[i + 1] = first[i] + StoredRowsProduct(products[i], kernels).tasks();
+  }
+  parallel_for(first[products.size()], [&](i64 task) {
+    std::size_t i = 0;
+    while (task >= first[i + 1]) {
+      i += 1;
     }
-    StoredRowsProduct(*args, kernels).run(task);
+    StoredRowsProduct(products[i], kernels).run(task - first[i]);
   });
 }
 
