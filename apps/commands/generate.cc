@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdio>
 #include <iostream>
+#include <numeric>
 #include <optional>
 
 #include "apps/arguments.h"
@@ -12,6 +13,7 @@
 #include "apps/model_arguments.h"
 #include "core/error.h"
 #include "core/io/file_system.h"
+#include "finetune/bench/timing.h"
 
 namespace inlay {
 namespace {
@@ -108,10 +110,35 @@ class Printer {
   void finish() {
     std::fputs(stream_.finish().c_str(), stdout);
     std::puts("");
+    std::fflush(stdout);
   }
 
  private:
   TokenStream stream_;
+};
+
+// The times of the first token, which ends reading the prompt, and of those after it.
+class Speed {
+ public:
+  void count() { watch_.lap(tokens_++ == 0 ? prompt_ : decode_); }
+  void print(i64 prompt_tokens) const {
+    print_rate("prompt", prompt_tokens, prompt_);
+    print_rate("decode", tokens_ - 1, decode_);
+  }
+
+ private:
+  static void print_rate(const char* name, i64 tokens, const Timing& timing) {
+    const double seconds = std::accumulate(timing.wall.begin(), timing.wall.end(), 0.0);
+    if (tokens > 0 && seconds > 0.0) {
+      std::fprintf(stderr, "%s   %ld tokens in %s s: %s tokens/s\n", name,
+                   static_cast<long>(tokens), readable_number(seconds).c_str(),
+                   readable_number(static_cast<double>(tokens) / seconds).c_str());
+    }
+  }
+
+  Stopwatch watch_;
+  Timing prompt_, decode_;
+  i64 tokens_ = 0;
 };
 
 std::optional<std::string> read_line(const char* question) {
@@ -132,6 +159,7 @@ int run_generate(std::span<const std::string> arguments) {
   std::string prompt;
   std::string prompt_file;
   bool chat = false;
+  bool speed = false;
   Arguments args("inlay generate", "Continues a prompt, token by token, to stdout.");
   model.declare(args, true);
   args.option("-p,--prompt", prompt, "the text to continue")
@@ -139,7 +167,8 @@ int run_generate(std::span<const std::string> arguments) {
       .flag("--chat", chat,
             "the prompt is a user's message: render it with the model's chat template")
       .option("--chat-template", model.chat_template,
-              "a file with a Jinja template in place of the model's own");
+              "a file with a Jinja template in place of the model's own")
+      .flag("--speed", speed, "print to stderr how many tokens a second were read and written");
   sampling.declare(args);
   if (!args.parse(arguments)) {
     return 0;
@@ -167,9 +196,16 @@ int run_generate(std::span<const std::string> arguments) {
   const StopSignals signals;
   Printer printer(tokenizer);
   const std::vector<std::vector<i32>> prompts = {ids};
+  Speed rates;
   generate(*loaded.model, prompts, sampling.options(loaded, model.attention_kind()),
-           std::ref(printer));
+           [&](i64 sequence, i32 id) {
+             rates.count();
+             return printer(sequence, id);
+           });
   printer.finish();
+  if (speed) {
+    rates.print(static_cast<i64>(ids.size()));
+  }
   return StopSignals::received() == 0 ? 0 : 128 + StopSignals::received();
 }
 

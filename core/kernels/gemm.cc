@@ -36,11 +36,36 @@ void gemm(const GemmArgs& args, std::span<float> scratch) {
     return;
   }
   if (is_small(args)) {
-    few_rows_product(args);
+    if (reads_stored_rows(args)) {
+      stored_rows_products({&args, 1});
+    } else {
+      few_rows_product(args);
+    }
   } else if (const GemmBf16* kernels = bf16_kernels(args)) {
     bf16_product(args, *kernels, scratch);
   } else {
     blocked_product(args, scratch);
+  }
+}
+
+i64 gemm_together_scratch(std::span<const GemmArgs> products) {
+  i64 most = 0;
+  for (const GemmArgs& args : products) {
+    most = std::max(most, gemm_scratch(args));
+  }
+  return most;
+}
+
+void gemm_together(std::span<const GemmArgs> products, std::span<float> scratch) {
+  const auto is_short = [](const GemmArgs& args) {
+    return is_small(args) && reads_stored_rows(args);
+  };
+  if (std::ranges::all_of(products, is_short)) {
+    stored_rows_products(products);
+    return;
+  }
+  for (const GemmArgs& args : products) {
+    gemm(args, scratch);
   }
 }
 

@@ -55,6 +55,12 @@ i64 gemm_scratch(const GemmArgs& args);
 /// leaves the bits as they were without it.
 void gemm(const GemmArgs& args, std::span<float> scratch);
 
+/// Several products, none of which reads or writes what another writes: each exactly as `gemm`
+/// gives it. Those of a few rows, which end sooner than threads can be woken, share one parallel
+/// region.
+i64 gemm_together_scratch(std::span<const GemmArgs> products);
+void gemm_together(std::span<const GemmArgs> products, std::span<float> scratch);
+
 namespace reference {
 /// The same product by Eigen: the portable backend and the yardstick. Decodes B whole; for tests
 /// and benchmarks.

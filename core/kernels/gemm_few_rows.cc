@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/kernels/gemm_pack.h"
 #include "core/kernels/gemm_schemes.h"
+#include "core/kernels/gemm_stored_rows.h"
 #include "core/parallel.h"
 
 // Decoding a token, or the gradient of a low-rank factor: B is large, and each of its values is
@@ -78,7 +79,142 @@ class ColumnsProduct {
   alignas(64) float sums_[kFewRows * kMaxCols];
 };
 
+// Very few rows of A, and B stored [N, K], the weight of a layer: its rows are decoded in
+// registers, some of them side by side, and never packed (gemm_stored_rows.isa.cc).
+static_assert(kMaxStoredSteps >= kMaxSlice);
+
+bool reads_stored_rows(const GemmTerm& term, const GemmStoredRows& kernels) {
+  const bool forward = term.b_transposed && (term.a_col_stride == 1 || term.K <= 1);
+  if (!forward || kernels.sum[static_cast<int>(term.b.format)] == nullptr) {
+    return false;
+  }
+  const i64 block = term.b.four_bit.block_size;
+  return term.b.format != MatrixFormat::kFourBit || (block % 32 == 0 && term.b.cols % block == 0);
+}
+
+// From here on packing pays: each block would be decoded again for every kMaxStoredM rows.
+constexpr i64 kFewStoredRows = 8;
+
+bool reads_stored_rows(const GemmArgs& args, const GemmStoredRows& kernels) {
+  return args.M <= kFewStoredRows &&
+         reads_stored_rows(static_cast<const GemmTerm&>(args), kernels) &&
+         std::ranges::all_of(args.more,
+                             [&](const GemmTerm& t) { return reads_stored_rows(t, kernels); });
+}
+
+class StoredRowsProduct {
+ public:
+  StoredRowsProduct(const GemmArgs& args, const GemmStoredRows& kernels)
+      : args_(args),
+        kernels_(kernels),
+        tiles_(INLAY_SELECT(kGemmTiles)),
+        task_columns_(kernels.rows *
+                      std::clamp<i64>(args.N / (kTasks * kernels.rows), 1, kMaxTaskBlocks)) {}
+
+  i64 tasks() const { return ceil_div(args_.N, task_columns_); }
+
+  void run(i64 task) const {
+    const i64 end = std::min(args_.N, (task + 1) * task_columns_);
+    // After the last rows of this task, another thread takes the next ones.
+    const i64 after = end + (num_threads() - 1) * task_columns_;
+    for (i64 n = task * task_columns_; n < end; n += kernels_.rows) {
+      const bool last = n + kernels_.rows >= end;
+      run_columns(n, std::min(kernels_.rows, end - n), last ? after : n + kernels_.rows);
+    }
+  }
+
+ private:
+  // Long runs of memory a task, but enough tasks for all threads to end together.
+  static constexpr i64 kTasks = 32, kMaxTaskBlocks = 8;
+
+  void run_columns(i64 n, i64 N, i64 next) const {
+    alignas(64) float sums[kFewStoredRows * kMaxStoredRows];
+    for_chunks(args_, [&](const Chunk& chunk) {
+      std::fill_n(sums, args_.M * kernels_.rows, 0.0F);
+      for (i64 p = 0; p < chunk.count; ++p) {
+        add_piece(chunk.pieces[p], n, N, next, sums);
+      }
+      tiles_.write(sums, kernels_.rows, args_.M, N, chunk_output(args_, chunk, 0, n));
+    });
+  }
+
+  void add_piece(const Piece& piece, i64 n, i64 N, i64 next, float* sums) const {
+    StoredRows s;
+    s.k = piece.k;
+    s.K = piece.K;
+    s.a_row_stride = piece.term->a_row_stride;
+    s.sum_stride = kernels_.rows;
+    find_rows(piece.term->b, n, N, s);
+    prefetch_rows(piece, next, s);
+    for (i64 i = 0; i < args_.M; i += kMaxStoredM) {
+      s.a = piece.term->a + i * s.a_row_stride;
+      s.M = std::min(kMaxStoredM, args_.M - i);
+      s.sums = sums + i * s.sum_stride;
+      kernels_.sum[static_cast<int>(piece.term->b.format)](s);
+    }
+  }
+
+  // Missing rows are read from one that exists.
+  void find_rows(const MatrixRef& b, i64 n, i64 N, StoredRows& s) const {
+    s.four_bit = &b.four_bit;
+    const u8* data = static_cast<const u8*>(b.data);
+    for (i64 r = 0; r < kernels_.rows; ++r) {
+      const i64 row = n + std::min(r, N - 1);
+      const i64 stored = b.row_map != nullptr ? b.row_map[row] : row;
+      if (b.format == MatrixFormat::kFourBit) {
+        s.rows[r] = data + stored * b.cols / 2;
+        s.first_block[r] = stored * b.cols / b.four_bit.block_size;
+      } else {
+        s.rows[r] = data + stored * b.row_bytes;
+      }
+    }
+  }
+
+  // The rows this thread will probably take next, a part of them with each piece: the processor's
+  // own prefetching finds no pattern in many rows at once. Row maps move a row a little only.
+  void prefetch_rows(const Piece& piece, i64 next, StoredRows& s) const {
+    const i64 rows = std::min(kernels_.rows, args_.N - next);
+    if (rows <= 0) {
+      return;
+    }
+    const MatrixRef& b = piece.term->b;
+    const i64 row_bytes = b.format == MatrixFormat::kFourBit ? b.cols / 2 : b.row_bytes;
+    const i64 bytes = rows * row_bytes;
+    s.next = static_cast<const u8*>(b.data) + next * row_bytes + bytes * piece.k / piece.term->K;
+    s.next_bytes = bytes * piece.K / piece.term->K;
+  }
+
+  const GemmArgs& args_;
+  const GemmStoredRows& kernels_;
+  const GemmTiles& tiles_;
+  const i64 task_columns_;
+};
+
 }  // namespace
+
+bool reads_stored_rows(const GemmArgs& args) {
+  return reads_stored_rows(args, INLAY_SELECT(kGemmStoredRows));
+}
+
+void stored_rows_products(std::span<const GemmArgs> products) {
+  constexpr std::size_t kMost = 8;
+  while (products.size() > kMost) {
+    stored_rows_products(products.first(kMost));
+    products = products.subspan(kMost);
+  }
+  const GemmStoredRows& kernels = INLAY_SELECT(kGemmStoredRows);
+  i64 first[kMost + 1] = {};  // task of each product
+  for (std::size_t i = 0; i < products.size(); ++i) {
+    first[i + 1] = first[i] + StoredRowsProduct(products[i], kernels).tasks();
+  }
+  parallel_for(first[products.size()], [&](i64 task) {
+    std::size_t i = 0;
+    while (task >= first[i + 1]) {
+      i += 1;
+    }
+    StoredRowsProduct(products[i], kernels).run(task - first[i]);
+  });
+}
 
 void few_rows_product(const GemmArgs& args) {
   const PanelShape shape(INLAY_SELECT(kGemmTiles));

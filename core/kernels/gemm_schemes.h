@@ -138,4 +138,9 @@ void bf16_product(const GemmArgs& args, const GemmBf16& kernels, std::span<float
 inline constexpr i64 kFewRows = 32;
 void few_rows_product(const GemmArgs& args);
 
+/// The same for very few rows and B stored [N, K], where the instruction set has kernels for it:
+/// several products at once.
+bool reads_stored_rows(const GemmArgs& args);
+void stored_rows_products(std::span<const GemmArgs> products);
+
 }  // namespace inlay::kernels

@@ -38,9 +38,13 @@ void multiply(const Tensor& x, const MatrixRef& m, const Tensor& y, const Produc
 }
 
 void run_product(const GemmArgs& args) {
+  run_products({&args, 1});
+}
+
+void run_products(std::span<const GemmArgs> products) {
   const MemoryScope scope(MemoryClass::kScratch);
-  const Tensor scratch = Tensor::empty({kernels::gemm_scratch(args)});
-  kernels::gemm(args, scratch.mutable_values());
+  const Tensor scratch = Tensor::empty({kernels::gemm_together_scratch(products)});
+  kernels::gemm_together(products, scratch.mutable_values());
 }
 
 Tensor sum_of_outer_products(const Tensor& left, const Tensor& right, float alpha,

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <span>
+
 #include "core/kernels/gemm.h"
 #include "core/tensor/tensor.h"
 
@@ -27,6 +29,8 @@ void multiply(const Tensor& x, const kernels::MatrixRef& m, const Tensor& y,
 
 /// Runs the product with scratch memory of its own.
 void run_product(const kernels::GemmArgs& args);
+/// The same for several that do not depend on one another.
+void run_products(std::span<const kernels::GemmArgs> products);
 
 /// alpha * left^T right over the rows of both: [left's width, right's width].
 Tensor sum_of_outer_products(const Tensor& left, const Tensor& right, float alpha,

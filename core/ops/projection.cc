@@ -82,30 +82,35 @@ void check_projection(const Tensor& x, const Projection& p) {
   }
 }
 
-// y_i, added to `addend` where there is one.
-Tensor forward_of(const Group& group, std::size_t i, const Tensor& x, const Tensor& t,
-                  const Tensor& addend) {
-  const Projection& p = group.parts()[i];
-  Tensor y = Tensor::empty(x.shape().with(-1, p.out()));
-  GemmArgs args;
-  static_cast<GemmTerm&>(args) = product_term(x, p.weight.ref(), group.straight(i));
-  GemmTerm update;
-  if (group.adapted(i)) {
-    update = group.low_rank_term(t, i, p.lora_b);
-    args.more = {&update, 1};
+// The y_i, added to `addend` where there is one.
+std::vector<Tensor> forward_of(const Group& group, const Tensor& x, const Tensor& t,
+                               const Tensor& addend) {
+  const std::size_t count = group.parts().size();
+  std::vector<Tensor> ys;
+  std::vector<GemmTerm> updates(count);
+  std::vector<GemmArgs> products(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    const Projection& p = group.parts()[i];
+    const Tensor& y = ys.emplace_back(Tensor::empty(x.shape().with(-1, p.out())));
+    GemmArgs& args = products[i];
+    static_cast<GemmTerm&>(args) = product_term(x, p.weight.ref(), group.straight(i));
+    if (group.adapted(i)) {
+      updates[i] = group.low_rank_term(t, i, p.lora_b);
+      args.more = {&updates[i], 1};
+    }
+    args.M = rows_of(y);
+    args.N = p.out();
+    args.c = y.data<float>();
+    args.c_row_stride = args.N;
+    args.bias = p.bias.defined() ? p.bias.data<const float>() : nullptr;
+    if (addend.defined()) {
+      args.addend = addend.data<const float>();
+      args.addend_row_stride = args.N;
+    }
+    args.compute = group.compute();
   }
-  args.M = rows_of(y);
-  args.N = p.out();
-  args.c = y.data<float>();
-  args.c_row_stride = args.N;
-  args.bias = p.bias.defined() ? p.bias.data<const float>() : nullptr;
-  if (addend.defined()) {
-    args.addend = addend.data<const float>();
-    args.addend_row_stride = args.N;
-  }
-  args.compute = group.compute();
-  run_product(args);
-  return y;
+  run_products(products);
+  return ys;
 }
 
 // The products with few columns or rows (t, u, dA, dB) stay in f32: they read their large factor
@@ -239,10 +244,7 @@ std::vector<Tensor> run_group(const Tensor& addend, const Tensor& x,
     a_wanted = a_wanted || (p.lora_a.defined() && p.lora_a.requires_grad());
     b_wanted = b_wanted || (p.lora_b.defined() && p.lora_b.requires_grad());
   }
-  std::vector<Tensor> ys;
-  for (std::size_t i = 0; i < group->parts().size(); ++i) {
-    ys.push_back(forward_of(*group, i, input, t, residual));
-  }
+  std::vector<Tensor> ys = forward_of(*group, input, t, residual);
   const Saves saved = {save(input, a_wanted), save(t, b_wanted), x.shape()};
   return record_many("project", std::move(ys), inputs,
                      [group, saved](std::span<Tensor> dys, Wants wants) {

@@ -276,6 +276,18 @@ TEST(Command, TensorsOutsideAnIndexAreMentioned) {
             "note: model/part.safetensors: \"extra\" is not in the index and is left out\n");
 }
 
+TEST(Command, GenerateTellsItsSpeedWhenAsked) {
+  const Workshop workshop;
+  const std::string command = "generate -m model --tokenizer bytes -n 3 --prompt abcde";
+  const Finished plain = workshop.run(command);
+  const Finished timed = workshop.run(command + " --speed");
+  EXPECT_EQ(timed.exit_code, 0);
+  EXPECT_EQ(timed.out, plain.out);
+  EXPECT_EQ(plain.err, "");
+  EXPECT_TRUE(timed.err.starts_with("prompt   5 tokens in ")) << timed.err;
+  EXPECT_NE(timed.err.find(" tokens/s\ndecode   2 tokens in "), std::string::npos) << timed.err;
+}
+
 TEST(Command, ExactMatchReachesTheLastPositionOfAModel) {
   const Workshop workshop;
   const Json gpt2 = {{"model_type", "gpt2"}, {"vocab_size", 256}, {"n_embd", 32},

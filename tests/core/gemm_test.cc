@@ -161,6 +161,12 @@ class Product {
     fill_uniform(bias_, RandomKey(seed).with("bias"), -1.0F, 1.0F);
   }
 
+  // The product into `c`, which is made to fit.
+  GemmArgs arguments_for(std::vector<float>& c) const {
+    c = c0_;
+    return arguments(c.data());
+  }
+
   // C, with its gaps.
   std::vector<float> computed() const {
     std::vector<float> c = c0_;
@@ -487,6 +493,39 @@ TEST_P(GemmOnEachIsa, ReadsEveryFormatInBothDirections) {
   }
 }
 
+// Few rows of A meet B's rows as they are stored, 32 or 16 side by side, in slices of up to 768
+// values.
+TEST_P(GemmOnEachIsa, ReadsStoredRowsOfEveryFormat) {
+  for (int f = 0; f <= static_cast<int>(MatrixFormat::kQ6_K); ++f) {
+    const auto format = static_cast<MatrixFormat>(f);
+    const i64 block = std::max<i64>(32, block_size(format).values);
+    for (const i64 N : {1, 15, 17, 32, 67}) {
+      for (const i64 M : {1, 2, 4, 5, 8}) {
+        expect_right({.M = M, .N = N, .K = block, .format = format, .b_transposed = true});
+        expect_right({.M = M,
+                      .N = N,
+                      .K = 3 * block + 768,
+                      .format = format,
+                      .b_transposed = true,
+                      .alpha = 0.5F,
+                      .bias = true,
+                      .accumulate = true,
+                      .row_map = N > 1});
+      }
+    }
+  }
+}
+
+TEST_P(GemmOnEachIsa, ReadsStoredDenseRowsOfAnyLength) {
+  for (const MatrixFormat format : {MatrixFormat::kF32, MatrixFormat::kBf16, MatrixFormat::kF16}) {
+    for (const i64 K : {1, 2, 3, 5, 7, 8, 9, 31, 63, 771, 1543}) {
+      for (const i64 M : {1, 3}) {
+        expect_right({.M = M, .N = 35, .K = K, .format = format, .b_transposed = true});
+      }
+    }
+  }
+}
+
 TEST_P(GemmOnEachIsa, ReadsFourBitRowsThatStartAnywhere) {
   for (const i64 width : {5, 33, 79}) {  // odd, and not a multiple of the block of 32
     for (const i64 M : {3, 40}) {
@@ -578,6 +617,41 @@ TEST_P(GemmOnEachIsa, ARowHasTheSameBitsWhateverStandsBesideIt) {
   }
 }
 
+// A sequence must continue alike alone, in a small batch and in a large one.
+TEST_P(GemmOnEachIsa, ARowHasTheSameBitsInEveryFormatWhateverStandsBesideIt) {
+  for (int f = 0; f <= static_cast<int>(MatrixFormat::kQ6_K); ++f) {
+    for (const bool row_map : {false, true}) {
+      expect_rows_alone_alike({.M = 256,
+                               .N = 70,
+                               .K = 1024,
+                               .format = static_cast<MatrixFormat>(f),
+                               .b_transposed = true,
+                               .bias = true,
+                               .row_map = row_map});
+    }
+  }
+}
+
+// Projections of one input, as a decoder computes them; and, of more rows, one after the other.
+TEST_P(GemmOnEachIsa, ProductsTogetherHaveTheBitsOfEachAlone) {
+  for (const i64 M : {1, 3, 40}) {
+    const Product products[] = {
+        Product({.M = M, .N = 200, .K = 320, .format = MatrixFormat::kQ4_1, .b_transposed = true}),
+        Product({.M = M, .N = 7, .K = 320, .b_transposed = true, .bias = true}),
+        Product({.M = M, .N = 90, .K = 1000, .format = MatrixFormat::kF16, .b_transposed = true})};
+    std::vector<std::vector<float>> together(3);
+    std::vector<GemmArgs> args;
+    for (size_t i = 0; i < 3; ++i) {
+      args.push_back(products[i].arguments_for(together[i]));
+    }
+    std::vector<float> scratch(gemm_together_scratch(args));
+    gemm_together(args, scratch);
+    for (size_t i = 0; i < 3; ++i) {
+      EXPECT_TRUE(same_bits(together[i], products[i].computed())) << M << ", product " << i;
+    }
+  }
+}
+
 std::vector<Isa> all_isas() {
   std::vector<Isa> isas = supported_isas();
   for (const Isa isa : supported_dot_isas()) {
@@ -657,6 +731,22 @@ TEST(Gemm, Avx2AndAvx512GiveTheSameBits) {
       results[wide] = large.product.computed();
     }
     EXPECT_TRUE(same_bits(results[0], results[1])) << large.name;
+  }
+}
+
+TEST(Gemm, Avx2AndAvx512GiveTheSameBitsToAFewRowsOfEveryFormat) {
+  if (!isa_supported(Isa::kAvx512)) {
+    GTEST_SKIP() << "no AVX-512 here";
+  }
+  for (int f = 0; f <= static_cast<int>(MatrixFormat::kQ6_K); ++f) {
+    const Product product(
+        {.M = 3, .N = 71, .K = 1024, .format = static_cast<MatrixFormat>(f), .b_transposed = true});
+    std::vector<float> results[2];
+    for (const int wide : {0, 1}) {
+      const IsaScope scope(wide == 1 ? Isa::kAvx512 : Isa::kAvx2);
+      results[wide] = product.computed();
+    }
+    EXPECT_TRUE(same_bits(results[0], results[1])) << format_name(static_cast<MatrixFormat>(f));
   }
 }
 
