@@ -102,8 +102,12 @@ KernelCase attention_case(const AttentionSizes& s, i64 steps) {
 
 KernelCase gemm_case(const GemmSizes& s, i64 steps) {
   return {str("[", s.rows, ", ", s.inner, "] with a weight [", s.columns, ", ", s.inner, "] in ",
-              s.format),
-          {{"rows", s.rows}, {"inner", s.inner}, {"columns", s.columns}, {"format", s.format}},
+              s.format, s.bf16 ? ", multiplied in bf16" : ""),
+          {{"rows", s.rows},
+           {"inner", s.inner},
+           {"columns", s.columns},
+           {"format", s.format},
+           {"compute_dtype", s.bf16 ? "bf16" : "f32"}},
           bench_gemm(s, steps)};
 }
 
@@ -167,13 +171,14 @@ int bench_gemm_command(std::span<const std::string> arguments) {
       .option("--inner", sizes.inner, "in_features (default: the layers of SmolLM2 in turn)")
       .option("--columns", sizes.columns, "out_features")
       .option("--format", sizes.format, "how the weight is stored: f32, bf16, nf4-dq, …")
-      .option("--compute-dtype", compute_dtype, "of the products: f32");
+      .option("--compute-dtype", compute_dtype, "what the products multiply: f32 or bf16");
   common.declare(args);
   if (!args.parse(arguments)) {
     return 0;
   }
   common.apply();
-  require_choice("--compute-dtype", compute_dtype, {"f32"});
+  require_choice("--compute-dtype", compute_dtype, {"f32", "bf16"});
+  sizes.bf16 = compute_dtype == "bf16";
   require_size("--rows", sizes.rows);
   if ((sizes.inner == 0) != (sizes.columns == 0)) {
     throw ConfigError("bench gemm: give both of --inner and --columns, or neither");
@@ -190,7 +195,7 @@ int bench_gemm_command(std::span<const std::string> arguments) {
       cases.push_back(gemm_case(sizes, common.steps));
     }
   }
-  return report_cases("gemm", cases, false, common.json);
+  return report_cases("gemm", cases, sizes.bf16, common.json);
 }
 
 int bench_quant_command(std::span<const std::string> arguments) {

@@ -191,13 +191,7 @@ bool grad_enabled() {
   return grad_flag();
 }
 
-GradMode::GradMode(bool enabled) : previous_(grad_flag()) {
-  grad_flag() = enabled;
-}
-
-GradMode::~GradMode() {
-  grad_flag() = previous_;
-}
+GradMode::GradMode(bool enabled) : FlagScope(grad_flag(), enabled) {}
 
 bool should_record(std::initializer_list<Tensor> inputs) {
   if (!grad_enabled()) {
@@ -232,13 +226,7 @@ std::vector<Tensor> record_many(const char* name, std::vector<Tensor> ys,
   return ys;
 }
 
-SaveRounded::SaveRounded(bool rounded) : previous_(save_rounded_flag()) {
-  save_rounded_flag() = rounded;
-}
-
-SaveRounded::~SaveRounded() {
-  save_rounded_flag() = previous_;
-}
+SaveRounded::SaveRounded(bool rounded) : FlagScope(save_rounded_flag(), rounded) {}
 
 Saved save(const Tensor& t, bool needed) {
   Saved saved;

@@ -23,6 +23,19 @@ namespace inlay {
 
 struct Recipe;
 
+/// Sets a flag, and what it was before at the end of the scope.
+class FlagScope {
+ public:
+  FlagScope(bool& flag, bool value) : flag_(flag), previous_(flag) { flag_ = value; }
+  ~FlagScope() { flag_ = previous_; }
+  FlagScope(const FlagScope&) = delete;
+  FlagScope& operator=(const FlagScope&) = delete;
+
+ private:
+  bool& flag_;
+  bool previous_;
+};
+
 /// Gradients in the order of an op's inputs; an entry may be undefined where it was not wanted.
 using Grads = std::vector<Tensor>;
 
@@ -52,15 +65,9 @@ std::vector<Tensor> record_many(const char* name, std::vector<Tensor> ys,
 
 /// While it lives, `save` on this thread holds what recorded operations made as bf16 (unless asked
 /// for exactly, or told a cheaper way): half the memory for one rounding.
-class SaveRounded {
+class SaveRounded : public FlagScope {
  public:
   explicit SaveRounded(bool rounded);
-  ~SaveRounded();
-  SaveRounded(const SaveRounded&) = delete;
-  SaveRounded& operator=(const SaveRounded&) = delete;
-
- private:
-  bool previous_;
 };
 
 /// A value held for backward: the tensor, or the recipe it can be made from.
@@ -101,15 +108,9 @@ Tensor checkpoint(std::function<Tensor(const Tensor& x)> body, const Tensor& x);
 
 /// Recording is on by default; these switch it for the current thread and scope.
 bool grad_enabled();
-class GradMode {
+class GradMode : public FlagScope {
  public:
   explicit GradMode(bool enabled);
-  ~GradMode();
-  GradMode(const GradMode&) = delete;
-  GradMode& operator=(const GradMode&) = delete;
-
- private:
-  bool previous_;
 };
 class NoGrad : public GradMode {
  public:

@@ -21,6 +21,7 @@
 // K and V are converted once a call, into copies every tile of their head reads; beyond the last
 // key and column these are 0. All sizes are whole register tiles: 16 rows, 16 columns, 32 deep.
 
+#include "core/kernels/amx.h"
 #include "core/kernels/attention_tile.h"
 
 namespace inlay::kernels::INLAY_ISA {
@@ -67,29 +68,6 @@ struct Bf16Rows {
 
 #if defined(__AMX_BF16__)
 
-struct alignas(64) TileShapes {  // as the processor reads it
-  u8 palette = 1, start_row = 0, reserved[14] = {};
-  u16 row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
-  u8 rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
-};
-// Static: the compiler does not know that the intrinsic reads all of it, and would not fill a local
-// one.
-constexpr TileShapes kTileShapes = {};
-
-/// While it lives, the thread's eight tile registers are 16 rows of 64 bytes.
-class TileRegisters {
- public:
-  TileRegisters() { _tile_loadconfig(&kTileShapes); }
-  ~TileRegisters() { _tile_release(); }
-  TileRegisters(const TileRegisters&) = delete;
-  TileRegisters& operator=(const TileRegisters&) = delete;
-};
-
-/// Nor does it know that tile loads read what was stored before.
-inline void finish_stores() {
-  __asm__ volatile("" ::: "memory");
-}
-
 /// M x N tiles of C, at most 2 x 2: four sums, two tiles of A, two of B.
 template <int M, int N>
 void dots_block(Bf16Rows a, Bf16Rows b, i64 depth, float* c, i64 c_stride, bool add) {
@@ -130,8 +108,6 @@ void dots_block(Bf16Rows a, Bf16Rows b, i64 depth, float* c, i64 c_stride, bool 
 }
 
 #else
-
-struct TileRegisters {};
 
 /// 16 M x 16 N sums, in pieces of 8 x N vectors: 16 sums stay in registers.
 template <int M, int N>

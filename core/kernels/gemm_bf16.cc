@@ -39,6 +39,8 @@ class Bf16Panels {
   }
 
   bool packs_rows() const { return true; }
+  void begin() const { kernels_.begin(); }
+  void end() const { kernels_.end(); }
 
   void pack_columns(const Chunk& chunk, const Columns& columns, float* to) const {
     auto* panels = reinterpret_cast<u32*>(to);
@@ -86,14 +88,12 @@ class Bf16Panels {
     const u32* b = reinterpret_cast<const u32*>(panels);
     const i64 rows = std::min(kernels_.height, rows_of_a.count - r);
     alignas(64) float sums[kMaxHeight * kMaxWidth];
-    kernels_.begin();
     for (i64 j = 0; j < columns.N; j += kernels_.width) {
       kernels_.product(K, rows, a, K, b, sums);
       tiles_.write(sums, kernels_.width, rows, std::min(kernels_.width, columns.N - j),
                    chunk_output(args_, chunk, rows_of_a.first + r, columns.n + j));
       b += panel_floats(chunk.K);
     }
-    kernels_.end();
   }
 
  private:

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <immintrin.h>
 
+#include "core/kernels/amx.h"
 #include "core/kernels/gemm_bf16_kernels.h"
 
 // The register tile of bf16 products.
@@ -49,20 +50,8 @@ void interleave(const float* even, const float* odd, i64 count, u32* to) {
 constexpr i64 kHeight = 32, kWidth = 32, kStep = 32;
 constexpr i64 kTile = 16;  // rows of a tile register, and dwords of its rows
 
-struct alignas(64) TileShapes {  // as LDTILECFG reads it
-  u8 palette = 1;
-  u8 start_row = 0;
-  u8 reserved[14] = {};
-  u16 row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
-  u8 rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
-};
-
-// Static: to GCC 12 _tile_loadconfig reads eight bytes only, and it would not fill in the rest of a
-// local one.
-const TileShapes kShapes;
-
 void begin() {
-  _tile_loadconfig(&kShapes);
+  _tile_loadconfig(&kTileShapes);
 }
 
 void end() {

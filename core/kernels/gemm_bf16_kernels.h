@@ -15,7 +15,7 @@ struct GemmBf16 {
   i64 height, width;  // of a tile
   i64 step;           // chunks are padded with zeros to a multiple of it
 
-  /// Before and after a thread's products: the tile unit needs shapes.
+  /// Before and after a thread's products: the tile registers need shapes.
   void (*begin)();
   void (*end)();
   /// sums[rows, width] = the product over K steps, a multiple of `step`, of a panel's first `rows`

@@ -25,6 +25,8 @@ class F32Panels {
   i64 width() const { return shape_.width; }
   i64 panel_floats(i64 K) const { return std::max<i64>(1, K) * shape_.width; }
   i64 rows_floats(i64 K) const { return K * round_up(kRunRows, tiles_.rows); }
+  void begin() const {}
+  void end() const {}
   bool packs_rows() const {
     return is_packed(args_) ||
            std::ranges::any_of(args_.more, [&](const auto& term) { return is_packed(term); });

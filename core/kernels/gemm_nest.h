@@ -35,6 +35,7 @@
 //   pack_columns(chunk, columns, to)      panel p of the columns starts at to + p * panel_floats(K)
 //   packs_rows()                          whether A is packed at all
 //   pack_rows(chunk, rows)                to rows.packed
+//   begin(), end()                        around a task's products
 //   multiply(chunk, columns, panels, rows, r)
 //                                         C of the tile whose first row is rows.first + r
 namespace inlay::kernels {
@@ -137,6 +138,7 @@ class PanelNest {
       policy_.pack_columns(chunk, columns, mine.b);
       mine.set_packed_group(group);
     }
+    policy_.begin();
     const i64 end = std::min(args_.M, first_row + block_rows_);
     for (i64 r = first_row / run_rows_; r * run_rows_ < end; ++r) {
       const Rows rows = run(r);
@@ -144,6 +146,7 @@ class PanelNest {
         policy_.multiply(chunk, columns, mine.b, rows, i);
       }
     }
+    policy_.end();
   }
 
   const GemmArgs& args_;

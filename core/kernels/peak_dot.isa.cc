@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <immintrin.h>
 
+#include "core/kernels/amx.h"
 #include "core/kernels/peak.isa.h"
 
 namespace inlay::kernels::INLAY_ISA {
@@ -13,14 +14,8 @@ namespace {
 constexpr double kStepFlops = 4 * 2.0 * 16 * 16 * 32;
 
 void dot_chains(i64 steps, float* sink) {
-  struct alignas(64) TileShapes {  // as LDTILECFG reads it
-    u8 palette = 1, start_row = 0, reserved[14] = {};
-    u16 row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
-    u8 rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
-  };
-  const TileShapes shapes;
   alignas(64) float sums[16 * 16];
-  _tile_loadconfig(&shapes);
+  const TileRegisters registers;
   _tile_zero(0);
   _tile_zero(1);
   _tile_zero(2);
@@ -36,7 +31,7 @@ void dot_chains(i64 steps, float* sink) {
     _tile_dpbf16ps(3, 5, 7);
   }
   _tile_stored(0, sums, 64);
-  _tile_release();
+  finish_stores();
   *sink += sums[0];
 }
 

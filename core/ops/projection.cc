@@ -118,7 +118,9 @@ std::vector<Tensor> forward_of(const Group& group, const Tensor& x, const Tensor
 //
 // u [M, ranks]: factor_i dy_i B_i in the columns of part i; zero where no dy_i came.
 Tensor inner_gradient(const Group& group, std::span<const Tensor> dys, i64 rows) {
-  Tensor u = Tensor::zeros({rows, group.ranks()});
+  const bool whole = std::ranges::all_of(dys, [](const Tensor& dy) { return dy.defined(); });
+  const Shape shape = {rows, group.ranks()};
+  Tensor u = whole ? Tensor::empty(shape) : Tensor::zeros(shape);
   for (std::size_t i = 0; i < dys.size(); ++i) {
     if (!group.adapted(i) || !dys[i].defined()) {
       continue;

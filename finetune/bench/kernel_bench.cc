@@ -64,11 +64,18 @@ struct Weight {
   Tensor dense;
   std::optional<FrozenMatrix> frozen;
 
-  Tensor product(const Tensor& x) const { return frozen ? linear(x, *frozen) : linear(x, dense); }
+  GemmCompute compute = GemmCompute::kF32;
+
+  Tensor product(const Tensor& x) const {
+    return frozen ? linear(x, *frozen, {}, compute)
+                  : linear(x, dense, {}, WeightLayout::kOutIn, compute);
+  }
 };
 
 Weight make_weight(const GemmSizes& sizes) {
-  Weight weight{random_tensor({sizes.columns, sizes.inner}, 2), {}};
+  Weight weight;
+  weight.dense = random_tensor({sizes.columns, sizes.inner}, 2);
+  weight.compute = sizes.bf16 ? GemmCompute::kBf16 : GemmCompute::kF32;
   if (sizes.format == "bf16") {
     weight.frozen = FrozenMatrix(weight.dense.to(DType::kBf16));
   } else if (sizes.format != "f32") {

@@ -28,6 +28,7 @@ std::vector<KernelTiming> bench_attention(const AttentionSizes& sizes, i64 steps
 struct GemmSizes {
   i64 rows = 2048, inner = 576, columns = 1536;
   std::string format = "f32";  // of the weight: f32, bf16 or a format that can be encoded
+  bool bf16 = false;           // multiply in bf16
 };
 /// A linear layer x [rows, inner] with a weight [columns, inner]: "product" (x W^T),
 /// "input_gradient" (dy W) and, where the weight is f32, "weight_gradient" (dy^T x). Throws

@@ -151,6 +151,10 @@ TEST(Bench, GemmTimesAProductAndItsGradients) {
       measured(workshop, "gemm --rows 4 --inner 64 --columns 32 --format nf4-dq --steps 2");
   EXPECT_FALSE(four_bit["cases"][0].contains("weight_gradient"));  // it is frozen
   EXPECT_EQ(measured(workshop, "gemm --rows 1 --steps 1")["cases"].size(), 4U);
+  const Json rounded =
+      measured(workshop, "gemm --rows 40 --inner 64 --columns 32 --steps 1 --compute-dtype bf16");
+  EXPECT_EQ(rounded["cases"][0]["compute_dtype"], "bf16");
+  expect_timing(rounded["cases"][0]["product"], 1);
 }
 
 TEST(Bench, QuantWalksEveryFormatThatCanBeEncoded) {

@@ -3,28 +3,21 @@
 
 #include <immintrin.h>
 
+#include "core/kernels/amx.h"
+
 namespace inlay::kernels::INLAY_ISA {
 namespace {
 
 #if defined(__AMX_BF16__)
 
-struct alignas(64) TileShapes {  // as LDTILECFG reads it
-  u8 palette = 1, start_row = 0, reserved[14] = {};
-  u16 row_bytes[16] = {64, 64, 64};
-  u8 rows[16] = {16, 16, 16};
-};
-// Static: the compiler does not know that the intrinsic reads all of it, and would not fill a local
-// one.
-constexpr TileShapes kShapes = {};
-
 void product(const u16* a, const u16* b, float* c) {
-  _tile_loadconfig(&kShapes);
+  const TileRegisters registers;
+  finish_stores();
   _tile_zero(0);
   _tile_loadd(1, a, 64);
   _tile_loadd(2, b, 64);
   _tile_dpbf16ps(0, 1, 2);
   _tile_stored(0, c, 64);
-  _tile_release();
 }
 
 #else
