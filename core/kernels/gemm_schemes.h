@@ -40,8 +40,8 @@ constexpr i64 round_up(i64 a, i64 multiple) {
 }
 
 /// The length of the slices of K, of which the last may be shorter.
-constexpr i64 slice_length(i64 K) {
-  const i64 slices = std::max<i64>(1, ceil_div(K, kMaxSlice));
+constexpr i64 slice_length(i64 K, i64 longest = kMaxSlice) {
+  const i64 slices = std::max<i64>(1, ceil_div(K, longest));
   return std::max<i64>(1, std::min(K, round_up(ceil_div(K, slices), kSliceStep)));
 }
 
@@ -66,7 +66,7 @@ struct Chunk {
 /// Runs body(chunk) for each chunk, in order; once, with an empty one, when there is nothing to
 /// sum.
 template <class Body>
-void for_chunks(const GemmArgs& args, Body body) {
+void for_chunks(const GemmArgs& args, Body body, i64 longest_slice = kMaxSlice) {
   Chunk chunk;
   const auto finish = [&] {
     body(static_cast<const Chunk&>(chunk));
@@ -78,7 +78,7 @@ void for_chunks(const GemmArgs& args, Body body) {
     if (!rides && chunk.K > 0) {
       finish();
     }
-    const i64 length = slice_length(term.K);
+    const i64 length = slice_length(term.K, longest_slice);
     for (i64 k = 0; k < term.K; k += length) {
       if (k > 0) {
         finish();
@@ -130,9 +130,16 @@ inline BPart b_part(const Piece& piece, i64 n, i64 N) {
 i64 blocked_scratch(const GemmArgs& args);
 void blocked_product(const GemmArgs& args, std::span<float> scratch);
 
-/// The same for operands rounded to bf16, on processors that multiply them (gemm_bf16.cc).
-i64 bf16_scratch(const GemmArgs& args, const GemmBf16& kernels);
-void bf16_product(const GemmArgs& args, const GemmBf16& kernels, std::span<float> scratch);
+/// The same for operands rounded to bf16, on processors that multiply them (gemm_bf16.cc). All
+/// `outer` share_rows; every `inner` has_rows_of outer[0], and is computed before them: its C may
+/// be an A of their short products. At most kProductsTogether of each.
+inline constexpr i64 kProductsTogether = 8;
+bool share_rows(const GemmArgs& first, const GemmArgs& other);
+bool has_rows_of(const GemmArgs& outer, const GemmArgs& inner);
+i64 bf16_scratch(std::span<const GemmArgs> inner, std::span<const GemmArgs> outer,
+                 const GemmBf16& kernels);
+void bf16_products(std::span<const GemmArgs> inner, std::span<const GemmArgs> outer,
+                   const GemmBf16& kernels, std::span<float> scratch);
 
 /// At most kFewRows rows: B goes past once (gemm_few_rows.cc). Needs no scratch.
 inline constexpr i64 kFewRows = 32;
