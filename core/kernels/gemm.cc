@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/kernels/gemm.h"
 
+#include <cstdint>
+
 #include "core/kernels/gemm_schemes.h"
 
 namespace inlay::kernels {
@@ -39,6 +41,14 @@ bool one_walk(std::span<const GemmArgs> inner, std::span<const GemmArgs> outer) 
 }
 
 }  // namespace
+
+bool can_stream(const GemmArgs& args) {
+  constexpr i64 kLeastFloats = i64{1} << 19;
+  constexpr i64 kLine = 64;
+  return args.M * args.N >= kLeastFloats &&
+         args.c_row_stride * static_cast<i64>(sizeof(float)) % kLine == 0 &&
+         reinterpret_cast<std::uintptr_t>(args.c) % kLine == 0;
+}
 
 bool has_bf16_products() {
   return INLAY_SELECT_DOTS(kGemmBf16) != nullptr;

@@ -72,11 +72,12 @@ class Bf16Nest {
         kernels_(kernels),
         packing_(kernels),
         tiles_(INLAY_SELECT(kGemmTiles)),
-        M_(outer[0].M) {}
+        M_(outer[0].M),
+        chunks_(count_chunks(outer[0])) {}
 
   i64 scratch() {
     i64 most = 0;
-    for (i64 c = 0; c < count_chunks(outer_[0]); ++c) {
+    for (i64 c = 0; c < chunks_; ++c) {
       enter(c);
       most = std::max(most, round_up(a_values_ / 2, kLineFloats) + group_panels_ * panel_);
     }
@@ -88,7 +89,7 @@ class Bf16Nest {
     const auto address = reinterpret_cast<std::uintptr_t>(scratch.data()) / sizeof(float);
     float* start =
         scratch.data() + (kLineFloats - static_cast<i64>(address % kLineFloats)) % kLineFloats;
-    for (i64 c = 0; c < count_chunks(outer_[0]); ++c) {
+    for (i64 c = 0; c < chunks_; ++c) {
       enter(c);
       a_ = reinterpret_cast<u16*>(start);
       b_ = reinterpret_cast<u32*>(start + round_up(a_values_ / 2, kLineFloats));
@@ -106,6 +107,7 @@ class Bf16Nest {
     Chunk chunk;
     i64 a[kMaxPieces] = {};
     i64 first_panel = 0, end_panel = 0;
+    bool streams = false;  // to C, which is complete after this chunk
 
     bool across() const { return chunk.count > 0 && !chunk.pieces[0].term->b_transposed; }
   };
@@ -125,7 +127,7 @@ class Bf16Nest {
     const Chunk main = chunk_at(outer_[0], c);
     if (main.count > 0) {
       const Piece& shared = main.pieces[0];
-      a_values_ = round_up(M_, kPackedRows) * packing_.padded(shared.K);
+      a_values_ = round_up(M_, kPackedRows) * packing_.row_stride(shared.K);
       for (const GemmArgs& args : inner_) {
         if (same_a(args, *shared.term)) {
           Chunk chunk;
@@ -149,12 +151,13 @@ class Bf16Nest {
     part = {&args, chunk};
     part.first_panel = first;
     part.end_panel = first + ceil_div(args.N, kernels_.width);
+    part.streams = chunk.last && can_stream(args);
     i64 steps = 0;
     for (i64 p = 0; p < chunk.count; ++p) {
       const i64 K = packing_.padded(chunk.pieces[p].K);
       if (p > 0) {
         part.a[p] = a_values_;
-        a_values_ += round_up(M_, kPackedRows) * K;
+        a_values_ += round_up(M_, kPackedRows) * packing_.row_stride(chunk.pieces[p].K);
       }
       steps += K;
     }
@@ -251,7 +254,7 @@ class Bf16Nest {
     const Piece& piece = part.chunk.pieces[p];
     packing_.rows(a_from(*piece.term, rows.begin, piece.k), piece.K, rows.size(),
                   round_up(rows.size(), kernels_.height),
-                  a_ + part.a[p] + rows.begin * packing_.padded(piece.K));
+                  a_ + part.a[p] + rows.begin * packing_.row_stride(piece.K));
   }
 
   // Those that an inner product may have made.
@@ -277,20 +280,18 @@ class Bf16Nest {
       }
     }
     kernels_.end();
+    tiles_.finish_streams();
   }
 
   void multiply_tile(const Part& part, const u32* b, i64 n, const Range& rows) const {
     alignas(64) float sums[kTileValues];
-    const TileOutput out = chunk_output(*part.args, part.chunk, rows.begin, n);
-    // C is needed after K steps only: time enough to bring it near.
-    for (i64 r = 0; r < rows.size(); ++r) {
-      __builtin_prefetch(out.c + r * out.c_row_stride, 1);
-      __builtin_prefetch(out.c + r * out.c_row_stride + kLineFloats, 1);
-    }
+    TileOutput out = chunk_output(*part.args, part.chunk, rows.begin, n);
+    out.stream = part.streams;
     Bf16Steps steps[kMaxPieces];
     for (i64 p = 0; p < part.chunk.count; ++p) {
-      const i64 K = packing_.padded(part.chunk.pieces[p].K);
-      steps[p] = {K, a_ + part.a[p] + rows.begin * K, K};
+      const i64 K = part.chunk.pieces[p].K;
+      const i64 stride = packing_.row_stride(K);
+      steps[p] = {packing_.padded(K), a_ + part.a[p] + rows.begin * stride, stride};
     }
     kernels_.product(steps, part.chunk.count, rows.size(), b, sums);
     tiles_.write(sums, kernels_.width, rows.size(), std::min(kernels_.width, part.args->N - n),
@@ -301,7 +302,7 @@ class Bf16Nest {
   const GemmBf16& kernels_;
   const Bf16Packing packing_;
   const GemmTiles& tiles_;
-  const i64 M_;
+  const i64 M_, chunks_;
   Part parts_[2 * kProductsTogether];  // the inner products of the chunk, then the outer ones
   i64 count_ = 0, inner_count_ = 0;
   i64 panel_ = 1;  // dwords of one

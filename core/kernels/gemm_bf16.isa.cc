@@ -66,7 +66,7 @@ void interleave_rounded(const u16* even, const u16* odd, i64 count, u32* to) {
 
 #if defined(__AMX_BF16__)
 
-constexpr i64 kHeight = 32, kWidth = 32, kStep = 32;
+constexpr i64 kHeight = 32, kWidth = 32, kStep = 32, kBlock = 16;
 constexpr i64 kTile = 16;  // rows of a tile register, and dwords of its rows
 
 void begin() {
@@ -80,13 +80,12 @@ void end() {
 // Registers: 0 to 3 are sums, 4 and 5 A, 6 and 7 B.
 template <bool kBoth>
 const u32* add_piece(const Bf16Steps& steps, const u32* b) {
-  constexpr int kRowBytes = kWidth * 4;
   const i64 a_bytes = steps.a_stride * 2;
   const u16* low = steps.a;
   const u16* high = steps.a + kTile * steps.a_stride;
   for (i64 k = 0; k < steps.K; k += kStep) {
-    _tile_loadd(6, b, kRowBytes);
-    _tile_loadd(7, b + kTile, kRowBytes);
+    _tile_loadd(6, b, 64);
+    _tile_loadd(7, b + kTile * kTile, 64);
     _tile_loadd(4, low + k, a_bytes);
     _tile_dpbf16ps(0, 4, 6);
     _tile_dpbf16ps(1, 4, 7);
@@ -122,7 +121,7 @@ void product(const Bf16Steps* steps, i64 count, i64 rows, const u32* b, float* s
 
 #else
 
-constexpr i64 kHeight = 8, kWidth = 48, kStep = 2;
+constexpr i64 kHeight = 8, kWidth = 48, kStep = 2, kBlock = 1;
 constexpr i64 kVectors = 3;
 
 void begin() {}
@@ -183,7 +182,7 @@ void product(const Bf16Steps* steps, i64 count, i64 rows, const u32* b, float* s
 
 }  // namespace
 
-const GemmBf16 kGemmBf16 = {
-    kHeight, kWidth, kStep, begin, end, product, round, interleave, interleave_rounded};
+const GemmBf16 kGemmBf16 = {kHeight, kWidth,  kStep, kBlock,     begin,
+                            end,     product, round, interleave, interleave_rounded};
 
 }  // namespace inlay::kernels::INLAY_ISA

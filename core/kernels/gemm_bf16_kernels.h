@@ -7,8 +7,9 @@
 // The seam between gemm_bf16.cc and gemm_bf16.isa.cc, the products of bf16 operands.
 //
 //   A piece  rows of bf16, as many values as the piece has steps, one row after the other
-//   B panel  `width` columns, a pair of steps at a time: dword k2 * width + j holds B(2 k2, j) in
-//            its low half and B(2 k2 + 1, j) in its high half
+//   B panel  `width` columns, a pair of steps at a time, as dwords: B(2 k2, j) in the low half and
+//            B(2 k2 + 1, j) in the high one. `block` pairs of 16 columns lie together, then those
+//            of the next 16 columns; after the last columns come the next pairs.
 namespace inlay::kernels {
 
 /// Steps of a tile's rows: row r at a + r * a_stride. K is a multiple of GemmBf16::step.
@@ -21,6 +22,12 @@ struct Bf16Steps {
 struct GemmBf16 {
   i64 height, width;  // of a tile
   i64 step;           // pieces are padded with zeros to a multiple of it
+  i64 block;          // of a panel, in pairs of steps
+
+  /// Where column j of a panel has pair k2.
+  i64 at(i64 k2, i64 j) const {
+    return k2 / block * block * width + j / 16 * 16 * block + k2 % block * 16 + j % 16;
+  }
 
   /// Before and after a thread's products: the tile registers need shapes.
   void (*begin)();

@@ -10,8 +10,8 @@
 namespace inlay::kernels {
 namespace {
 
-// The transposing kernel takes so many rows at once.
-constexpr i64 kTransposed = 16;
+// Columns of a panel that lie together; the transposing kernel takes so many rows at once.
+constexpr i64 kColumns = 16;
 // Values of a row decoded and rounded at once: sixteen such runs stay in the first-level cache.
 constexpr i64 kDecodedRun = 512;
 // Columns decoded at once when B's rows run across the panels.
@@ -39,43 +39,57 @@ void Bf16Packing::columns(const BPart& part, u32* panels, i64 stride) const {
   } else {
     straight(part, panels, stride);
   }
-  const i64 width = kernels_.width;
-  for (i64 j = 0; j < part.N; j += width) {
-    u32* panel = panels + j / width * stride;
-    std::fill(panel + even(part.K) / 2 * width, panel + padded(part.K) / 2 * width, 0U);
+  for (i64 j = 0; j < part.N; j += kernels_.width) {
+    clear(panels + j / kernels_.width * stride, even(part.K) / 2, padded(part.K) / 2, 0);
+  }
+}
+
+// Pairs [k2, end) of a panel's columns from j on, a multiple of 16.
+void Bf16Packing::clear(u32* panel, i64 k2, i64 end, i64 j) const {
+  for (; k2 < end; ++k2) {
+    for (i64 c = j; c < kernels_.width; c += kColumns) {
+      std::fill_n(panel + kernels_.at(k2, c), kColumns, 0U);
+    }
   }
 }
 
 // B's columns are rows in memory: a pair lies together, and pairs are transposed as floats are.
 void Bf16Packing::transposed(const BPart& part, u32* panels, i64 stride) const {
   const i64 width = kernels_.width;
-  alignas(64) u16 runs[kTransposed * kDecodedRun];
-  for (i64 j = 0; j < part.N; j += kTransposed) {
-    u32* to = panels + j / width * stride + j % width;
-    const i64 count = std::min(kTransposed, part.N - j);
+  alignas(64) u16 runs[kColumns * kDecodedRun];
+  for (i64 j = 0; j < part.N; j += kColumns) {
+    u32* panel = panels + j / width * stride;
+    const i64 count = std::min(kColumns, part.N - j);
     for (i64 k = 0; k < part.K; k += kDecodedRun) {
       const i64 steps = std::min(kDecodedRun, part.K - k);
-      const float* rows[kTransposed];
+      const float* rows[kColumns];
       for (i64 c = 0; c < count; ++c) {
         rows[c] = rounded_run(part, part.n + j + c, part.k + k, steps, runs + c * kDecodedRun);
       }
-      packing_.transpose(rows, count, even(steps) / 2, reinterpret_cast<float*>(to + k / 2 * width),
-                         kTransposed, width);
+      turn_columns(rows, count, k / 2, even(steps) / 2, panel, j % width);
     }
   }
-  clear_missing(part, panels, stride);
+  const i64 reached = round_up(part.N, kColumns) % width;
+  if (reached != 0) {
+    clear(panels + part.N / width * stride, 0, even(part.K) / 2, reached);
+  }
 }
 
-// Columns up to the end of the last panel that no run of sixteen reached.
-void Bf16Packing::clear_missing(const BPart& part, u32* panels, i64 stride) const {
-  const i64 width = kernels_.width;
-  const i64 reached = round_up(part.N, kTransposed) % width;
-  if (reached == 0) {
+// Pairs [k2, k2 + pairs) of 16 columns from j on, where k2 is the first of a block.
+void Bf16Packing::turn_columns(const float** rows, i64 count, i64 k2, i64 pairs, u32* panel,
+                               i64 j) const {
+  if (kernels_.block == 1) {
+    packing_.transpose(rows, count, pairs, reinterpret_cast<float*>(panel + kernels_.at(k2, j)),
+                       kColumns, kernels_.width);
     return;
   }
-  u32* panel = panels + part.N / width * stride;
-  for (i64 k2 = 0; k2 < even(part.K) / 2; ++k2) {
-    std::fill(panel + k2 * width + reached, panel + (k2 + 1) * width, 0U);
+  for (i64 done = 0; done < pairs; done += kernels_.block) {
+    packing_.transpose(rows, count, std::min(kernels_.block, pairs - done),
+                       reinterpret_cast<float*>(panel + kernels_.at(k2 + done, j)), kColumns,
+                       kColumns);
+    for (i64 c = 0; c < count; ++c) {
+      rows[c] += kernels_.block;
+    }
   }
 }
 
@@ -113,11 +127,25 @@ void Bf16Packing::straight(const BPart& part, u32* panels, i64 stride) const {
     u32* to = panels + j / width * stride;
     for (i64 k = 0; k < part.K; k += 2) {
       if (stored && k + 1 < part.K) {
-        halves(part, k, j, count, to + k / 2 * width, stride);
+        halves(part, k, j, count, to, stride);
       } else {
-        pairs(part, k, j, count, to + k / 2 * width, stride);
+        pairs(part, k, j, count, to, stride);
       }
     }
+  }
+}
+
+// body(c, n, where) for each 16 columns, n of which exist, up to the end of the last panel: where
+// their pairs k2 go. What does not exist is cleared.
+template <class Body>
+void Bf16Packing::for_columns(i64 count, u32* panels, i64 stride, i64 k2, Body body) const {
+  for (i64 c = 0; c < round_up(count, kernels_.width); c += kColumns) {
+    u32* sixteen = panels + c / kernels_.width * stride + kernels_.at(k2, c % kernels_.width);
+    const i64 here = std::clamp<i64>(count - c, 0, kColumns);
+    if (here > 0) {
+      body(c, here, sixteen);
+    }
+    std::fill(sixteen + here, sixteen + kColumns, 0U);
   }
 }
 
@@ -135,28 +163,22 @@ void Bf16Packing::pairs(const BPart& part, i64 k, i64 j, i64 count, u32* to, i64
       decode_row(part.matrix, part.k + k + s, part.n + j, count, values[s]);
     }
   }
-  const i64 width = kernels_.width;
-  for (i64 c = 0; c < count; c += width, to += stride) {
-    const i64 here = std::min(width, count - c);
-    kernels_.interleave(rows[0] + c, rows[1] + c, here, to);
-    std::fill(to + here, to + width, 0U);
-  }
+  for_columns(count, to, stride, k / 2, [&](i64 c, i64 here, u32* sixteen) {
+    kernels_.interleave(rows[0] + c, rows[1] + c, here, sixteen);
+  });
 }
 
 // The same where the values are stored as bf16.
 void Bf16Packing::halves(const BPart& part, i64 k, i64 j, i64 count, u32* to, i64 stride) const {
   const u16* even_row = dense_row<u16>(part.matrix, part.k + k, part.n + j);
   const u16* odd_row = dense_row<u16>(part.matrix, part.k + k + 1, part.n + j);
-  const i64 width = kernels_.width;
-  for (i64 c = 0; c < count; c += width, to += stride) {
-    const i64 here = std::min(width, count - c);
-    kernels_.interleave_rounded(even_row + c, odd_row + c, here, to);
-    std::fill(to + here, to + width, 0U);
-  }
+  for_columns(count, to, stride, k / 2, [&](i64 c, i64 here, u32* sixteen) {
+    kernels_.interleave_rounded(even_row + c, odd_row + c, here, sixteen);
+  });
 }
 
 void Bf16Packing::rows(const TileA& a, i64 K, i64 count, i64 height, u16* to) const {
-  const i64 stride = padded(K);
+  const i64 stride = row_stride(K);
   if (a.col_stride == 1) {
     for (i64 r = 0; r < count; ++r) {
       kernels_.round(a.data + r * a.row_stride, K, to + r * stride);
@@ -175,26 +197,26 @@ void Bf16Packing::rows(const TileA& a, i64 K, i64 count, i64 height, u16* to) co
 
 // Rows of A that run across it: pairs of steps are made for all rows at once, then transposed.
 void Bf16Packing::turned(const TileA& a, i64 K, i64 count, u16* to, i64 stride) const {
-  alignas(64) u32 made[kTransposed * kTurnedRows];
-  alignas(64) float whole[kTransposed * kTurnedRows];
+  alignas(64) u32 made[kColumns * kTurnedRows];
+  alignas(64) float whole[kColumns * kTurnedRows];
   static constexpr float kZeros[kTurnedRows] = {};
-  for (i64 k = 0; k < K; k += 2 * kTransposed) {
-    const i64 steps = std::min(kTransposed, (K - k + 1) / 2);
-    const float* rows[kTransposed];
+  for (i64 k = 0; k < K; k += 2 * kColumns) {
+    const i64 steps = std::min(kColumns, (K - k + 1) / 2);
+    const float* rows[kColumns];
     for (i64 s = 0; s < steps; ++s) {
       const float* first = a.data + (k + 2 * s) * a.col_stride;
       kernels_.interleave(first, k + 2 * s + 1 < K ? first + a.col_stride : kZeros, count,
                           made + s * kTurnedRows);
       rows[s] = reinterpret_cast<const float*>(made + s * kTurnedRows);
     }
-    if (steps == kTransposed) {
-      packing_.transpose(rows, steps, count, reinterpret_cast<float*>(to + k), kTransposed,
+    if (steps == kColumns) {
+      packing_.transpose(rows, steps, count, reinterpret_cast<float*>(to + k), kColumns,
                          stride / 2);
       continue;
     }
-    packing_.transpose(rows, steps, count, whole, kTransposed, kTransposed);
+    packing_.transpose(rows, steps, count, whole, kColumns, kColumns);
     for (i64 r = 0; r < count; ++r) {
-      std::memcpy(to + r * stride + k, whole + r * kTransposed, steps * sizeof(float));
+      std::memcpy(to + r * stride + k, whole + r * kColumns, steps * sizeof(float));
     }
   }
 }

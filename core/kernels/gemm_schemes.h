@@ -56,6 +56,7 @@ struct Chunk {
   i64 count = 0;
   i64 K = 0;  // steps of all pieces together
   bool first = true;
+  bool last = false;
 
   void add(const Piece& piece) {
     pieces[count++] = piece;
@@ -91,6 +92,7 @@ void for_chunks(const GemmArgs& args, Body body, i64 longest_slice = kMaxSlice) 
     append(term);
   }
   if (chunk.K > 0 || chunk.first) {
+    chunk.last = true;
     finish();
   }
 }
@@ -114,6 +116,9 @@ inline TileOutput chunk_output(const GemmArgs& args, const Chunk& chunk, i64 i, 
   }
   return out;
 }
+
+/// Whether C is as large as an L2, so that it may be written past the caches.
+bool can_stream(const GemmArgs& args);
 
 /// A from row i and step k on.
 inline TileA a_from(const GemmTerm& term, i64 i, i64 k) {
