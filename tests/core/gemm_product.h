@@ -21,9 +21,9 @@ namespace inlay::kernels {
 
 inline constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 inline constexpr float kNf4[16] = {-1.0F,        -0.6961928F,  -0.52507305F,  -0.3949175F,
-                            -0.28444138F, -0.18477343F, -0.091050036F, 0.0F,
-                            0.0795803F,   0.1609302F,   0.2461123F,    0.33791524F,
-                            0.44070983F,  0.562617F,    0.72295684F,   1.0F};
+                                   -0.28444138F, -0.18477343F, -0.091050036F, 0.0F,
+                                   0.0795803F,   0.1609302F,   0.2461123F,    0.33791524F,
+                                   0.44070983F,  0.562617F,    0.72295684F,   1.0F};
 
 struct ProductCase {
   i64 M = 1, N = 1, K = 1;
