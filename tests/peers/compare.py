@@ -90,6 +90,7 @@ def arguments():
     parser.add_argument("--gguf", type=Path, help="SmolLM2-135M-Instruct.Q4_1.gguf")
     parser.add_argument("--only", nargs="+", help="only cases whose name starts with one of these words")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--cpus", help="which processors, as in 4,7 (default: the first ones)")
     parser.add_argument("--rounds", type=int, default=3, help="child processes of each side")
     parser.add_argument("--steps", type=int, default=2, help="measured steps of a child")
     parser.add_argument("--clock", choices=("wall", "cpu"), default="wall",
@@ -106,6 +107,7 @@ def arguments():
 
 def main():
     options = arguments()
+    process.cpus = options.cpus
     inlay = Inlay(options.inlay.resolve(), options.threads, options.overrides)
     report = {"machine": machine(), "threads": options.threads, "clock": options.clock,
               "steps": options.rounds * options.steps}

@@ -10,6 +10,8 @@ import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
+# A list as taskset takes it, when the first processors are not the ones to use.
+cpus = None
 
 
 class ChildFailed(Exception):
@@ -26,7 +28,7 @@ def environment(threads):
 
 def run(command, threads, watch=None):
     """Its stdout, and its peak resident bytes. `watch(pid)` is called now and then meanwhile."""
-    pinned = ["taskset", "-c", f"0-{threads - 1}", *map(str, command)]
+    pinned = ["taskset", "-c", cpus or f"0-{threads - 1}", *map(str, command)]
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         child = subprocess.Popen(pinned, stdout=out, stderr=err, env=environment(threads))
         usage = _wait(child, watch)
