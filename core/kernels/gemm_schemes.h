@@ -134,6 +134,10 @@ void blocked_product(const GemmArgs& args, std::span<float> scratch);
 i64 bf16_scratch(const GemmArgs& args, const GemmBf16& kernels);
 void bf16_product(const GemmArgs& args, const GemmBf16& kernels, std::span<float> scratch);
 
+/// The same for operands of 8 bits (gemm_int8.cc).
+i64 int8_scratch(const GemmArgs& args);
+void int8_product(const GemmArgs& args, std::span<float> scratch);
+
 /// At most kFewRows rows: B goes past once (gemm_few_rows.cc). Needs no scratch.
 inline constexpr i64 kFewRows = 32;
 void few_rows_product(const GemmArgs& args);

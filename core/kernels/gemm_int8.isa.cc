@@ -1,0 +1,414 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/kernels/gemm_int8_kernels.h"
+#include "core/kernels/simd.h"
+
+// The register tile of 8-bit products, and how operands get their 8 bits.
+//
+//   AVX-512 VNNI  7 x 32: 14 vectors of i32 sums + 14 of f32 + 2 of B + 1 of A, of 32 registers
+//   AVX-512       8 x 16: codes widened to 16 bits, two of whose products make an i32
+//   AVX2          4 x 16: the same
+//   portable      4 x 16, plain loops
+//
+// vpdpbusd multiplies unsigned bytes with signed ones: A's codes have 128 added there, and sums
+// start from -128 times the sum of B's codes. Nowhere is a sum of 64 steps rounded: it stays below
+// 2^21, so which instructions it is made of makes no difference.
+namespace inlay::kernels::INLAY_ISA {
+namespace {
+
+#define INLAY_UNROLL_ALL _Pragma("GCC unroll 16")
+
+#if defined(__AVX512VNNI__)
+constexpr i64 kHeight = 7, kWidth = 32;
+using CodeOfA = u8;
+constexpr i32 kOffset = 128;
+#elif defined(__AVX512F__)
+constexpr i64 kHeight = 8, kWidth = 16;
+using CodeOfA = i16;
+constexpr i32 kOffset = 0;
+#elif defined(__AVX2__)
+constexpr i64 kHeight = 4, kWidth = 16;
+using CodeOfA = i16;
+constexpr i32 kOffset = 0;
+#else
+constexpr i64 kHeight = 4, kWidth = 16;
+using CodeOfA = i8;
+constexpr i32 kOffset = 0;
+#endif
+
+constexpr i64 kQuads = kInt8Block / 4;
+constexpr i64 kCodesOfA = kInt8Block * static_cast<i64>(sizeof(CodeOfA));  // bytes, a row
+constexpr i64 kScalesOfA = kHeight * kCodesOfA;                            // where they are
+constexpr i64 kBytesOfA = (kScalesOfA + kHeight * 4 + 63) / 64 * 64;
+constexpr i64 kScalesOfB = kWidth * 4;
+constexpr i64 kCodesOfB = kWidth * 8;
+constexpr i64 kBytesOfB = kWidth * kInt8ColumnBytes;
+
+// ---- quantising
+// ----------------------------------------------------------------------------------
+//
+// The code of x is the low byte of x (127 / absmax) + 1.5 * 2^23: a float so large has no fraction
+// left, and what follows its leading bits is the whole number in two's complement, rounded to
+// nearest even. Magnitudes are compared as integers, which orders NaNs above all numbers.
+
+constexpr float kWholes = 0x1.8p23F;
+constexpr u32 kWholesBits = 0x4B400000U;
+constexpr u32 kMagnitude = 0x7FFFFFFFU;
+constexpr u32 kInfinityBits = 0x7F800000U;
+constexpr u32 kLeastBits = (127U - 100U) << 23;  // 2^-100
+
+u32 bits_of(float x) {
+  return __builtin_bit_cast(u32, x);
+}
+
+// Of a block whose largest magnitude has these bits.
+float scale_of(u32 largest) {
+  const float scale = largest < kLeastBits ? 0.0F : __builtin_bit_cast(float, largest) / 127.0F;
+  return largest >= kInfinityBits ? __builtin_nanf("") : scale;
+}
+
+float factor_of(u32 largest) {
+  const bool is_zero = largest < kLeastBits || largest >= kInfinityBits;
+  return is_zero ? 0.0F : 127.0F / __builtin_bit_cast(float, largest);
+}
+
+// 64 codes, `kAdded` added to each; returns their scale.
+template <class Code, i32 kAdded>
+float quantise_block(const float* values, Code* codes) {
+  u32 largest = 0;
+  for (i64 k = 0; k < kInt8Block; ++k) {
+    const u32 magnitude = bits_of(values[k]) & kMagnitude;
+    largest = magnitude > largest ? magnitude : largest;
+  }
+  const float factor = factor_of(largest);
+  for (i64 k = 0; k < kInt8Block; ++k) {
+    const u32 whole = bits_of(values[k] * factor + kWholes) - kWholesBits;
+    // One byte of it even where a NaN left more.
+    codes[k] = static_cast<Code>(static_cast<i32>(static_cast<i8>(whole)) + kAdded);
+  }
+  return scale_of(largest);
+}
+
+template <class Code, i32 kAdded>
+float quantise_some(const float* values, i64 count, Code* codes) {
+  if (count >= kInt8Block) {
+    return quantise_block<Code, kAdded>(values, codes);
+  }
+  float whole[kInt8Block] = {};
+  __builtin_memcpy(whole, values, count * sizeof(float));
+  return quantise_block<Code, kAdded>(whole, codes);
+}
+
+void quantise(const float* values, i64 count, i8* codes, float* scales) {
+  for (i64 k = 0; k < count; k += kInt8Block) {
+    *scales++ = quantise_some<i8, 0>(values + k, count - k, codes + k);
+  }
+}
+
+void pack_rows(const float* a, i64 row_stride, i64 rows, i64 K, u8* to) {
+  for (i64 r = 0; r < kHeight; ++r) {
+    u8* block = to;
+    for (i64 k = 0; k < K; k += kInt8Block) {
+      auto* codes = reinterpret_cast<CodeOfA*>(block + r * kCodesOfA);
+      auto* scale = reinterpret_cast<float*>(block + kScalesOfA) + r;
+      if (r < rows) {
+        *scale = quantise_some<CodeOfA, kOffset>(a + r * row_stride + k, K - k, codes);
+      } else {
+        __builtin_memset(codes, 0, kCodesOfA);
+        *scale = 0.0F;
+      }
+      block += kBytesOfA;
+    }
+  }
+}
+
+void look_up(const u8* nibbles, const i8* table, i8* codes) {
+#if defined(__AVX512F__)
+  const __m256i packed = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(nibbles));
+  const __m512i pairs = _mm512_cvtepu8_epi16(packed);
+  const __m512i low_bits = _mm512_set1_epi16(15);
+  const __m512i index = _mm512_or_si512(_mm512_srli_epi16(pairs, 4),
+                                        _mm512_slli_epi16(_mm512_and_si512(pairs, low_bits), 8));
+  const __m512i entries =
+      _mm512_broadcast_i32x4(_mm_loadu_si128(reinterpret_cast<const __m128i*>(table)));
+  _mm512_storeu_si512(codes, _mm512_shuffle_epi8(entries, index));
+#elif defined(__AVX2__)
+  const __m256i entries =
+      _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(table)));
+  for (i64 half = 0; half < 2; ++half) {
+    const __m256i pairs = _mm256_cvtepu8_epi16(
+        _mm_loadu_si128(reinterpret_cast<const __m128i*>(nibbles + 16 * half)));
+    const __m256i low_bits = _mm256_set1_epi16(15);
+    const __m256i index = _mm256_or_si256(_mm256_srli_epi16(pairs, 4),
+                                          _mm256_slli_epi16(_mm256_and_si256(pairs, low_bits), 8));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(codes + 32 * half),
+                        _mm256_shuffle_epi8(entries, index));
+  }
+#else
+  for (i64 i = 0; i < kInt8Block / 2; ++i) {
+    codes[2 * i] = table[nibbles[i] >> 4];
+    codes[2 * i + 1] = table[nibbles[i] & 15];
+  }
+#endif
+}
+
+// Sixteen columns at a time: what a vector of the widest set holds.
+constexpr i64 kColumns = 16;
+
+void pack_sixteen(const float* b, i64 row_stride, u8* block, i64 column) {
+  u32 largest[kColumns] = {};
+  for (i64 k = 0; k < kInt8Block; ++k) {
+    for (i64 j = 0; j < kColumns; ++j) {
+      const u32 magnitude = bits_of(b[k * row_stride + j]) & kMagnitude;
+      largest[j] = magnitude > largest[j] ? magnitude : largest[j];
+    }
+  }
+  float factor[kColumns];
+  auto* scales = reinterpret_cast<float*>(block + kScalesOfB) + column;
+  for (i64 j = 0; j < kColumns; ++j) {
+    factor[j] = factor_of(largest[j]);
+    scales[j] = scale_of(largest[j]);
+  }
+  auto* codes = reinterpret_cast<u32*>(block + kCodesOfB) + column;
+  for (i64 q = 0; q < kQuads; ++q) {
+    const float* row = b + 4 * q * row_stride;
+    u32 quads[kColumns];
+    for (i64 j = 0; j < kColumns; ++j) {
+      const auto byte = [&](i64 s) {
+        return bits_of(row[s * row_stride + j] * factor[j] + kWholes) & 255U;
+      };
+      quads[j] = byte(0) | byte(1) << 8 | byte(2) << 16 | byte(3) << 24;
+    }
+    __builtin_memcpy(codes + q * kWidth, quads, sizeof quads);
+  }
+}
+
+void pack_columns(const float* b, i64 row_stride, i64 steps, i64 columns, u8* block) {
+  for (i64 j = 0; j < kWidth; j += kColumns) {
+    const i64 count = columns - j < kColumns ? (columns > j ? columns - j : 0) : kColumns;
+    if (count == kColumns && steps == kInt8Block) {
+      pack_sixteen(b + j, row_stride, block, j);
+      continue;
+    }
+    float whole[kInt8Block * kColumns] = {};
+    for (i64 k = 0; k < steps; ++k) {
+      __builtin_memcpy(whole + k * kColumns, b + k * row_stride + j, count * sizeof(float));
+    }
+    pack_sixteen(whole, kColumns, block, j);
+  }
+}
+
+// ---- the products of a block
+// ---------------------------------------------------------------------
+
+#if defined(__AVX512VNNI__)
+
+void finish_block(u8* block) {
+  const __m512i added = _mm512_set1_epi8(static_cast<char>(kOffset));
+  for (i64 v = 0; v < kWidth; v += 16) {
+    __m512i sum = _mm512_setzero_si512();
+    for (i64 q = 0; q < kQuads; ++q) {
+      sum = _mm512_dpbusd_epi32(sum, added,
+                                _mm512_loadu_si512(block + kCodesOfB + (q * kWidth + v) * 4));
+    }
+    _mm512_storeu_si512(block + 4 * v, _mm512_sub_epi32(_mm512_setzero_si512(), sum));
+  }
+}
+
+constexpr i64 kVectors = kWidth / 16;
+
+void product(i64 blocks, const u8* a, const u8* b, float* sums) {
+  __m512 total[kHeight][kVectors];
+  INLAY_UNROLL_ALL
+  for (i64 r = 0; r < kHeight; ++r) {
+    INLAY_UNROLL_ALL
+    for (i64 v = 0; v < kVectors; ++v) {
+      total[r][v] = _mm512_loadu_ps(sums + r * kWidth + 16 * v);
+    }
+  }
+  for (; blocks > 0; --blocks) {
+    __m512i sum[kHeight][kVectors];
+    INLAY_UNROLL_ALL
+    for (i64 r = 0; r < kHeight; ++r) {
+      INLAY_UNROLL_ALL
+      for (i64 v = 0; v < kVectors; ++v) {
+        sum[r][v] = _mm512_loadu_si512(b + 64 * v);
+      }
+    }
+    _Pragma("GCC unroll 2") for (i64 q = 0; q < kQuads; ++q) {
+      __m512i column[kVectors];
+      INLAY_UNROLL_ALL
+      for (i64 v = 0; v < kVectors; ++v) {
+        column[v] = _mm512_loadu_si512(b + kCodesOfB + q * kWidth * 4 + 64 * v);
+      }
+      INLAY_UNROLL_ALL
+      for (i64 r = 0; r < kHeight; ++r) {
+        i32 quad;
+        __builtin_memcpy(&quad, a + r * kCodesOfA + 4 * q, sizeof quad);
+        const __m512i row = _mm512_set1_epi32(quad);
+        INLAY_UNROLL_ALL
+        for (i64 v = 0; v < kVectors; ++v) {
+          sum[r][v] = _mm512_dpbusd_epi32(sum[r][v], row, column[v]);
+        }
+      }
+    }
+    const auto* scales = reinterpret_cast<const float*>(a + kScalesOfA);
+    INLAY_UNROLL_ALL
+    for (i64 r = 0; r < kHeight; ++r) {
+      const __m512 scale = _mm512_set1_ps(scales[r]);
+      INLAY_UNROLL_ALL
+      for (i64 v = 0; v < kVectors; ++v) {
+        const __m512 both = _mm512_mul_ps(scale, _mm512_loadu_ps(b + kScalesOfB + 64 * v));
+        total[r][v] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum[r][v]), both, total[r][v]);
+      }
+    }
+    a += kBytesOfA;
+    b += kBytesOfB;
+  }
+  INLAY_UNROLL_ALL
+  for (i64 r = 0; r < kHeight; ++r) {
+    INLAY_UNROLL_ALL
+    for (i64 v = 0; v < kVectors; ++v) {
+      _mm512_storeu_ps(sums + r * kWidth + 16 * v, total[r][v]);
+    }
+  }
+}
+
+#else
+
+void finish_block(u8* block) {
+  __builtin_memset(block, 0, kWidth * 4);
+}
+
+#if defined(__AVX2__)
+
+// i32 sums of kLanes columns, each in two halves side by side: those of the first kLanes / 2
+// columns, then the others.
+#if defined(__AVX512F__)
+
+struct Halves {
+  __m512i first, rest;
+};
+
+Halves widened(const u8* codes) {
+  return {_mm512_cvtepi8_epi16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(codes))),
+          _mm512_cvtepi8_epi16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(codes) + 1))};
+}
+
+Halves no_sum() {
+  return {_mm512_setzero_si512(), _mm512_setzero_si512()};
+}
+
+Halves multiplied(const Halves& sum, i64 quad, const Halves& columns) {
+  const __m512i row = _mm512_set1_epi64(quad);
+  return {_mm512_add_epi32(sum.first, _mm512_madd_epi16(row, columns.first)),
+          _mm512_add_epi32(sum.rest, _mm512_madd_epi16(row, columns.rest))};
+}
+
+Vec joined(const Halves& sum) {
+  const __m512i even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+  const __m512i odd = _mm512_add_epi32(even, _mm512_set1_epi32(1));
+  return {
+      _mm512_cvtepi32_ps(_mm512_add_epi32(_mm512_permutex2var_epi32(sum.first, even, sum.rest),
+                                          _mm512_permutex2var_epi32(sum.first, odd, sum.rest)))};
+}
+
+#else
+
+struct Halves {
+  __m256i first, rest;
+};
+
+Halves widened(const u8* codes) {
+  return {_mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(codes))),
+          _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(codes) + 1))};
+}
+
+Halves no_sum() {
+  return {_mm256_setzero_si256(), _mm256_setzero_si256()};
+}
+
+Halves multiplied(const Halves& sum, i64 quad, const Halves& columns) {
+  const __m256i row = _mm256_set1_epi64x(quad);
+  return {_mm256_add_epi32(sum.first, _mm256_madd_epi16(row, columns.first)),
+          _mm256_add_epi32(sum.rest, _mm256_madd_epi16(row, columns.rest))};
+}
+
+Vec joined(const Halves& sum) {
+  // The sum of neighbours puts the middle two quarters in each other's place.
+  const __m256i mixed = _mm256_hadd_epi32(sum.first, sum.rest);
+  return {_mm256_cvtepi32_ps(_mm256_permute4x64_epi64(mixed, 0xD8))};
+}
+
+#endif
+
+void product(i64 blocks, const u8* a, const u8* b, float* sums) {
+  constexpr i64 kLanes = Vec::kLanes;
+  for (; blocks > 0; --blocks) {
+    for (i64 j = 0; j < kWidth; j += kLanes) {
+      Halves sum[kHeight];
+      INLAY_UNROLL_ALL
+      for (i64 r = 0; r < kHeight; ++r) {
+        sum[r] = no_sum();
+      }
+      for (i64 q = 0; q < kQuads; ++q) {
+        const Halves columns = widened(b + kCodesOfB + (q * kWidth + j) * 4);
+        INLAY_UNROLL_ALL
+        for (i64 r = 0; r < kHeight; ++r) {
+          i64 quad;
+          __builtin_memcpy(&quad, a + r * kCodesOfA + 8 * q, sizeof quad);
+          sum[r] = multiplied(sum[r], quad, columns);
+        }
+      }
+      const auto* row_scales = reinterpret_cast<const float*>(a + kScalesOfA);
+      const auto* column_scales = reinterpret_cast<const float*>(b + kScalesOfB);
+      INLAY_UNROLL_ALL
+      for (i64 r = 0; r < kHeight; ++r) {
+        float* total = sums + r * kWidth + j;
+        const Vec both = Vec::set(row_scales[r]) * Vec::load(column_scales + j);
+        fma(joined(sum[r]), both, Vec::load(total)).store(total);
+      }
+    }
+    a += kBytesOfA;
+    b += kBytesOfB;
+  }
+}
+
+#else
+
+void product(i64 blocks, const u8* a, const u8* b, float* sums) {
+  for (; blocks > 0; --blocks) {
+    const auto* row_scales = reinterpret_cast<const float*>(a + kScalesOfA);
+    const auto* column_scales = reinterpret_cast<const float*>(b + kScalesOfB);
+    const auto* columns = reinterpret_cast<const i8*>(b + kCodesOfB);
+    for (i64 r = 0; r < kHeight; ++r) {
+      const auto* row = reinterpret_cast<const i8*>(a + r * kCodesOfA);
+      i32 sum[kWidth] = {};
+      for (i64 q = 0; q < kQuads; ++q) {
+        for (i64 j = 0; j < kWidth; ++j) {
+          const i8* column = columns + (q * kWidth + j) * 4;
+          sum[j] += row[4 * q] * column[0] + row[4 * q + 1] * column[1] +
+                    row[4 * q + 2] * column[2] + row[4 * q + 3] * column[3];
+        }
+      }
+      for (i64 j = 0; j < kWidth; ++j) {
+        float& total = sums[r * kWidth + j];
+        total = __builtin_fmaf(static_cast<float>(sum[j]), row_scales[r] * column_scales[j], total);
+      }
+    }
+    a += kBytesOfA;
+    b += kBytesOfB;
+  }
+}
+
+#endif
+#endif
+
+void begin() {}
+void end() {}
+
+}  // namespace
+
+const GemmInt8 kGemmInt8 = {kHeight,  kWidth,  kBytesOfA,    begin,        end,    pack_rows,
+                            quantise, look_up, pack_columns, finish_block, product};
+
+}  // namespace inlay::kernels::INLAY_ISA
