@@ -58,6 +58,7 @@ class Group {
     term.a_row_stride = ranks_;
     term.b = matrix_ref(b);
     term.b_transposed = true;
+    term.exact = true;
     return term;
   }
 
@@ -148,6 +149,7 @@ Tensor input_gradient(const Group& group, std::span<const Tensor> dys, const Ten
   const Tensor a = group.ranks() > 0 ? group.stacked_a(false) : Tensor();
   if (a.defined()) {
     terms.push_back(product_term(u, matrix_ref(a), false));
+    terms.back().exact = true;
   }
   Tensor dx = Tensor::empty(shape);
   GemmArgs args;
