@@ -110,12 +110,16 @@ class Int8Panels {
     const u8* a = reinterpret_cast<const u8*>(rows_of_a.packed) + r / height() * tile_bytes_;
     const u8* b = reinterpret_cast<const u8*>(panels);
     const i64 rows = std::min(height(), rows_of_a.count - r);
-    alignas(64) float sums[kMaxInt8Height * kMaxInt8Width];
+    Int8Steps steps[kMaxPieces];
     for (i64 j = 0; j < columns.N; j += width()) {
-      std::fill_n(sums, height() * width(), 0.0F);
-      add_products(chunk, rows, a, b, sums);
-      tiles_.write(sums, width(), rows, std::min(width(), columns.N - j),
-                   chunk_output(args_, chunk, rows_of_a.first + r, columns.n + j));
+      find_steps(chunk, a, b, steps);
+      const i64 cols = std::min(width(), columns.N - j);
+      const TileOutput out = chunk_output(args_, chunk, rows_of_a.first + r, columns.n + j);
+      if (kernels_.full != nullptr && rows == height() && cols == width()) {
+        kernels_.full(steps, chunk.count, out);
+      } else {
+        part_of_tile(steps, chunk.count, rows, cols, out);
+      }
       b += panel_bytes_;
     }
   }
@@ -133,18 +137,29 @@ class Int8Panels {
   float* scales(u8* block) const { return reinterpret_cast<float*>(block) + width(); }
   float* quads(u8* block) const { return scales(block) + width(); }
 
-  void add_products(const Chunk& chunk, i64 rows, const u8* a, const u8* b, float* sums) const {
+  void find_steps(const Chunk& chunk, const u8* a, const u8* b, Int8Steps* steps) const {
     for (i64 p = 0; p < chunk.count; ++p) {
       const Piece& piece = chunk.pieces[p];
-      if (piece.term->exact) {
-        add_exact(piece.K, rows, reinterpret_cast<const float*>(a),
-                  reinterpret_cast<const float*>(b), sums);
-      } else {
-        kernels_.product(ceil_div(piece.K, kInt8Block), a, b, sums);
-      }
+      steps[p] = {piece.term->exact ? 0 : ceil_div(piece.K, kInt8Block), piece.K, a, b};
       a += tile_bytes(piece);
       b += panel_bytes(piece);
     }
+  }
+
+  // A tile at the edge of C, or any where there is no kernel for whole ones.
+  void part_of_tile(const Int8Steps* steps, i64 count, i64 rows, i64 cols,
+                    const TileOutput& out) const {
+    alignas(64) float sums[kMaxInt8Height * kMaxInt8Width];
+    std::fill_n(sums, height() * width(), 0.0F);
+    for (i64 p = 0; p < count; ++p) {
+      const Int8Steps& s = steps[p];
+      if (s.blocks == 0) {
+        add_exact(s.K, rows, static_cast<const float*>(s.a), static_cast<const float*>(s.b), sums);
+      } else {
+        kernels_.product(s.blocks, s.a, s.b, sums);
+      }
+    }
+    tiles_.write(sums, width(), rows, cols, out);
   }
 
   // By the tile of f32, whose size is another.

@@ -104,20 +104,113 @@ void quantise(const float* values, i64 count, i8* codes, float* scales) {
   }
 }
 
-void pack_rows(const float* a, i64 row_stride, i64 rows, i64 K, u8* to) {
-  for (i64 r = 0; r < kHeight; ++r) {
-    u8* block = to;
-    for (i64 k = 0; k < K; k += kInt8Block) {
-      auto* codes = reinterpret_cast<CodeOfA*>(block + r * kCodesOfA);
-      auto* scale = reinterpret_cast<float*>(block + kScalesOfA) + r;
-      if (r < rows) {
-        *scale = quantise_some<CodeOfA, kOffset>(a + r * row_stride + k, K - k, codes);
-      } else {
-        __builtin_memset(codes, 0, kCodesOfA);
-        *scale = 0.0F;
+#if defined(__AVX512VNNI__)
+
+// The same for four blocks at once, whose maxima share most of their shuffles, and whose factors a
+// division.
+constexpr i64 kFour = 4;
+
+__m512i largest_of(const float* values) {
+  const __m512i magnitude = _mm512_set1_epi32(static_cast<i32>(kMagnitude));
+  const auto load = [&](i64 k) {
+    return _mm512_and_si512(_mm512_loadu_si512(values + k), magnitude);
+  };
+  return _mm512_max_epu32(_mm512_max_epu32(load(0), load(16)),
+                          _mm512_max_epu32(load(32), load(48)));
+}
+
+// Lane b of the result: the largest lane of block b.
+__m128i largest_of_four(const float* const* values) {
+  const auto pairs = [&](i64 first) {
+    const __m512i a = largest_of(values[first]), b = largest_of(values[first + 1]);
+    return _mm512_max_epu32(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
+  };
+  const __m512i ab = pairs(0), cd = pairs(2);
+  const __m512i four =
+      _mm512_max_epu32(_mm512_unpacklo_epi64(ab, cd), _mm512_unpackhi_epi64(ab, cd));
+  const __m256i half =
+      _mm256_max_epu32(_mm512_castsi512_si256(four), _mm512_extracti64x4_epi64(four, 1));
+  return _mm_max_epu32(_mm256_castsi256_si128(half), _mm256_extracti128_si256(half, 1));
+}
+
+void quantise_four(const float* const* values, CodeOfA* const* codes, float* const* scales) {
+  const __m128i largest = largest_of_four(values);
+  const __m128 size = _mm_castsi128_ps(largest);
+  const __mmask8 zero = _mm_cmplt_epu32_mask(largest, _mm_set1_epi32(kLeastBits));
+  const __mmask8 bad = _mm_cmpge_epu32_mask(largest, _mm_set1_epi32(kInfinityBits));
+  const auto none = static_cast<__mmask8>(~(zero | bad));
+  const __m128 most = _mm_set1_ps(127.0F);
+  alignas(16) float scale[kFour], factor[kFour];
+  _mm_store_ps(factor, _mm_maskz_div_ps(none, most, size));
+  _mm_store_ps(scale, _mm_mask_mov_ps(_mm_maskz_div_ps(none, size, most), bad,
+                                      _mm_set1_ps(__builtin_nanf(""))));
+  // Packing goes by 128-bit lanes; this puts the dwords back in order.
+  const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+  const __m512i added = _mm512_set1_epi8(static_cast<char>(kOffset));
+  INLAY_UNROLL_ALL
+  for (i64 b = 0; b < kFour; ++b) {
+    const __m512 by = _mm512_set1_ps(factor[b]);
+    const auto whole = [&](i64 k) {
+      return _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_loadu_ps(values[b] + k), by));
+    };
+    const __m512i bytes = _mm512_packs_epi16(_mm512_packs_epi32(whole(0), whole(16)),
+                                             _mm512_packs_epi32(whole(32), whole(48)));
+    _mm512_storeu_si512(codes[b], _mm512_xor_si512(_mm512_permutexvar_epi32(order, bytes), added));
+    *scales[b] = scale[b];
+  }
+}
+
+// Whole blocks of the rows there are, four by four.
+void pack_whole_blocks(const float* a, i64 row_stride, i64 rows, i64 blocks, u8* to) {
+  const float* values[kFour];
+  CodeOfA* codes[kFour];
+  float* scales[kFour];
+  i64 count = 0;
+  for (i64 r = 0; r < rows; ++r) {
+    for (i64 n = 0; n < blocks; ++n) {
+      u8* block = to + n * kBytesOfA;
+      values[count] = a + r * row_stride + n * kInt8Block;
+      codes[count] = block + r * kCodesOfA;
+      scales[count] = reinterpret_cast<float*>(block + kScalesOfA) + r;
+      if (++count == kFour) {
+        quantise_four(values, codes, scales);
+        count = 0;
       }
-      block += kBytesOfA;
     }
+  }
+  for (i64 b = 0; b < count; ++b) {
+    *scales[b] = quantise_block<CodeOfA, kOffset>(values[b], codes[b]);
+  }
+}
+
+#else
+
+void pack_whole_blocks(const float* a, i64 row_stride, i64 rows, i64 blocks, u8* to) {
+  for (i64 r = 0; r < rows; ++r) {
+    for (i64 n = 0; n < blocks; ++n) {
+      u8* block = to + n * kBytesOfA;
+      reinterpret_cast<float*>(block + kScalesOfA)[r] = quantise_block<CodeOfA, kOffset>(
+          a + r * row_stride + n * kInt8Block, reinterpret_cast<CodeOfA*>(block + r * kCodesOfA));
+    }
+  }
+}
+
+#endif
+
+void pack_rows(const float* a, i64 row_stride, i64 rows, i64 K, u8* to) {
+  const i64 blocks = K / kInt8Block;
+  const i64 rest = K % kInt8Block;
+  pack_whole_blocks(a, row_stride, rows, blocks, to);
+  u8* last = to + blocks * kBytesOfA;
+  for (i64 r = 0; r < rows && rest > 0; ++r) {
+    reinterpret_cast<float*>(last + kScalesOfA)[r] =
+        quantise_some<CodeOfA, kOffset>(a + r * row_stride + blocks * kInt8Block, rest,
+                                        reinterpret_cast<CodeOfA*>(last + r * kCodesOfA));
+  }
+  for (u8* block = to; rows < kHeight && block < last + (rest > 0 ? kBytesOfA : 0);
+       block += kBytesOfA) {
+    __builtin_memset(block + rows * kCodesOfA, 0, (kHeight - rows) * kCodesOfA);
+    __builtin_memset(block + kScalesOfA + rows * 4, 0, (kHeight - rows) * 4);
   }
 }
 
@@ -216,25 +309,27 @@ void finish_block(u8* block) {
 
 constexpr i64 kVectors = kWidth / 16;
 
-void product(i64 blocks, const u8* a, const u8* b, float* sums) {
-  __m512 total[kHeight][kVectors];
-  INLAY_UNROLL_ALL
-  for (i64 r = 0; r < kHeight; ++r) {
-    INLAY_UNROLL_ALL
-    for (i64 v = 0; v < kVectors; ++v) {
-      total[r][v] = _mm512_loadu_ps(sums + r * kWidth + 16 * v);
-    }
-  }
+struct Tile {
+  __m512 sum[kHeight][kVectors];
+};
+
+// For each row of a tile and each vector of it.
+#define INLAY_FOR_TILE                \
+  INLAY_UNROLL_ALL                    \
+  for (i64 r = 0; r < kHeight; ++r) { \
+    INLAY_UNROLL_ALL                  \
+    for (i64 v = 0; v < kVectors; ++v)
+#define INLAY_END_TILE }
+
+[[gnu::always_inline]] inline void add_blocks(Tile& tile, i64 blocks, const u8* a, const u8* b) {
   for (; blocks > 0; --blocks) {
-    __m512i sum[kHeight][kVectors];
-    INLAY_UNROLL_ALL
-    for (i64 r = 0; r < kHeight; ++r) {
-      INLAY_UNROLL_ALL
-      for (i64 v = 0; v < kVectors; ++v) {
-        sum[r][v] = _mm512_loadu_si512(b + 64 * v);
-      }
+    __m512i whole[kHeight][kVectors];
+    INLAY_FOR_TILE {
+      whole[r][v] = _mm512_loadu_si512(b + 64 * v);
     }
-    _Pragma("GCC unroll 2") for (i64 q = 0; q < kQuads; ++q) {
+    INLAY_END_TILE
+    INLAY_UNROLL_ALL  // as a loop, GCC 12 copies all sums from one set of registers to another
+        for (i64 q = 0; q < kQuads; ++q) {
       __m512i column[kVectors];
       INLAY_UNROLL_ALL
       for (i64 v = 0; v < kVectors; ++v) {
@@ -247,30 +342,72 @@ void product(i64 blocks, const u8* a, const u8* b, float* sums) {
         const __m512i row = _mm512_set1_epi32(quad);
         INLAY_UNROLL_ALL
         for (i64 v = 0; v < kVectors; ++v) {
-          sum[r][v] = _mm512_dpbusd_epi32(sum[r][v], row, column[v]);
+          whole[r][v] = _mm512_dpbusd_epi32(whole[r][v], row, column[v]);
         }
       }
     }
     const auto* scales = reinterpret_cast<const float*>(a + kScalesOfA);
-    INLAY_UNROLL_ALL
-    for (i64 r = 0; r < kHeight; ++r) {
-      const __m512 scale = _mm512_set1_ps(scales[r]);
-      INLAY_UNROLL_ALL
-      for (i64 v = 0; v < kVectors; ++v) {
-        const __m512 both = _mm512_mul_ps(scale, _mm512_loadu_ps(b + kScalesOfB + 64 * v));
-        total[r][v] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum[r][v]), both, total[r][v]);
-      }
+    INLAY_FOR_TILE {
+      const __m512 both =
+          _mm512_mul_ps(_mm512_set1_ps(scales[r]), _mm512_loadu_ps(b + kScalesOfB + 64 * v));
+      tile.sum[r][v] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(whole[r][v]), both, tile.sum[r][v]);
     }
+    INLAY_END_TILE
     a += kBytesOfA;
     b += kBytesOfB;
   }
-  INLAY_UNROLL_ALL
-  for (i64 r = 0; r < kHeight; ++r) {
-    INLAY_UNROLL_ALL
-    for (i64 v = 0; v < kVectors; ++v) {
-      _mm512_storeu_ps(sums + r * kWidth + 16 * v, total[r][v]);
+}
+
+[[gnu::always_inline]] inline void add_steps(Tile& tile, i64 K, const float* a, const float* b) {
+  for (i64 k = 0; k < K; ++k) {
+    INLAY_FOR_TILE {
+      tile.sum[r][v] = _mm512_fmadd_ps(_mm512_set1_ps(a[r * K + k]),
+                                       _mm512_loadu_ps(b + k * kWidth + 16 * v), tile.sum[r][v]);
+    }
+    INLAY_END_TILE
+  }
+}
+
+void product(i64 blocks, const void* a, const void* b, float* sums) {
+  Tile tile;
+  INLAY_FOR_TILE {
+    tile.sum[r][v] = _mm512_loadu_ps(sums + r * kWidth + 16 * v);
+  }
+  INLAY_END_TILE
+  add_blocks(tile, blocks, static_cast<const u8*>(a), static_cast<const u8*>(b));
+  INLAY_FOR_TILE {
+    _mm512_storeu_ps(sums + r * kWidth + 16 * v, tile.sum[r][v]);
+  }
+  INLAY_END_TILE
+}
+
+void full(const Int8Steps* steps, i64 count, const TileOutput& out) {
+  Tile tile;
+  INLAY_FOR_TILE {
+    // C is needed at the end only: time enough to bring it near.
+    __builtin_prefetch(out.c + r * out.c_row_stride + 16 * v, 1);
+    tile.sum[r][v] = _mm512_setzero_ps();
+  }
+  INLAY_END_TILE
+  for (const Int8Steps* s = steps; s < steps + count; ++s) {
+    if (s->blocks > 0) {
+      add_blocks(tile, s->blocks, static_cast<const u8*>(s->a), static_cast<const u8*>(s->b));
+    } else {
+      add_steps(tile, s->K, static_cast<const float*>(s->a), static_cast<const float*>(s->b));
     }
   }
+  INLAY_FOR_TILE {
+    __m512 value = _mm512_mul_ps(_mm512_set1_ps(out.alpha), tile.sum[r][v]);
+    if (out.bias != nullptr) {
+      value = _mm512_add_ps(value, _mm512_loadu_ps(out.bias + 16 * v));
+    }
+    if (out.addend != nullptr) {
+      value =
+          _mm512_add_ps(value, _mm512_loadu_ps(out.addend + r * out.addend_row_stride + 16 * v));
+    }
+    _mm512_storeu_ps(out.c + r * out.c_row_stride + 16 * v, value);
+  }
+  INLAY_END_TILE
 }
 
 #else
@@ -341,7 +478,9 @@ Vec joined(const Halves& sum) {
 
 #endif
 
-void product(i64 blocks, const u8* a, const u8* b, float* sums) {
+void product(i64 blocks, const void* a_panel, const void* b_panel, float* sums) {
+  const u8* a = static_cast<const u8*>(a_panel);
+  const u8* b = static_cast<const u8*>(b_panel);
   constexpr i64 kLanes = Vec::kLanes;
   for (; blocks > 0; --blocks) {
     for (i64 j = 0; j < kWidth; j += kLanes) {
@@ -375,7 +514,9 @@ void product(i64 blocks, const u8* a, const u8* b, float* sums) {
 
 #else
 
-void product(i64 blocks, const u8* a, const u8* b, float* sums) {
+void product(i64 blocks, const void* a_panel, const void* b_panel, float* sums) {
+  const u8* a = static_cast<const u8*>(a_panel);
+  const u8* b = static_cast<const u8*>(b_panel);
   for (; blocks > 0; --blocks) {
     const auto* row_scales = reinterpret_cast<const float*>(a + kScalesOfA);
     const auto* column_scales = reinterpret_cast<const float*>(b + kScalesOfB);
@@ -401,6 +542,9 @@ void product(i64 blocks, const u8* a, const u8* b, float* sums) {
 }
 
 #endif
+
+constexpr decltype(GemmInt8::full) full = nullptr;
+
 #endif
 
 void begin() {}
@@ -408,7 +552,7 @@ void end() {}
 
 }  // namespace
 
-const GemmInt8 kGemmInt8 = {kHeight,  kWidth,  kBytesOfA,    begin,        end,    pack_rows,
-                            quantise, look_up, pack_columns, finish_block, product};
+const GemmInt8 kGemmInt8 = {kHeight,  kWidth,  kBytesOfA,    begin,        end,     pack_rows,
+                            quantise, look_up, pack_columns, finish_block, product, full};
 
 }  // namespace inlay::kernels::INLAY_ISA

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "core/kernels/gemm_kernels.h"
 #include "core/kernels/isa.h"
 #include "core/types.h"
 
@@ -17,6 +18,14 @@ namespace inlay::kernels {
 inline constexpr i64 kInt8Block = 64;
 /// Bytes of a block of B, a column: 64 codes, a start and a scale.
 inline constexpr i64 kInt8ColumnBytes = kInt8Block + 8;
+
+/// A piece of a chunk in the panels: blocks of codes; or, where there are none, K steps of floats,
+/// A's row by row and B's step by step.
+struct Int8Steps {
+  i64 blocks, K;
+  const void* a;
+  const void* b;
+};
 
 struct GemmInt8 {
   i64 height, width;  // of a tile; the width is a multiple of 16
@@ -37,8 +46,11 @@ struct GemmInt8 {
   void (*pack_columns)(const float* b, i64 row_stride, i64 steps, i64 columns, u8* block);
   /// The starts of a block whose codes are in place.
   void (*finish_block)(u8* block);
-  /// sums[height, width] += the product over a panel's blocks.
-  void (*product)(i64 blocks, const u8* a, const u8* b, float* sums);
+  /// sums[height, width] += the product over the blocks of a piece.
+  void (*product)(i64 blocks, const void* a, const void* b, float* sums);
+  /// The products of all pieces, in order, straight to C: of a whole tile. Null where that is no
+  /// faster.
+  void (*full)(const Int8Steps* steps, i64 count, const TileOutput& out);
 };
 
 INLAY_DECLARE_TABLES(GemmInt8, kGemmInt8)

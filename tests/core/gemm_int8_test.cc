@@ -534,7 +534,7 @@ TEST(GemmOfInt8, ScratchIsBoundedWhateverTheSizes) {
         args.compute = GemmCompute::kInt8;
         // The codes of a slice of A, at most 16 bits each, and its scales; for each thread a group
         // of panels: a megabyte, but eight panels at the least.
-        const i64 rows = ((M + 69) / 70 * 70) * (768 / 64) * (2 * 64 + 16) / 4;
+        const i64 rows = ((M + 69) / 70 * 70) * (3072 / 64) * (2 * 64 + 16) / 4;
         EXPECT_LE(gemm_scratch(args), rows + 64 + num_threads() * ((1 << 18) + 64))
             << M << " " << N << " " << K;
       }
