@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
 
+#include <bit>
 #include <cmath>
-#include <cstring>
 #include <limits>
 #include <list>
 #include <string>
@@ -258,7 +258,9 @@ class Int8Product {
 i64 first_difference(const std::vector<float>& a, const std::vector<float>& b) {
   EXPECT_EQ(a.size(), b.size());
   for (std::size_t i = 0; i < a.size(); ++i) {
-    const bool alike = std::isnan(a[i]) ? std::isnan(b[i]) : std::memcmp(&a[i], &b[i], 4) == 0;
+    const bool alike = std::isnan(a[i])
+                           ? std::isnan(b[i])
+                           : std::bit_cast<u32>(a[i]) == std::bit_cast<u32>(b[i]);
     if (!alike) {
       return static_cast<i64>(i);
     }
@@ -493,7 +495,7 @@ TEST(GemmOfInt8, AWeightThatIsNotFiniteMakesNansOfItsColumn) {
     values[b_transposed ? 4 * 150 + 70 : 70 * 20 + 4] = -std::numeric_limits<float>::infinity();
     GemmArgs args = product.args();
     args.b.data = values.data();
-    args.b.row_bytes = (b_transposed ? 150 : 20) * 4;
+    args.b.row_bytes = b_transposed ? 600 : 80;
     std::vector<float> c(200);
     args.c = c.data();
     args.c_row_stride = 20;
@@ -535,7 +537,7 @@ TEST(GemmOfInt8, ScratchIsBoundedWhateverTheSizes) {
         // The codes of a slice of A, at most 16 bits each, and its scales; for each thread a group
         // of panels: a megabyte, but eight panels at the least.
         const i64 rows = ((M + 69) / 70 * 70) * (3072 / 64) * (2 * 64 + 16) / 4;
-        EXPECT_LE(gemm_scratch(args), rows + 64 + num_threads() * ((1 << 18) + 64))
+        EXPECT_LE(gemm_scratch(args), rows + 64 + num_threads() * ((i64{1} << 18) + 64))
             << M << " " << N << " " << K;
       }
     }
