@@ -24,6 +24,8 @@ constexpr i64 kColumnsAtOnce = 16;
 constexpr i64 kStepsAtOnce = 512;
 // Columns decoded at once when B's rows run across the panels: 64 rows of 128 floats.
 constexpr i64 kDecodedAcross = 128;
+constexpr i64 kMinInt8Tasks = 16;
+constexpr i64 kCacheLine = 64;
 constexpr i64 kMaxInt8Height = 32;
 constexpr i64 kMaxInt8Width = 64;
 
@@ -69,6 +71,9 @@ class Int8Panels {
   i64 panel_floats(i64 /*K*/) const { return std::max<i64>(1, panel_bytes_ / 4); }
   i64 rows_floats(i64 /*K*/) const { return ceil_div(kRunRows, height()) * tile_bytes_ / 4; }
   bool packs_rows() const { return true; }
+  // Every group reads all of A, and A's codes go by so fast that this shows: with many rows, no
+  // more groups than keep the threads busy.
+  i64 min_groups() const { return std::clamp<i64>(kMinInt8Tasks * 256 / args_.M, 1, 8); }
   void begin() const { kernels_.begin(); }
   void end() const { kernels_.end(); }
 
@@ -110,8 +115,15 @@ class Int8Panels {
     const u8* a = reinterpret_cast<const u8*>(rows_of_a.packed) + r / height() * tile_bytes_;
     const u8* b = reinterpret_cast<const u8*>(panels);
     const i64 rows = std::min(height(), rows_of_a.count - r);
+    // The rows of the next tile come from afar, and are needed all at once: each panel asks for
+    // some.
+    const i64 ahead = round_up(ceil_div(tile_bytes_ * width(), columns.N), kCacheLine);
+    const u8* next = a + tile_bytes_;
     Int8Steps steps[kMaxPieces];
     for (i64 j = 0; j < columns.N; j += width()) {
+      for (const u8* end = next + ahead; next < end; next += kCacheLine) {
+        __builtin_prefetch(next);
+      }
       find_steps(chunk, a, b, steps);
       const i64 cols = std::min(width(), columns.N - j);
       const TileOutput out = chunk_output(args_, chunk, rows_of_a.first + r, columns.n + j);

@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/kernels/gemm_int8_kernels.h"
 #include "core/kernels/simd.h"
+#if defined(__AMX_INT8__)
+#include "core/kernels/amx.h"
+#endif
 
 // The register tile of 8-bit products, and how operands get their 8 bits.
 //
+//   AMX           32 x 16, half by half: a tile register gets the 16 x 16 sums of a block, and
+//                 leaves them in memory, from where they are added to 16 vectors of f32
 //   AVX-512 VNNI  7 x 32: 14 vectors of i32 sums + 14 of f32 + 2 of B + 1 of A, of 32 registers
 //   AVX-512       8 x 16: codes widened to 16 bits, two of whose products make an i32
 //   AVX2          4 x 16: the same
@@ -17,7 +22,11 @@ namespace {
 
 #define INLAY_UNROLL_ALL _Pragma("GCC unroll 16")
 
-#if defined(__AVX512VNNI__)
+#if defined(__AMX_INT8__)
+constexpr i64 kHeight = 32, kWidth = 16;
+using CodeOfA = i8;
+constexpr i32 kOffset = 0;
+#elif defined(__AVX512VNNI__)
 constexpr i64 kHeight = 7, kWidth = 32;
 using CodeOfA = u8;
 constexpr i32 kOffset = 128;
@@ -170,7 +179,7 @@ void pack_whole_blocks(const float* a, i64 row_stride, i64 rows, i64 blocks, u8*
     for (i64 n = 0; n < blocks; ++n) {
       u8* block = to + n * kBytesOfA;
       values[count] = a + r * row_stride + n * kInt8Block;
-      codes[count] = block + r * kCodesOfA;
+      codes[count] = reinterpret_cast<CodeOfA*>(block + r * kCodesOfA);
       scales[count] = reinterpret_cast<float*>(block + kScalesOfA) + r;
       if (++count == kFour) {
         quantise_four(values, codes, scales);
@@ -292,6 +301,129 @@ void pack_columns(const float* b, i64 row_stride, i64 steps, i64 columns, u8* bl
 
 // ---- the products of a block
 // ---------------------------------------------------------------------
+
+#if defined(__AMX_INT8__)
+
+void finish_block(u8* block) {
+  __builtin_memset(block, 0, kWidth * 4);
+}
+
+void begin() {
+  _tile_loadconfig(&kTileShapes);
+}
+
+void end() {
+  _tile_release();
+}
+
+constexpr i64 kTile = 16;  // rows of a tile register, and dwords of its rows
+
+// Half of a tile of C.
+struct Half {
+  __m512 sum[kTile];
+};
+
+// whole[16, 16] = the sums of a block.
+[[gnu::always_inline]] inline void multiply_block(const u8* a, const u8* b, i32* whole) {
+  _tile_zero(0);
+  _tile_loadd(1, a, kInt8Block);
+  _tile_loadd(2, b + kCodesOfB, kWidth * 4);
+  _tile_dpbssd(0, 1, 2);
+  _tile_stored(0, whole, kTile * 4);
+}
+
+// `half` is 0 or 1. The tile registers are a block ahead: a product takes as long as adding the one
+// before.
+[[gnu::always_inline]] inline void add_blocks(Half& tile, i64 half, i64 blocks, const u8* a,
+                                              const u8* b) {
+  alignas(64) i32 whole[2][kTile * kTile];
+  const u8* codes = a + half * kTile * kCodesOfA;
+  const auto* scales = reinterpret_cast<const float*>(a + kScalesOfA) + half * kTile;
+  multiply_block(codes, b, whole[0]);
+  for (i64 n = 0; n < blocks; ++n) {
+    if (n + 1 < blocks) {
+      multiply_block(codes + kBytesOfA, b + kBytesOfB, whole[(n + 1) % 2]);
+    }
+    const __m512 columns = _mm512_loadu_ps(b + kScalesOfB);
+    INLAY_UNROLL_ALL
+    for (i64 r = 0; r < kTile; ++r) {
+      const __m512 both = _mm512_mul_ps(_mm512_set1_ps(scales[r]), columns);
+      const __m512i sums = _mm512_load_si512(whole[n % 2] + r * kTile);
+      tile.sum[r] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sums), both, tile.sum[r]);
+    }
+    codes += kBytesOfA;
+    scales += kBytesOfA / 4;
+    b += kBytesOfB;
+  }
+}
+
+[[gnu::always_inline]] inline void add_steps(Half& tile, i64 half, i64 K, const float* a,
+                                             const float* b) {
+  a += half * kTile * K;
+  for (i64 k = 0; k < K; ++k) {
+    const __m512 columns = _mm512_loadu_ps(b + k * kWidth);
+    INLAY_UNROLL_ALL
+    for (i64 r = 0; r < kTile; ++r) {
+      tile.sum[r] = _mm512_fmadd_ps(_mm512_set1_ps(a[r * K + k]), columns, tile.sum[r]);
+    }
+  }
+}
+
+void product(i64 blocks, const void* a, const void* b, float* sums) {
+  for (i64 half = 0; half < 2; ++half) {
+    float* mine = sums + half * kTile * kWidth;
+    Half tile;
+    INLAY_UNROLL_ALL
+    for (i64 r = 0; r < kTile; ++r) {
+      tile.sum[r] = _mm512_loadu_ps(mine + r * kWidth);
+    }
+    add_blocks(tile, half, blocks, static_cast<const u8*>(a), static_cast<const u8*>(b));
+    INLAY_UNROLL_ALL
+    for (i64 r = 0; r < kTile; ++r) {
+      _mm512_storeu_ps(mine + r * kWidth, tile.sum[r]);
+    }
+  }
+}
+
+void full(const Int8Steps* steps, i64 count, const TileOutput& out) {
+  for (i64 half = 0; half < 2; ++half) {
+    float* c = out.c + half * kTile * out.c_row_stride;
+    Half tile;
+    INLAY_UNROLL_ALL
+    for (i64 r = 0; r < kTile; ++r) {
+      // C is needed at the end only: time enough to bring it near.
+      __builtin_prefetch(c + r * out.c_row_stride, 1);
+      tile.sum[r] = _mm512_setzero_ps();
+    }
+    for (const Int8Steps* s = steps; s < steps + count; ++s) {
+      if (s->blocks > 0) {
+        add_blocks(tile, half, s->blocks, static_cast<const u8*>(s->a),
+                   static_cast<const u8*>(s->b));
+      } else {
+        add_steps(tile, half, s->K, static_cast<const float*>(s->a),
+                  static_cast<const float*>(s->b));
+      }
+    }
+    const float* addend = out.addend;
+    INLAY_UNROLL_ALL
+    for (i64 r = 0; r < kTile; ++r) {
+      __m512 value = _mm512_mul_ps(_mm512_set1_ps(out.alpha), tile.sum[r]);
+      if (out.bias != nullptr) {
+        value = _mm512_add_ps(value, _mm512_loadu_ps(out.bias));
+      }
+      if (addend != nullptr) {
+        value = _mm512_add_ps(value,
+                              _mm512_loadu_ps(addend + (half * kTile + r) * out.addend_row_stride));
+      }
+      _mm512_storeu_ps(c + r * out.c_row_stride, value);
+    }
+  }
+}
+
+#else
+
+void begin() {}
+void end() {}
 
 #if defined(__AVX512VNNI__)
 
@@ -546,9 +678,7 @@ void product(i64 blocks, const void* a_panel, const void* b_panel, float* sums) 
 constexpr decltype(GemmInt8::full) full = nullptr;
 
 #endif
-
-void begin() {}
-void end() {}
+#endif
 
 }  // namespace
 
