@@ -84,6 +84,13 @@ void gemm(const GemmArgs& args, std::span<float> scratch);
 i64 gemm_together_scratch(std::span<const GemmArgs> products);
 void gemm_together(std::span<const GemmArgs> products, std::span<float> scratch);
 
+/// `inner`, then `outer`, whose last products in `more` may have what `inner` wrote for their A: an
+/// adapter's x A^T, then x W^T + (x A^T) B^T. The bits are those of `gemm` for each in turn; but
+/// operands that have to be packed are packed once where both have them.
+i64 gemm_low_rank_scratch(std::span<const GemmArgs> inner, std::span<const GemmArgs> outer);
+void gemm_low_rank(std::span<const GemmArgs> inner, std::span<const GemmArgs> outer,
+                   std::span<float> scratch);
+
 namespace reference {
 /// The same product by Eigen: the portable backend and the yardstick. Decodes B whole; for tests
 /// and benchmarks.

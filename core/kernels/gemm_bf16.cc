@@ -1,244 +1,344 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <cstdint>
 
-#include "core/kernels/gemm_bf16_kernels.h"
-#include "core/kernels/gemm_nest.h"
-#include "core/kernels/gemm_pack.h"
+#include "core/error.h"
+#include "core/kernels/gemm_bf16_pack.h"
+#include "core/kernels/gemm_schemes.h"
+#include "core/parallel.h"
 
-// Products of operands rounded to bf16, with f32 sums: the same loop nest, panels of pairs. Both
-// operands are rounded while they are packed. Each piece of a chunk starts at an even step.
+// Products of operands rounded to bf16, with f32 sums. Such products are so fast that what comes
+// before and after them shows: each operand is packed once, by all threads together, and products
+// of the same A (q, k and v; gate and up; an adapter's inner product) are one walk over it.
+//
+//   for each chunk of the contraction
+//     for each group of panels of B, of whichever product
+//       pack the group; with the first, A
+//       with the first, where there are inner products: they, and the rows of A they make
+//       for each block of A's rows x block of the group's panels      tasks
+//         for each panel                                  its part of B comes from L2, or L3
+//           for each tile's rows of A                     from L2
+//             one tile of C
+//
+// Scratch: A's rows, of the piece all products share and of the short pieces of each; the group.
 namespace inlay::kernels {
 namespace {
 
-constexpr i64 kMaxHeight = 32;
-constexpr i64 kMaxWidth = 48;
-// The transposing kernel takes so many rows at once.
-constexpr i64 kTransposed = 16;
-// Values of a row decoded and rounded at once: sixteen such runs stay in the first-level cache.
-constexpr i64 kDecodedRun = 512;
-// Columns decoded at once when B's rows run across the panels.
-constexpr i64 kDecodedColumns = 1536;
+// Longer slices than f32 has: reading and writing C again costs more than a tile's rows that leave
+// the first-level cache.
+constexpr i64 kLongestSlice = 1536;
+// A group, in dwords: 4 MB.
+constexpr i64 kGroupDwords = i64{1} << 20;
+// Rows of A packed by one task, and rows a task multiplies.
+constexpr i64 kPackedRows = 64;
+constexpr i64 kBlockRows = 128;
+// Of B stored [N, K], panels packed by one task; of B stored [K, N], panels and steps: long runs of
+// its rows are read, and of each panel whole cache lines written.
+constexpr i64 kPackedPanels = 2;
+constexpr i64 kPackedWide = 16;
+constexpr i64 kPackedSteps = 64;
+// With fewer tasks, some threads would wait for others at the end.
+constexpr i64 kLeastTasks = 32;
+constexpr i64 kTileValues = 32 * 48;
+// Everything starts on a cache line.
+constexpr i64 kLineFloats = 16;
 
-constexpr i64 even(i64 K) {
-  return round_up(K, 2);
+Chunk chunk_at(const GemmArgs& args, i64 index) {
+  Chunk found;
+  i64 i = 0;
+  for_chunks(
+      args, [&](const Chunk& chunk) { found = i++ == index ? chunk : found; }, kLongestSlice);
+  return found;
 }
 
-class Bf16Panels {
+i64 count_chunks(const GemmArgs& args) {
+  i64 count = 0;
+  for_chunks(
+      args, [&](const Chunk&) { ++count; }, kLongestSlice);
+  return count;
+}
+
+bool same_a(const GemmTerm& one, const GemmTerm& other) {
+  return one.a == other.a && one.K == other.K && one.a_row_stride == other.a_row_stride &&
+         one.a_col_stride == other.a_col_stride;
+}
+
+class Bf16Nest {
  public:
-  Bf16Panels(const GemmArgs& args, const GemmBf16& kernels)
-      : args_(args),
+  Bf16Nest(std::span<const GemmArgs> inner, std::span<const GemmArgs> outer,
+           const GemmBf16& kernels)
+      : inner_(inner),
+        outer_(outer),
         kernels_(kernels),
+        packing_(kernels),
         tiles_(INLAY_SELECT(kGemmTiles)),
-        packing_(INLAY_SELECT(kGemmPacking)) {}
+        M_(outer[0].M),
+        chunks_(count_chunks(outer[0])) {}
 
-  i64 height() const { return kernels_.height; }
-  i64 width() const { return kernels_.width; }
-  i64 panel_floats(i64 K) const { return longest_padded(K) / 2 * kernels_.width; }
-  i64 rows_floats(i64 K) const {
-    return longest_padded(K) / 2 * round_up(kRunRows, kernels_.height);
+  i64 scratch() {
+    i64 most = 0;
+    for (i64 c = 0; c < chunks_; ++c) {
+      enter(c);
+      most = std::max(most, round_up(a_values_ / 2, kLineFloats) + group_panels_ * panel_);
+    }
+    return most + kLineFloats;
   }
 
-  bool packs_rows() const { return true; }
-  void begin() const { kernels_.begin(); }
-  void end() const { kernels_.end(); }
-
-  void pack_columns(const Chunk& chunk, const Columns& columns, float* to) const {
-    auto* panels = reinterpret_cast<u32*>(to);
-    const i64 stride = panel_floats(chunk.K);
-    i64 k = 0;
-    for (i64 p = 0; p < chunk.count; ++p) {
-      const BPart part = b_part(chunk.pieces[p], columns.n, columns.N);
-      if (part.transposed) {
-        pack_transposed(part, panels + k / 2 * kernels_.width, stride);
-      } else {
-        pack_straight(part, panels + k / 2 * kernels_.width, stride);
+  void run(std::span<float> scratch) {
+    INLAY_ASSERT(static_cast<i64>(scratch.size()) >= this->scratch());
+    const auto address = reinterpret_cast<std::uintptr_t>(scratch.data()) / sizeof(float);
+    float* start =
+        scratch.data() + (kLineFloats - static_cast<i64>(address % kLineFloats)) % kLineFloats;
+    for (i64 c = 0; c < chunks_; ++c) {
+      enter(c);
+      a_ = reinterpret_cast<u16*>(start);
+      b_ = reinterpret_cast<u32*>(start + round_up(a_values_ / 2, kLineFloats));
+      for (i64 panel = 0; panel < panels(); panel += group_panels_) {
+        multiply_group({panel, std::min(panels(), panel + group_panels_)});
       }
-      k += even(part.K);
-    }
-    for (i64 j = 0; j < columns.N; j += kernels_.width) {
-      u32* panel = panels + j / kernels_.width * stride;
-      std::fill(panel + k / 2 * kernels_.width, panel + padded(k) / 2 * kernels_.width, 0U);
-    }
-  }
-
-  void pack_rows(const Chunk& chunk, const Rows& rows) const {
-    auto* to = reinterpret_cast<u16*>(rows.packed);
-    const i64 stride = padded_steps(chunk);
-    i64 k = 0;
-    for (i64 p = 0; p < chunk.count; ++p) {
-      const Piece& piece = chunk.pieces[p];
-      const TileA a = a_from(*piece.term, rows.first, piece.k);
-      if (a.col_stride == 1) {
-        round_rows(a, piece.K, rows.count, to + k, stride);
-      } else {
-        turn_rows(a, piece.K, rows.count, to + k, stride);
-      }
-      k += even(piece.K);
-    }
-    for (i64 r = 0; r < round_up(rows.count, kernels_.height); ++r) {
-      const i64 from = r < rows.count ? k : 0;
-      std::fill_n(to + r * stride + from, stride - from, u16{0});
-    }
-  }
-
-  void multiply(const Chunk& chunk, const Columns& columns, const float* panels,
-                const Rows& rows_of_a, i64 r) const {
-    const i64 K = padded_steps(chunk);
-    const u16* a = reinterpret_cast<const u16*>(rows_of_a.packed) + r * K;
-    const u32* b = reinterpret_cast<const u32*>(panels);
-    const i64 rows = std::min(kernels_.height, rows_of_a.count - r);
-    alignas(64) float sums[kMaxHeight * kMaxWidth];
-    for (i64 j = 0; j < columns.N; j += kernels_.width) {
-      kernels_.product(K, rows, a, K, b, sums);
-      tiles_.write(sums, kernels_.width, rows, std::min(kernels_.width, columns.N - j),
-                   chunk_output(args_, chunk, rows_of_a.first + r, columns.n + j));
-      b += panel_floats(chunk.K);
     }
   }
 
  private:
-  i64 padded(i64 K) const { return round_up(K, kernels_.step); }
-  // Room for K steps of which each piece may be odd.
-  i64 longest_padded(i64 K) const { return std::max(padded(K + kMaxPieces), kernels_.step); }
-  i64 padded_steps(const Chunk& chunk) const {
-    i64 k = 0;
+  // A product in a chunk: the pieces, where in `a_` those of A start, and which of the panels of
+  // all products are its own.
+  struct Part {
+    const GemmArgs* args = nullptr;
+    Chunk chunk;
+    i64 a[kMaxPieces] = {};
+    i64 first_panel = 0, end_panel = 0;
+    bool streams = false;  // to C, which is complete after this chunk
+
+    bool across() const { return chunk.count > 0 && !chunk.pieces[0].term->b_transposed; }
+  };
+  struct Range {
+    i64 begin, end;
+    i64 size() const { return end - begin; }
+  };
+
+  i64 panels() const { return parts_[count_ - 1].end_panel; }
+  i64 inner_panels() const { return inner_count_ == 0 ? 0 : parts_[inner_count_ - 1].end_panel; }
+
+  // Chunk c of every outer product, and of the inner products of the A it has.
+  void enter(i64 c) {
+    count_ = 0;
+    a_values_ = 0;
+    panel_ = 1;
+    const Chunk main = chunk_at(outer_[0], c);
+    if (main.count > 0) {
+      const Piece& shared = main.pieces[0];
+      a_values_ = round_up(M_, kPackedRows) * packing_.row_stride(shared.K);
+      for (const GemmArgs& args : inner_) {
+        if (same_a(args, *shared.term)) {
+          Chunk chunk;
+          chunk.add({&args, shared.k, shared.K});
+          chunk.first = shared.k == 0;
+          add_part(args, chunk);
+        }
+      }
+    }
+    inner_count_ = count_;
+    for (const GemmArgs& args : outer_) {
+      add_part(args, chunk_at(args, c));
+    }
+    panel_ = round_up(panel_, kLineFloats);
+    group_panels_ = std::min(panels(), std::max<i64>(inner_panels() + 1, kGroupDwords / panel_));
+  }
+
+  void add_part(const GemmArgs& args, const Chunk& chunk) {
+    const i64 first = count_ == 0 ? 0 : panels();
+    Part& part = parts_[count_++];
+    part = {&args, chunk};
+    part.first_panel = first;
+    part.end_panel = first + ceil_div(args.N, kernels_.width);
+    part.streams = chunk.last && can_stream(args);
+    i64 steps = 0;
     for (i64 p = 0; p < chunk.count; ++p) {
-      k += even(chunk.pieces[p].K);
+      const i64 K = packing_.padded(chunk.pieces[p].K);
+      if (p > 0) {
+        part.a[p] = a_values_;
+        a_values_ += round_up(M_, kPackedRows) * packing_.row_stride(chunk.pieces[p].K);
+      }
+      steps += K;
     }
-    return padded(k);
+    panel_ = std::max(panel_, steps / 2 * kernels_.width);
   }
 
-  // B's columns are rows in memory: a pair lies together, and pairs are transposed as floats are.
-  void pack_transposed(const BPart& part, u32* panels, i64 stride) const {
-    for (i64 j = 0; j < part.N; j += kTransposed) {
-      u32* to = panels + j / kernels_.width * stride + j % kernels_.width;
-      const i64 count = std::min(kTransposed, part.N - j);
-      for (i64 k = 0; k < part.K; k += kDecodedRun) {
-        const i64 steps = std::min(kDecodedRun, part.K - k);
-        alignas(64) u16 runs[kTransposed * kDecodedRun];
-        const float* rows[kTransposed];
-        for (i64 c = 0; c < count; ++c) {
-          u16* run = runs + c * kDecodedRun;
-          decode_rounded(part.matrix, part.n + j + c, part.k + k, steps, run);
-          rows[c] = reinterpret_cast<const float*>(run);
+  void multiply_group(const Range& group) {
+    pack_group(group);
+    const i64 row_blocks = ceil_div(M_, kBlockRows);
+    const auto rows = [&](i64 block) {
+      return Range{block * kBlockRows, std::min(M_, (block + 1) * kBlockRows)};
+    };
+    Range outer = group;
+    if (group.begin == 0 && inner_count_ > 0) {
+      parallel_for(row_blocks, [&](i64 block) {
+        multiply(group, {0, inner_panels()}, rows(block));
+        pack_short_rows(rows(block));
+      });
+      outer.begin = inner_panels();
+    }
+    const i64 column_blocks = std::min(outer.size(), ceil_div(kLeastTasks, row_blocks));
+    parallel_for(row_blocks * column_blocks, [&](i64 task) {
+      const i64 column = task / row_blocks;
+      multiply(group,
+               {outer.begin + column * outer.size() / column_blocks,
+                outer.begin + (column + 1) * outer.size() / column_blocks},
+               rows(task % row_blocks));
+    });
+  }
+
+  void pack_group(const Range& group) {
+    const i64 runs = group.begin == 0 ? ceil_div(M_, kPackedRows) : 0;
+    i64 packs = 0;
+    for (i64 i = 0; i < count_; ++i) {
+      packs += pack_tasks(parts_[i], group);
+    }
+    parallel_for(runs + packs, [&](i64 task) {
+      if (task < runs) {
+        const Range rows = {task * kPackedRows, std::min(M_, (task + 1) * kPackedRows)};
+        pack_rows(parts_[count_ - 1], 0, rows);
+        if (inner_count_ == 0) {
+          pack_short_rows(rows);
         }
-        packing_.transpose(rows, count, even(steps) / 2,
-                           reinterpret_cast<float*>(to + k / 2 * kernels_.width), kTransposed,
-                           kernels_.width);
+        return;
       }
-    }
-    clear_missing(part, panels, stride);
+      task -= runs;
+      const Part* part = parts_;
+      for (i64 here = 0; task >= (here = pack_tasks(*part, group)); ++part) {
+        task -= here;
+      }
+      pack_panels(*part, group, task);
+    });
   }
 
-  // Columns up to the end of the last panel that no run of sixteen reached.
-  void clear_missing(const BPart& part, u32* panels, i64 stride) const {
-    const i64 reached = round_up(part.N, kTransposed) % kernels_.width;
-    if (reached != 0) {
-      u32* panel = panels + part.N / kernels_.width * stride;
-      for (i64 k2 = 0; k2 < even(part.K) / 2; ++k2) {
-        std::fill(panel + k2 * kernels_.width + reached, panel + (k2 + 1) * kernels_.width, 0U);
-      }
-    }
+  static Range own_panels(const Part& part, const Range& group) {
+    return {std::max(group.begin, part.first_panel), std::min(group.end, part.end_panel)};
+  }
+  static i64 step_blocks(const Part& part) {
+    return part.across() ? ceil_div(part.chunk.pieces[0].K, kPackedSteps) : 1;
+  }
+  static i64 pack_tasks(const Part& part, const Range& group) {
+    const i64 panels = std::max<i64>(0, own_panels(part, group).size());
+    return ceil_div(panels, part.across() ? kPackedWide : kPackedPanels) * step_blocks(part);
   }
 
-  // run[0 .. count) and, when count is odd, a zero after it.
-  void decode_rounded(const MatrixRef& m, i64 row, i64 col, i64 count, u16* run) const {
-    alignas(64) float values[kDecodedRun];
-    decode_row(m, row, col, count, values);
-    kernels_.round(values, count, run);
-    run[count] = count % 2 == 0 ? run[count] : u16{0};
-  }
-
-  // B's rows run across the panels: two at a time make a row of pairs.
-  void pack_straight(const BPart& part, u32* panels, i64 stride) const {
-    const i64 run = kDecodedColumns / kernels_.width * kernels_.width;
-    for (i64 j = 0; j < part.N; j += run) {
-      BPart columns = part;
-      columns.n += j;
-      columns.N = std::min(run, part.N - j);
-      pack_pairs(columns, panels + j / kernels_.width * stride, stride);
-    }
-  }
-
-  void pack_pairs(const BPart& part, u32* panels, i64 stride) const {
-    alignas(64) float values[2][kDecodedColumns];
-    for (i64 k = 0; k < part.K; k += 2) {
-      const float* rows[2];
-      for (i64 s = 0; s < 2; ++s) {
-        rows[s] = values[s];
-        if (k + s >= part.K) {
-          std::fill_n(values[s], part.N, 0.0F);
-        } else if (const float* lies =
-                       rows_in_place(part.matrix, part.transposed, part.k + k + s, part.n)) {
-          rows[s] = lies;
-        } else {
-          decode_row(part.matrix, part.k + k + s, part.n, part.N, values[s]);
-        }
+  // Some panels, and of an operand that runs across them some steps.
+  void pack_panels(const Part& part, const Range& group, i64 task) {
+    const Range own = own_panels(part, group);
+    const i64 wide = part.across() ? kPackedWide : kPackedPanels;
+    const i64 steps = step_blocks(part);
+    const i64 panel = own.begin + task / steps * wide;
+    const i64 n = (panel - part.first_panel) * kernels_.width;
+    const i64 N = std::min(std::min(wide, own.end - panel) * kernels_.width, part.args->N - n);
+    u32* to = b_ + (panel - group.begin) * panel_;
+    for (i64 p = 0; p < part.chunk.count; ++p) {
+      BPart piece = b_part(part.chunk.pieces[p], n, N);
+      const i64 padded = packing_.padded(piece.K);
+      if (p == 0 && part.across()) {
+        const i64 k = task % steps * kPackedSteps;
+        piece.k += k;
+        piece.K = std::min(kPackedSteps, piece.K - k);
+        packing_.columns(piece, to + k / 2 * kernels_.width, panel_);
+      } else if (task % steps == 0) {
+        packing_.columns(piece, to, panel_);
       }
-      for (i64 j = 0; j < part.N; j += kernels_.width) {
-        const i64 count = std::min(kernels_.width, part.N - j);
-        u32* to = panels + j / kernels_.width * stride + k / 2 * kernels_.width;
-        kernels_.interleave(rows[0] + j, rows[1] + j, count, to);
-        std::fill(to + count, to + kernels_.width, 0U);
-      }
+      to += padded / 2 * kernels_.width;
     }
   }
 
-  void round_rows(const TileA& a, i64 K, i64 count, u16* to, i64 stride) const {
-    for (i64 r = 0; r < count; ++r) {
-      kernels_.round(a.data + r * a.row_stride, K, to + r * stride);
-      if (K % 2 != 0) {
-        to[r * stride + K] = 0;
-      }
-    }
-  }
-
-  // Rows of A that run across it: pairs of steps are made for all rows at once, then transposed.
-  void turn_rows(const TileA& a, i64 K, i64 count, u16* to, i64 stride) const {
-    alignas(64) u32 pairs[kTransposed * kRunRows];
-    static constexpr float kZeros[kRunRows] = {};
-    for (i64 k = 0; k < K; k += 2 * kTransposed) {
-      const i64 made = std::min(kTransposed, (K - k + 1) / 2);
-      const float* rows[kTransposed];
-      for (i64 s = 0; s < made; ++s) {
-        const float* first = a.data + (k + 2 * s) * a.col_stride;
-        kernels_.interleave(first, k + 2 * s + 1 < K ? first + a.col_stride : kZeros, count,
-                            pairs + s * kRunRows);
-        rows[s] = reinterpret_cast<const float*>(pairs + s * kRunRows);
-      }
-      transpose_pairs(rows, made, count, to + k, stride);
-    }
-  }
-
-  // to[r][s] = rows[s][r], in pairs.
-  void transpose_pairs(const float* const* rows, i64 made, i64 count, u16* to, i64 stride) const {
-    if (made == kTransposed) {
-      packing_.transpose(rows, made, count, reinterpret_cast<float*>(to), kTransposed, stride / 2);
+  void pack_rows(const Part& part, i64 p, const Range& rows) {
+    if (p >= part.chunk.count) {
       return;
     }
-    alignas(64) float whole[kTransposed * kRunRows];
-    packing_.transpose(rows, made, count, whole, kTransposed, kTransposed);
-    for (i64 r = 0; r < count; ++r) {
-      std::memcpy(to + r * stride, whole + r * kTransposed, made * sizeof(float));
+    const Piece& piece = part.chunk.pieces[p];
+    packing_.rows(a_from(*piece.term, rows.begin, piece.k), piece.K, rows.size(),
+                  round_up(rows.size(), kernels_.height),
+                  a_ + part.a[p] + rows.begin * packing_.row_stride(piece.K));
+  }
+
+  // Those that an inner product may have made.
+  void pack_short_rows(const Range& rows) {
+    for (i64 i = inner_count_; i < count_; ++i) {
+      for (i64 p = 1; p < parts_[i].chunk.count; ++p) {
+        pack_rows(parts_[i], p, rows);
+      }
     }
   }
 
-  const GemmArgs& args_;
+  void multiply(const Range& group, const Range& panels, const Range& rows) const {
+    kernels_.begin();
+    const Part* part = parts_;
+    for (i64 panel = panels.begin; panel < panels.end; ++panel) {
+      while (panel >= part->end_panel) {
+        ++part;
+      }
+      const u32* b = b_ + (panel - group.begin) * panel_;
+      for (i64 r = rows.begin; r < rows.end; r += kernels_.height) {
+        multiply_tile(*part, b, (panel - part->first_panel) * kernels_.width,
+                      {r, std::min(rows.end, r + kernels_.height)});
+      }
+    }
+    kernels_.end();
+    tiles_.finish_streams();
+  }
+
+  void multiply_tile(const Part& part, const u32* b, i64 n, const Range& rows) const {
+    alignas(64) float sums[kTileValues];
+    TileOutput out = chunk_output(*part.args, part.chunk, rows.begin, n);
+    out.stream = part.streams;
+    Bf16Steps steps[kMaxPieces];
+    for (i64 p = 0; p < part.chunk.count; ++p) {
+      const i64 K = part.chunk.pieces[p].K;
+      const i64 stride = packing_.row_stride(K);
+      steps[p] = {packing_.padded(K), a_ + part.a[p] + rows.begin * stride, stride};
+    }
+    kernels_.product(steps, part.chunk.count, rows.size(), b, sums);
+    tiles_.write(sums, kernels_.width, rows.size(), std::min(kernels_.width, part.args->N - n),
+                 out);
+  }
+
+  const std::span<const GemmArgs> inner_, outer_;
   const GemmBf16& kernels_;
+  const Bf16Packing packing_;
   const GemmTiles& tiles_;
-  const GemmPacking& packing_;
+  const i64 M_, chunks_;
+  Part parts_[2 * kProductsTogether];  // the inner products of the chunk, then the outer ones
+  i64 count_ = 0, inner_count_ = 0;
+  i64 panel_ = 1;  // dwords of one
+  i64 group_panels_ = 0;
+  i64 a_values_ = 0;
+  u16* a_ = nullptr;
+  u32* b_ = nullptr;
 };
+
+bool is_short(const GemmTerm& term) {
+  return term.K <= kShortProduct;
+}
 
 }  // namespace
 
-i64 bf16_scratch(const GemmArgs& args, const GemmBf16& kernels) {
-  const Bf16Panels panels(args, kernels);
-  return PanelNest(args, panels).scratch();
+bool share_rows(const GemmArgs& first, const GemmArgs& other) {
+  const auto rides = [](const GemmArgs& args) {
+    return args.more.size() < kMaxPieces && std::ranges::all_of(args.more, is_short);
+  };
+  return first.K > 0 && first.M == other.M && same_a(first, other) && rides(first) && rides(other);
 }
 
-void bf16_product(const GemmArgs& args, const GemmBf16& kernels, std::span<float> scratch) {
-  const Bf16Panels panels(args, kernels);
-  PanelNest(args, panels).run(scratch);
+bool has_rows_of(const GemmArgs& outer, const GemmArgs& inner) {
+  const auto matches = [&](const GemmTerm& term) { return !is_short(term) && same_a(term, inner); };
+  return inner.K > 0 && inner.M == outer.M && inner.more.empty() &&
+         (same_a(outer, inner) || std::ranges::any_of(outer.more, matches));
+}
+
+i64 bf16_scratch(std::span<const GemmArgs> inner, std::span<const GemmArgs> outer,
+                 const GemmBf16& kernels) {
+  return Bf16Nest(inner, outer, kernels).scratch();
+}
+
+void bf16_products(std::span<const GemmArgs> inner, std::span<const GemmArgs> outer,
+                   const GemmBf16& kernels, std::span<float> scratch) {
+  Bf16Nest(inner, outer, kernels).run(scratch);
 }
 
 }  // namespace inlay::kernels

@@ -25,11 +25,14 @@ void round(const float* from, i64 count, u16* to) {
   }
 }
 
-__m512i pairs(__m512 even, __m512 odd) {
-  const __m256i low = reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(even));
-  const __m256i high = reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(odd));
+__m512i joined(__m256i low, __m256i high) {
   return _mm512_or_si512(_mm512_cvtepu16_epi32(low),
                          _mm512_slli_epi32(_mm512_cvtepu16_epi32(high), 16));
+}
+
+__m512i pairs(__m512 even, __m512 odd) {
+  return joined(reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(even)),
+                reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(odd)));
 }
 
 void interleave(const float* even, const float* odd, i64 count, u32* to) {
@@ -45,9 +48,25 @@ void interleave(const float* even, const float* odd, i64 count, u32* to) {
   }
 }
 
+void interleave_rounded(const u16* even, const u16* odd, i64 count, u32* to) {
+  i64 i = 0;
+  for (; i + 16 <= count; i += 16) {
+    __m256i low, high;
+    __builtin_memcpy(&low, even + i, sizeof low);
+    __builtin_memcpy(&high, odd + i, sizeof high);
+    _mm512_storeu_si512(to + i, joined(low, high));
+  }
+  if (i < count) {
+    const auto some = static_cast<__mmask16>((1U << (count - i)) - 1U);
+    _mm512_mask_storeu_epi32(
+        to + i, some,
+        joined(_mm256_maskz_loadu_epi16(some, even + i), _mm256_maskz_loadu_epi16(some, odd + i)));
+  }
+}
+
 #if defined(__AMX_BF16__)
 
-constexpr i64 kHeight = 32, kWidth = 32, kStep = 32;
+constexpr i64 kHeight = 32, kWidth = 32, kStep = 32, kBlock = 16;
 constexpr i64 kTile = 16;  // rows of a tile register, and dwords of its rows
 
 void begin() {
@@ -59,26 +78,37 @@ void end() {
 }
 
 // Registers: 0 to 3 are sums, 4 and 5 A, 6 and 7 B.
-void product(i64 K, i64 rows, const u16* a, i64 a_stride, const u32* b, float* sums) {
-  constexpr int kRowBytes = kWidth * 4;
-  const i64 a_bytes = a_stride * 2;
-  const bool both = rows > kTile;
-  _tile_zero(0);
-  _tile_zero(1);
-  _tile_zero(2);
-  _tile_zero(3);
-  for (i64 k = 0; k < K; k += kStep) {
-    _tile_loadd(6, b, kRowBytes);
-    _tile_loadd(7, b + kTile, kRowBytes);
-    _tile_loadd(4, a + k, a_bytes);
+template <bool kBoth>
+const u32* add_piece(const Bf16Steps& steps, const u32* b) {
+  const i64 a_bytes = steps.a_stride * 2;
+  const u16* low = steps.a;
+  const u16* high = steps.a + kTile * steps.a_stride;
+  for (i64 k = 0; k < steps.K; k += kStep) {
+    _tile_loadd(6, b, 64);
+    _tile_loadd(7, b + kTile * kTile, 64);
+    _tile_loadd(4, low + k, a_bytes);
     _tile_dpbf16ps(0, 4, 6);
     _tile_dpbf16ps(1, 4, 7);
-    if (both) {
-      _tile_loadd(5, a + kTile * a_stride + k, a_bytes);
+    if constexpr (kBoth) {
+      _tile_loadd(5, high + k, a_bytes);
       _tile_dpbf16ps(2, 5, 6);
       _tile_dpbf16ps(3, 5, 7);
     }
     b += kStep / 2 * kWidth;
+  }
+  return b;
+}
+
+void product(const Bf16Steps* steps, i64 count, i64 rows, const u32* b, float* sums) {
+  constexpr int kRowBytes = kWidth * 4;
+  const bool both = rows > kTile;
+  finish_stores();
+  _tile_zero(0);
+  _tile_zero(1);
+  _tile_zero(2);
+  _tile_zero(3);
+  for (i64 p = 0; p < count; ++p) {
+    b = both ? add_piece<true>(steps[p], b) : add_piece<false>(steps[p], b);
   }
   _tile_stored(0, sums, kRowBytes);
   _tile_stored(1, sums + kTile, kRowBytes);
@@ -86,18 +116,19 @@ void product(i64 K, i64 rows, const u16* a, i64 a_stride, const u32* b, float* s
     _tile_stored(2, sums + kTile * kWidth, kRowBytes);
     _tile_stored(3, sums + kTile * kWidth + kTile, kRowBytes);
   }
+  finish_stores();
 }
 
 #else
 
-constexpr i64 kHeight = 8, kWidth = 48, kStep = 2;
+constexpr i64 kHeight = 8, kWidth = 48, kStep = 2, kBlock = 1;
 constexpr i64 kVectors = 3;
 
 void begin() {}
 void end() {}
 
 template <i64 R>
-void product_of(i64 K, const u16* a, i64 a_stride, const u32* b, float* sums) {
+void product_of(const Bf16Steps* steps, i64 count, i64 first, const u32* b, float* sums) {
   __m512 sum[R][kVectors];
 #pragma GCC unroll 8
   for (i64 r = 0; r < R; ++r) {
@@ -106,40 +137,44 @@ void product_of(i64 K, const u16* a, i64 a_stride, const u32* b, float* sums) {
       sum[r][v] = _mm512_setzero_ps();
     }
   }
-  for (i64 k = 0; k < K; k += kStep) {
-    __m512bh row[kVectors];
-#pragma GCC unroll 8
-    for (i64 v = 0; v < kVectors; ++v) {
-      row[v] = reinterpret_cast<__m512bh>(_mm512_loadu_si512(b + 16 * v));
-    }
-#pragma GCC unroll 8
-    for (i64 r = 0; r < R; ++r) {
-      i32 pair;
-      __builtin_memcpy(&pair, a + r * a_stride + k, sizeof pair);
-      const __m512bh left = reinterpret_cast<__m512bh>(_mm512_set1_epi32(pair));
+  for (i64 p = 0; p < count; ++p) {
+    const i64 a_stride = steps[p].a_stride;
+    const u16* a = steps[p].a + first * a_stride;
+    for (i64 k = 0; k < steps[p].K; k += kStep) {
+      __m512bh row[kVectors];
 #pragma GCC unroll 8
       for (i64 v = 0; v < kVectors; ++v) {
-        sum[r][v] = _mm512_dpbf16_ps(sum[r][v], left, row[v]);
+        row[v] = reinterpret_cast<__m512bh>(_mm512_loadu_si512(b + 16 * v));
       }
+#pragma GCC unroll 8
+      for (i64 r = 0; r < R; ++r) {
+        i32 pair;
+        __builtin_memcpy(&pair, a + r * a_stride + k, sizeof pair);
+        const __m512bh left = reinterpret_cast<__m512bh>(_mm512_set1_epi32(pair));
+#pragma GCC unroll 8
+        for (i64 v = 0; v < kVectors; ++v) {
+          sum[r][v] = _mm512_dpbf16_ps(sum[r][v], left, row[v]);
+        }
+      }
+      b += kWidth;
     }
-    b += kWidth;
   }
 #pragma GCC unroll 8
   for (i64 r = 0; r < R; ++r) {
 #pragma GCC unroll 8
     for (i64 v = 0; v < kVectors; ++v) {
-      _mm512_storeu_ps(sums + r * kWidth + 16 * v, sum[r][v]);
+      _mm512_storeu_ps(sums + (first + r) * kWidth + 16 * v, sum[r][v]);
     }
   }
 }
 
-void product(i64 K, i64 rows, const u16* a, i64 a_stride, const u32* b, float* sums) {
+void product(const Bf16Steps* steps, i64 count, i64 rows, const u32* b, float* sums) {
   if (rows == kHeight) {
-    product_of<kHeight>(K, a, a_stride, b, sums);
+    product_of<kHeight>(steps, count, 0, b, sums);
     return;
   }
   for (i64 r = 0; r < rows; ++r) {
-    product_of<1>(K, a + r * a_stride, a_stride, b, sums + r * kWidth);
+    product_of<1>(steps, count, r, b, sums);
   }
 }
 
@@ -147,6 +182,7 @@ void product(i64 K, i64 rows, const u16* a, i64 a_stride, const u32* b, float* s
 
 }  // namespace
 
-const GemmBf16 kGemmBf16 = {kHeight, kWidth, kStep, begin, end, product, round, interleave};
+const GemmBf16 kGemmBf16 = {kHeight, kWidth,  kStep, kBlock,     begin,
+                            end,     product, round, interleave, interleave_rounded};
 
 }  // namespace inlay::kernels::INLAY_ISA

@@ -6,25 +6,41 @@
 
 // The seam between gemm_bf16.cc and gemm_bf16.isa.cc, the products of bf16 operands.
 //
-//   A panel  rows of bf16, as many values as the chunk has steps, one row after the other
-//   B panel  `width` columns, a pair of steps at a time: dword k2 * width + j holds B(2 k2, j) in
-//            its low half and B(2 k2 + 1, j) in its high half
+//   A piece  rows of bf16, as many values as the piece has steps, one row after the other
+//   B panel  `width` columns, a pair of steps at a time, as dwords: B(2 k2, j) in the low half and
+//            B(2 k2 + 1, j) in the high one. `block` pairs of 16 columns lie together, then those
+//            of the next 16 columns; after the last columns come the next pairs.
 namespace inlay::kernels {
+
+/// Steps of a tile's rows: row r at a + r * a_stride. K is a multiple of GemmBf16::step.
+struct Bf16Steps {
+  i64 K = 0;
+  const u16* a = nullptr;
+  i64 a_stride = 0;
+};
 
 struct GemmBf16 {
   i64 height, width;  // of a tile
-  i64 step;           // chunks are padded with zeros to a multiple of it
+  i64 step;           // pieces are padded with zeros to a multiple of it
+  i64 block;          // of a panel, in pairs of steps
+
+  /// Where column j of a panel has pair k2.
+  i64 at(i64 k2, i64 j) const {
+    return k2 / block * block * width + j / 16 * 16 * block + k2 % block * 16 + j % 16;
+  }
 
   /// Before and after a thread's products: the tile registers need shapes.
   void (*begin)();
   void (*end)();
-  /// sums[rows, width] = the product over K steps, a multiple of `step`, of a panel's first `rows`
-  /// rows, at most `height`. Row r of A at a + r * a_stride.
-  void (*product)(i64 K, i64 rows, const u16* a, i64 a_stride, const u32* b, float* sums);
+  /// sums[rows, width] = the product of `rows` rows, at most `height`, and a panel of B, whose
+  /// steps meet those of `count` pieces of A one after the other.
+  void (*product)(const Bf16Steps* steps, i64 count, i64 rows, const u32* b, float* sums);
   /// to[i] = bf16(from[i]), to nearest even.
   void (*round)(const float* from, i64 count, u16* to);
   /// to[i] = bf16(even[i]) | bf16(odd[i]) << 16 for i < count.
   void (*interleave)(const float* even, const float* odd, i64 count, u32* to);
+  /// to[i] = even[i] | odd[i] << 16 for i < count.
+  void (*interleave_rounded)(const u16* even, const u16* odd, i64 count, u32* to);
 };
 
 INLAY_DECLARE_DOT_TABLES(GemmBf16, kGemmBf16)

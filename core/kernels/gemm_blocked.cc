@@ -19,14 +19,15 @@ class F32Panels {
         rounds_(args.compute == GemmCompute::kBf16),
         tiles_(INLAY_SELECT(kGemmTiles)),
         packing_(INLAY_SELECT(kGemmPacking)),
-        shape_(tiles_) {}
+        shape_(tiles_),
+        streams_(can_stream(args)) {}
 
   i64 height() const { return tiles_.rows; }
   i64 width() const { return shape_.width; }
   i64 panel_floats(i64 K) const { return std::max<i64>(1, K) * shape_.width; }
   i64 rows_floats(i64 K) const { return K * round_up(kRunRows, tiles_.rows); }
   void begin() const {}
-  void end() const {}
+  void end() const { tiles_.finish_streams(); }
   bool packs_rows() const {
     return is_packed(args_) ||
            std::ranges::any_of(args_.more, [&](const auto& term) { return is_packed(term); });
@@ -66,7 +67,8 @@ class F32Panels {
       const float* b = panels + j * chunk.K;
       const i64 width = shape_.width_of(j / shape_.width, columns.N);
       const i64 cols = std::min(width, columns.N - j);
-      const TileOutput out = chunk_output(args_, chunk, rows_of_a.first + r, columns.n + j);
+      TileOutput out = chunk_output(args_, chunk, rows_of_a.first + r, columns.n + j);
+      out.stream = streams_ && chunk.last;
       if (rows == tiles_.rows && cols == width) {
         tiles_.full[width / shape_.lanes - 1](steps, chunk.count, b, out);
       } else {
@@ -133,6 +135,7 @@ class F32Panels {
   const GemmTiles& tiles_;
   const GemmPacking& packing_;
   const PanelShape shape_;
+  const bool streams_;
 };
 
 }  // namespace

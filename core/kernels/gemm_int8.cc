@@ -53,7 +53,8 @@ class Int8Panels {
       : args_(args),
         kernels_(kernels),
         tiles_(INLAY_SELECT(kGemmTiles)),
-        packing_(INLAY_SELECT(kGemmPacking)) {
+        packing_(INLAY_SELECT(kGemmPacking)),
+        streams_(can_stream(args)) {
     for_chunks(args, [&](const Chunk& chunk) {
       i64 panel = 0;
       i64 tile = 0;
@@ -75,7 +76,10 @@ class Int8Panels {
   // more groups than keep the threads busy.
   i64 min_groups() const { return std::clamp<i64>(kMinInt8Tasks * 256 / args_.M, 1, 8); }
   void begin() const { kernels_.begin(); }
-  void end() const { kernels_.end(); }
+  void end() const {
+    kernels_.end();
+    tiles_.finish_streams();
+  }
 
   void pack_columns(const Chunk& chunk, const Columns& columns, float* to) const {
     auto* panels = reinterpret_cast<u8*>(to);
@@ -126,7 +130,8 @@ class Int8Panels {
       }
       find_steps(chunk, a, b, steps);
       const i64 cols = std::min(width(), columns.N - j);
-      const TileOutput out = chunk_output(args_, chunk, rows_of_a.first + r, columns.n + j);
+      TileOutput out = chunk_output(args_, chunk, rows_of_a.first + r, columns.n + j);
+      out.stream = streams_ && chunk.last;
       if (kernels_.full != nullptr && rows == height() && cols == width()) {
         kernels_.full(steps, chunk.count, out);
       } else {
@@ -357,6 +362,7 @@ class Int8Panels {
   const GemmInt8& kernels_;
   const GemmTiles& tiles_;
   const GemmPacking& packing_;
+  const bool streams_;
   i64 panel_bytes_ = 0, tile_bytes_ = 0;  // of the longest chunk
 };
 

@@ -302,6 +302,25 @@ void pack_columns(const float* b, i64 row_stride, i64 steps, i64 columns, u8* bl
 // ---- the products of a block
 // ---------------------------------------------------------------------
 
+#if defined(__AVX512VNNI__)
+
+// A vector of C, at the start of a tile and at its end: time enough to bring it near.
+[[gnu::always_inline]] inline void fetch(float* c, bool stream) {
+  if (!stream) {
+    __builtin_prefetch(c, 1);
+  }
+}
+
+[[gnu::always_inline]] inline void write(__m512 value, float* c, bool stream) {
+  if (stream) {
+    _mm512_stream_ps(c, value);
+  } else {
+    _mm512_storeu_ps(c, value);
+  }
+}
+
+#endif
+
 #if defined(__AMX_INT8__)
 
 void finish_block(u8* block) {
@@ -391,8 +410,7 @@ void full(const Int8Steps* steps, i64 count, const TileOutput& out) {
     Half tile;
     INLAY_UNROLL_ALL
     for (i64 r = 0; r < kTile; ++r) {
-      // C is needed at the end only: time enough to bring it near.
-      __builtin_prefetch(c + r * out.c_row_stride, 1);
+      fetch(c + r * out.c_row_stride, out.stream);
       tile.sum[r] = _mm512_setzero_ps();
     }
     for (const Int8Steps* s = steps; s < steps + count; ++s) {
@@ -415,7 +433,7 @@ void full(const Int8Steps* steps, i64 count, const TileOutput& out) {
         value = _mm512_add_ps(value,
                               _mm512_loadu_ps(addend + (half * kTile + r) * out.addend_row_stride));
       }
-      _mm512_storeu_ps(c + r * out.c_row_stride, value);
+      write(value, c + r * out.c_row_stride, out.stream);
     }
   }
 }
@@ -445,23 +463,25 @@ struct Tile {
   __m512 sum[kHeight][kVectors];
 };
 
-// For each row of a tile and each vector of it.
-#define INLAY_FOR_TILE                \
-  INLAY_UNROLL_ALL                    \
-  for (i64 r = 0; r < kHeight; ++r) { \
-    INLAY_UNROLL_ALL                  \
-    for (i64 v = 0; v < kVectors; ++v)
-#define INLAY_END_TILE }
+// body(r, v) for each row of a tile and each vector of it.
+template <class Body>
+[[gnu::always_inline]] inline void for_tile(Body body) {
+  INLAY_UNROLL_ALL
+  for (i64 r = 0; r < kHeight; ++r) {
+    INLAY_UNROLL_ALL
+    for (i64 v = 0; v < kVectors; ++v) {
+      body(r, v);
+    }
+  }
+}
 
 [[gnu::always_inline]] inline void add_blocks(Tile& tile, i64 blocks, const u8* a, const u8* b) {
   for (; blocks > 0; --blocks) {
     __m512i whole[kHeight][kVectors];
-    INLAY_FOR_TILE {
-      whole[r][v] = _mm512_loadu_si512(b + 64 * v);
-    }
-    INLAY_END_TILE
-    INLAY_UNROLL_ALL  // as a loop, GCC 12 copies all sums from one set of registers to another
-        for (i64 q = 0; q < kQuads; ++q) {
+    for_tile([&](i64 r, i64 v) { whole[r][v] = _mm512_loadu_si512(b + 64 * v); });
+    // As a loop, GCC 12 copies all sums from one set of registers to another.
+    INLAY_UNROLL_ALL
+    for (i64 q = 0; q < kQuads; ++q) {
       __m512i column[kVectors];
       INLAY_UNROLL_ALL
       for (i64 v = 0; v < kVectors; ++v) {
@@ -479,12 +499,11 @@ struct Tile {
       }
     }
     const auto* scales = reinterpret_cast<const float*>(a + kScalesOfA);
-    INLAY_FOR_TILE {
+    for_tile([&](i64 r, i64 v) {
       const __m512 both =
           _mm512_mul_ps(_mm512_set1_ps(scales[r]), _mm512_loadu_ps(b + kScalesOfB + 64 * v));
       tile.sum[r][v] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(whole[r][v]), both, tile.sum[r][v]);
-    }
-    INLAY_END_TILE
+    });
     a += kBytesOfA;
     b += kBytesOfB;
   }
@@ -492,35 +511,26 @@ struct Tile {
 
 [[gnu::always_inline]] inline void add_steps(Tile& tile, i64 K, const float* a, const float* b) {
   for (i64 k = 0; k < K; ++k) {
-    INLAY_FOR_TILE {
+    for_tile([&](i64 r, i64 v) {
       tile.sum[r][v] = _mm512_fmadd_ps(_mm512_set1_ps(a[r * K + k]),
                                        _mm512_loadu_ps(b + k * kWidth + 16 * v), tile.sum[r][v]);
-    }
-    INLAY_END_TILE
+    });
   }
 }
 
 void product(i64 blocks, const void* a, const void* b, float* sums) {
   Tile tile;
-  INLAY_FOR_TILE {
-    tile.sum[r][v] = _mm512_loadu_ps(sums + r * kWidth + 16 * v);
-  }
-  INLAY_END_TILE
+  for_tile([&](i64 r, i64 v) { tile.sum[r][v] = _mm512_loadu_ps(sums + r * kWidth + 16 * v); });
   add_blocks(tile, blocks, static_cast<const u8*>(a), static_cast<const u8*>(b));
-  INLAY_FOR_TILE {
-    _mm512_storeu_ps(sums + r * kWidth + 16 * v, tile.sum[r][v]);
-  }
-  INLAY_END_TILE
+  for_tile([&](i64 r, i64 v) { _mm512_storeu_ps(sums + r * kWidth + 16 * v, tile.sum[r][v]); });
 }
 
 void full(const Int8Steps* steps, i64 count, const TileOutput& out) {
   Tile tile;
-  INLAY_FOR_TILE {
-    // C is needed at the end only: time enough to bring it near.
-    __builtin_prefetch(out.c + r * out.c_row_stride + 16 * v, 1);
+  for_tile([&](i64 r, i64 v) {
+    fetch(out.c + r * out.c_row_stride + 16 * v, out.stream);
     tile.sum[r][v] = _mm512_setzero_ps();
-  }
-  INLAY_END_TILE
+  });
   for (const Int8Steps* s = steps; s < steps + count; ++s) {
     if (s->blocks > 0) {
       add_blocks(tile, s->blocks, static_cast<const u8*>(s->a), static_cast<const u8*>(s->b));
@@ -528,7 +538,7 @@ void full(const Int8Steps* steps, i64 count, const TileOutput& out) {
       add_steps(tile, s->K, static_cast<const float*>(s->a), static_cast<const float*>(s->b));
     }
   }
-  INLAY_FOR_TILE {
+  for_tile([&](i64 r, i64 v) {
     __m512 value = _mm512_mul_ps(_mm512_set1_ps(out.alpha), tile.sum[r][v]);
     if (out.bias != nullptr) {
       value = _mm512_add_ps(value, _mm512_loadu_ps(out.bias + 16 * v));
@@ -537,9 +547,8 @@ void full(const Int8Steps* steps, i64 count, const TileOutput& out) {
       value =
           _mm512_add_ps(value, _mm512_loadu_ps(out.addend + r * out.addend_row_stride + 16 * v));
     }
-    _mm512_storeu_ps(out.c + r * out.c_row_stride + 16 * v, value);
-  }
-  INLAY_END_TILE
+    write(value, out.c + r * out.c_row_stride + 16 * v, out.stream);
+  });
 }
 
 #else

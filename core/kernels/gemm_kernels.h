@@ -22,6 +22,9 @@ struct TileOutput {
   const float* bias = nullptr;    // of the tile's first column
   const float* addend = nullptr;  // of the tile's first element; may be c
   i64 addend_row_stride = 0;
+  /// To write past the caches a C that they cannot hold anyway: its lines need not be read first.
+  /// C and its rows are aligned to 64 bytes. Others may read it after finish_streams().
+  bool stream = false;
 };
 
 /// The k-th value of row r is at data[r * row_stride + k * col_stride].
@@ -50,6 +53,8 @@ struct GemmTiles {
               float* sums, i64 sum_stride);
   /// The sums of `rows` rows and `cols` columns to C.
   void (*write)(const float* sums, i64 sum_stride, i64 rows, i64 cols, const TileOutput& out);
+  /// After the last tile of a task that may have streamed.
+  void (*finish_streams)();
 };
 
 struct GemmPacking {

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <cstring>
 
 #include "core/error.h"
 #include "core/kernels/gemm_schemes.h"
@@ -13,23 +12,20 @@
 // multiplication"):
 //
 //   for each chunk of the contraction
-//     for each run of A's rows                          tasks, where A must be packed
-//       pack it
-//     for each group of B's panels x block of rows      tasks, blocks of one group in a row
-//       pack the group's panels                         unless the thread's last task did
-//       for each tile's rows of A                       they stay in L1
-//         for each panel of the group                   streams from the thread's L2
-//           one tile of C
+//     for each run of as many groups of B's panels as the scratch holds
+//       pack the groups, and with the first run A's rows, where A must be packed     tasks
+//       (where few rows make one block, each group is packed by the task that multiplies it)
+//       for each group x block of rows                                               tasks
+//         for each tile's rows of A                       they stay in L1
+//           for each panel of the group                   streams from the thread's L2
+//             one tile of C
 //
-// The packed group is the thread's own, so no cache line of it travels between cores. Where several
-// threads pack the same group it costs little: a value packed is used as often as the block has
-// rows, and with few rows there is one block only. A's packed rows are everybody's, since each is
-// used with every group.
+// Each value is packed once, by whichever thread; the blocks of one group follow one another, so
+// that a thread meets its panels again in its L2.
 //
-// Scratch: A's packed rows, and for each thread the group and the name of the group packed.
+// Scratch: A's packed rows, and the groups.
 //
-// How panels look is the policy's affair (gemm_blocked.cc: f32; gemm_bf16.cc: pairs of bf16). It
-// has
+// How panels look is the policy's affair (gemm_blocked.cc). It has
 //   height(), width()                     of a tile
 //   panel_floats(K), rows_floats(K)       the size of a packed panel; of a packed run of rows
 //   pack_columns(chunk, columns, to)      panel p of the columns starts at to + p * panel_floats(K)
@@ -69,27 +65,22 @@ class PanelNest {
     const i64 blocks = std::clamp<i64>(args.M / kMinBlockRows, 1, ceil_div(kMinTasks, groups_));
     block_rows_ = round_up(ceil_div(args.M, blocks), run_rows_);
     row_blocks_ = ceil_div(args.M, block_rows_);
-    b_floats_ = round_up(policy.panel_floats(longest_) * group_panels_, kLine);
+    group_floats_ = round_up(policy.panel_floats(longest_) * group_panels_, kLine);
+    groups_at_once_ = std::min(groups_, std::max<i64>(1, kScratchFloats / group_floats_));
     run_floats_ = policy.packs_rows() ? round_up(policy.rows_floats(longest_), kLine) : 0;
   }
 
-  i64 scratch() const { return kLine + runs() * run_floats_ + num_threads() * workspace_floats(); }
+  i64 scratch() const { return kLine + runs() * run_floats_ + groups_at_once_ * group_floats_; }
 
   void run(std::span<float> scratch) {
     INLAY_ASSERT(static_cast<i64>(scratch.size()) >= this->scratch());
     const auto address = reinterpret_cast<std::uintptr_t>(scratch.data()) / sizeof(float);
     packed_rows_ = scratch.data() + (kLine - static_cast<i64>(address % kLine)) % kLine;
-    scratch_ = packed_rows_ + runs() * run_floats_;
+    packed_groups_ = packed_rows_ + runs() * run_floats_;
     for_chunks(args_, [&](const Chunk& chunk) {
-      for (int thread = 0; thread < num_threads(); ++thread) {
-        workspace(thread).set_packed_group(-1);
+      for (i64 first = 0; first < groups_; first += groups_at_once_) {
+        run_groups(chunk, first, std::min(groups_at_once_, groups_ - first));
       }
-      if (policy_.packs_rows()) {
-        parallel_for(runs(), [&](i64 r) { policy_.pack_rows(chunk, run(r)); });
-      }
-      parallel_for(groups_ * row_blocks_, [&](i64 task) {
-        multiply(chunk, task / row_blocks_, task % row_blocks_ * block_rows_);
-      });
     });
   }
 
@@ -102,36 +93,17 @@ class PanelNest {
     }
   }
 
-  // A group: half an L2 of 2 MB.
+  // A group: half an L2 of 2 MB; all that are packed: 4 MB.
   static constexpr i64 kGroupFloats = i64{1} << 18;
+  static constexpr i64 kScratchFloats = i64{1} << 20;
   // With fewer tasks, some threads would wait for others at the end; with few rows, groups alone
   // must be enough of them.
   static constexpr i64 kMinTasks = 32;
   static constexpr i64 kMinGroups = 8;
-  // With fewer rows a block, packing a group for each would show.
+  // With fewer rows a block, fetching a group for each would show.
   static constexpr i64 kMinBlockRows = 256;
   // Everything starts on a cache line.
   static constexpr i64 kLine = 16;
-
-  // A thread's part of the scratch.
-  struct Workspace {
-    float* header;
-    float* b;
-
-    i64 packed_group() const {
-      i64 group = 0;
-      std::memcpy(&group, header, sizeof group);
-      return group;
-    }
-    void set_packed_group(i64 group) const { std::memcpy(header, &group, sizeof group); }
-  };
-
-  i64 workspace_floats() const { return kLine + b_floats_; }
-
-  Workspace workspace(int thread) const {
-    float* start = scratch_ + thread * workspace_floats();
-    return {start, start + kLine};
-  }
 
   i64 runs() const { return ceil_div(args_.M, run_rows_); }
   Rows run(i64 r) const {
@@ -139,20 +111,45 @@ class PanelNest {
     return {first, std::min(run_rows_, args_.M - first), packed_rows_ + r * run_floats_};
   }
 
-  void multiply(const Chunk& chunk, i64 group, i64 first_row) const {
+  Columns columns_of(i64 group) const {
     const i64 n = group * group_panels_ * policy_.width();
-    const Columns columns = {n, std::min(group_panels_ * policy_.width(), args_.N - n)};
-    const Workspace mine = workspace(thread_index());
-    if (mine.packed_group() != group) {
-      policy_.pack_columns(chunk, columns, mine.b);
-      mine.set_packed_group(group);
-    }
+    return {n, std::min(group_panels_ * policy_.width(), args_.N - n)};
+  }
+
+  // Groups [first, first + count). Where one task has all rows of a group, it packs it too.
+  void run_groups(const Chunk& chunk, i64 first, i64 count) const {
+    const i64 packed_runs = first == 0 && policy_.packs_rows() ? runs() : 0;
+    const bool apart = row_blocks_ > 1;
+    parallel_for(packed_runs + (apart ? count : 0), [&](i64 task) {
+      if (task < packed_runs) {
+        policy_.pack_rows(chunk, run(task));
+      } else {
+        pack(chunk, first, first + task - packed_runs);
+      }
+    });
+    parallel_for(count * row_blocks_, [&](i64 task) {
+      const i64 group = first + task / row_blocks_;
+      if (!apart) {
+        pack(chunk, first, group);
+      }
+      multiply(chunk, first, group, task % row_blocks_ * block_rows_);
+    });
+  }
+
+  void pack(const Chunk& chunk, i64 first_group, i64 group) const {
+    policy_.pack_columns(chunk, columns_of(group),
+                         packed_groups_ + (group - first_group) * group_floats_);
+  }
+
+  void multiply(const Chunk& chunk, i64 first_group, i64 group, i64 first_row) const {
+    const Columns columns = columns_of(group);
+    const float* panels = packed_groups_ + (group - first_group) * group_floats_;
     policy_.begin();
     const i64 end = std::min(args_.M, first_row + block_rows_);
     for (i64 r = first_row / run_rows_; r * run_rows_ < end; ++r) {
       const Rows rows = run(r);
       for (i64 i = 0; i < rows.count; i += policy_.height()) {
-        policy_.multiply(chunk, columns, mine.b, rows, i);
+        policy_.multiply(chunk, columns, panels, rows, i);
       }
     }
     policy_.end();
@@ -163,9 +160,9 @@ class PanelNest {
   const i64 run_rows_;
   i64 longest_ = 0;
   i64 group_panels_ = 0, groups_ = 0, block_rows_ = 0, row_blocks_ = 0;
-  i64 b_floats_ = 0, run_floats_ = 0;
+  i64 group_floats_ = 0, groups_at_once_ = 0, run_floats_ = 0;
   float* packed_rows_ = nullptr;
-  float* scratch_ = nullptr;
+  float* packed_groups_ = nullptr;
 };
 
 }  // namespace inlay::kernels

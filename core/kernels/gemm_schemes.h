@@ -43,8 +43,8 @@ constexpr i64 round_up(i64 a, i64 multiple) {
 }
 
 /// The length of the slices of K, of which the last may be shorter.
-constexpr i64 slice_length(i64 K, i64 most) {
-  const i64 slices = std::max<i64>(1, ceil_div(K, most));
+constexpr i64 slice_length(i64 K, i64 longest = kMaxSlice) {
+  const i64 slices = std::max<i64>(1, ceil_div(K, longest));
   return std::max<i64>(1, std::min(K, round_up(ceil_div(K, slices), kSliceStep)));
 }
 
@@ -59,6 +59,7 @@ struct Chunk {
   i64 count = 0;
   i64 K = 0;  // steps of all pieces together
   bool first = true;
+  bool last = false;
 
   void add(const Piece& piece) {
     pieces[count++] = piece;
@@ -69,7 +70,7 @@ struct Chunk {
 /// Runs body(chunk) for each chunk, in order; once, with an empty one, when there is nothing to
 /// sum.
 template <class Body>
-void for_chunks(const GemmArgs& args, Body body) {
+void for_chunks(const GemmArgs& args, Body body, i64 longest_slice = kMaxSlice) {
   const bool int8 = args.compute == GemmCompute::kInt8;
   Chunk chunk;
   const auto finish = [&] {
@@ -83,7 +84,7 @@ void for_chunks(const GemmArgs& args, Body body) {
     if (!rides && chunk.K > 0) {
       finish();
     }
-    const i64 length = slice_length(term.K, int8 ? kMaxInt8Slice : kMaxSlice);
+    const i64 length = slice_length(term.K, int8 ? kMaxInt8Slice : longest_slice);
     for (i64 k = 0; k < term.K; k += length) {
       if (k > 0) {
         finish();
@@ -96,6 +97,7 @@ void for_chunks(const GemmArgs& args, Body body) {
     append(term);
   }
   if (chunk.K > 0 || chunk.first) {
+    chunk.last = true;
     finish();
   }
 }
@@ -120,6 +122,9 @@ inline TileOutput chunk_output(const GemmArgs& args, const Chunk& chunk, i64 i, 
   return out;
 }
 
+/// Whether C is as large as an L2, so that it may be written past the caches.
+bool can_stream(const GemmArgs& args);
+
 /// A from row i and step k on.
 inline TileA a_from(const GemmTerm& term, i64 i, i64 k) {
   return {term.a + i * term.a_row_stride + k * term.a_col_stride, term.a_row_stride,
@@ -135,9 +140,16 @@ inline BPart b_part(const Piece& piece, i64 n, i64 N) {
 i64 blocked_scratch(const GemmArgs& args);
 void blocked_product(const GemmArgs& args, std::span<float> scratch);
 
-/// The same for operands rounded to bf16, on processors that multiply them (gemm_bf16.cc).
-i64 bf16_scratch(const GemmArgs& args, const GemmBf16& kernels);
-void bf16_product(const GemmArgs& args, const GemmBf16& kernels, std::span<float> scratch);
+/// The same for operands rounded to bf16, on processors that multiply them (gemm_bf16.cc). All
+/// `outer` share_rows; every `inner` has_rows_of outer[0], and is computed before them: its C may
+/// be an A of their short products. At most kProductsTogether of each.
+inline constexpr i64 kProductsTogether = 8;
+bool share_rows(const GemmArgs& first, const GemmArgs& other);
+bool has_rows_of(const GemmArgs& outer, const GemmArgs& inner);
+i64 bf16_scratch(std::span<const GemmArgs> inner, std::span<const GemmArgs> outer,
+                 const GemmBf16& kernels);
+void bf16_products(std::span<const GemmArgs> inner, std::span<const GemmArgs> outer,
+                   const GemmBf16& kernels, std::span<float> scratch);
 
 /// The same for operands of 8 bits (gemm_int8.cc).
 i64 int8_scratch(const GemmArgs& args);

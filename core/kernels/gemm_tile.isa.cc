@@ -57,7 +57,7 @@ inline void step(Tile<R, V>& tile, const float* a, i64 a_row_stride, const float
 template <i64 V>
 inline void clear_and_fetch(Tile<kRows, V>& tile, const TileOutput& out) {
   // C is needed after K steps only: time enough to bring it near.
-  for (i64 r = 0; r < kRows; ++r) {
+  for (i64 r = 0; r < kRows && !out.stream; ++r) {
     INLAY_UNROLL
     for (i64 v = 0; v < V; ++v) {
       __builtin_prefetch(out.c + r * out.c_row_stride + v * kLanes, 1);
@@ -89,6 +89,13 @@ inline void store_row(Vec (&sum)[V], const TileOutput& out, const float* addend,
     for (i64 v = 0; v < V; ++v) {
       sum[v] = sum[v] + Vec::load(addend + v * kLanes);
     }
+  }
+  if (out.stream) {
+    INLAY_UNROLL
+    for (i64 v = 0; v < V; ++v) {
+      sum[v].stream(c + v * kLanes);
+    }
+    return;
   }
   INLAY_UNROLL
   for (i64 v = 0; v < V; ++v) {
@@ -196,7 +203,12 @@ void write(const float* sums, i64 sum_stride, i64 rows, i64 cols, const TileOutp
     for (i64 col = 0; col < cols; col += kLanes) {
       const i64 n = cols - col < kLanes ? cols - col : kLanes;
       float* c = out.c + r * out.c_row_stride + col;
-      finished(Vec::load(sums + r * sum_stride + col), out, r, col, n).store(c, n);
+      const Vec value = finished(Vec::load(sums + r * sum_stride + col), out, r, col, n);
+      if (out.stream && n == kLanes) {
+        value.stream(c);
+      } else {
+        value.store(c, n);
+      }
     }
   }
 }
@@ -204,11 +216,14 @@ void write(const float* sums, i64 sum_stride, i64 rows, i64 cols, const TileOutp
 }  // namespace
 
 #if defined(__AVX512F__)
-const GemmTiles kGemmTiles = {kRows, kLanes, kVectors, {full<1>, full<2>, full<3>}, sum, write};
+const GemmTiles kGemmTiles = {kRows, kLanes, kVectors,      {full<1>, full<2>, full<3>},
+                              sum,   write,  finish_streams};
 #elif defined(__AVX2__)
-const GemmTiles kGemmTiles = {kRows, kLanes, kVectors, {full<1>, full<2>, nullptr}, sum, write};
+const GemmTiles kGemmTiles = {kRows, kLanes, kVectors,      {full<1>, full<2>, nullptr},
+                              sum,   write,  finish_streams};
 #else
-const GemmTiles kGemmTiles = {kRows, kLanes, kVectors, {full<1>, nullptr, nullptr}, sum, write};
+const GemmTiles kGemmTiles = {kRows, kLanes, kVectors,      {full<1>, nullptr, nullptr},
+                              sum,   write,  finish_streams};
 #endif
 
 }  // namespace inlay::kernels::INLAY_ISA

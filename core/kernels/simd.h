@@ -8,6 +8,7 @@
 //   Vec v = Vec::load(p);            unaligned
 //   Vec t = Vec::load(p, n);         the first n < kLanes values, zeros behind
 //   v.store(p);  v.store(p, n);
+//   v.stream(p);                     past the caches; p is aligned to the vector
 //   max(a, b), min(a, b)             b where either is NaN, so a bound goes first: max(bound, x)
 //   keeps a NaN in x fma(a, b, c) = a * b + c         one rounding with AVX2 and AVX-512, two in
 //   the portable form reduce_add(v)                    a fixed tree, halves first
@@ -62,6 +63,7 @@ struct Vec {
     return {_mm512_cvtph_ps(_mm256_maskz_loadu_epi16(mask(n), p))};
   }
   void store(float* p) const { _mm512_storeu_ps(p, v); }
+  void stream(float* p) const { _mm512_stream_ps(p, v); }
   void store(float* p, i64 n) const { _mm512_mask_storeu_ps(p, mask(n), v); }
 
  private:
@@ -141,6 +143,7 @@ struct Vec {
   }
   static Vec load_f16(const u16* p, i64 n) { return {_mm256_cvtph_ps(load_16(p, n))}; }
   void store(float* p) const { _mm256_storeu_ps(p, v); }
+  void stream(float* p) const { _mm256_stream_ps(p, v); }
   void store(float* p, i64 n) const { _mm256_maskstore_ps(p, mask(n), v); }
 
  private:
@@ -245,6 +248,7 @@ struct Vec {
   static Vec load_f16(const u16* p, i64 n = kLanes) {
     return make([&](i64 i) { return i < n ? f16_to_f32(p[i]) : 0.0F; });
   }
+  void stream(float* p) const { store(p); }
   void store(float* p) const {
     __builtin_memcpy(p, &low, sizeof low);
     __builtin_memcpy(p + 4, &high, sizeof high);
@@ -315,6 +319,13 @@ inline float reduce_max(Vec a) {
 
 inline Vec operator-(Vec a) {
   return Vec::zero() - a;
+}
+
+/// To be called when the last of some streamed values is written: others may read them then.
+inline void finish_streams() {
+#if defined(__AVX512F__) || defined(__AVX2__)
+  _mm_sfence();
+#endif
 }
 
 /// Runs body(i, lanes) over [0, n) a vector at a time, for a body generic in `lanes`: AllLanes, and

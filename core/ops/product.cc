@@ -47,6 +47,12 @@ void run_products(std::span<const GemmArgs> products) {
   kernels::gemm_together(products, scratch.mutable_values());
 }
 
+void run_low_rank(std::span<const GemmArgs> inner, std::span<const GemmArgs> outer) {
+  const MemoryScope scope(MemoryClass::kScratch);
+  const Tensor scratch = Tensor::empty({kernels::gemm_low_rank_scratch(inner, outer)});
+  kernels::gemm_low_rank(inner, outer, scratch.mutable_values());
+}
+
 Tensor sum_of_outer_products(const Tensor& left, const Tensor& right, float alpha,
                              kernels::GemmCompute compute) {
   const i64 rows = rows_of(left);

@@ -31,6 +31,8 @@ void multiply(const Tensor& x, const kernels::MatrixRef& m, const Tensor& y,
 void run_product(const kernels::GemmArgs& args);
 /// The same for several that do not depend on one another.
 void run_products(std::span<const kernels::GemmArgs> products);
+void run_low_rank(std::span<const kernels::GemmArgs> inner,
+                  std::span<const kernels::GemmArgs> outer);
 
 /// alpha * left^T right over the rows of both: [left's width, right's width].
 Tensor sum_of_outer_products(const Tensor& left, const Tensor& right, float alpha,

@@ -83,7 +83,20 @@ void check_projection(const Tensor& x, const Projection& p) {
   }
 }
 
-// The y_i, added to `addend` where there is one.
+// t [M, ranks] = x times all A.
+GemmArgs inner_product(const Group& group, const Tensor& x, const Tensor& stacked_a,
+                       const Tensor& t) {
+  GemmArgs args;
+  static_cast<GemmTerm&>(args) = product_term(x, matrix_ref(stacked_a), true);
+  args.M = rows_of(x);
+  args.N = group.ranks();
+  args.c = t.data<float>();
+  args.c_row_stride = args.N;
+  args.compute = unquantised(group.compute());
+  return args;
+}
+
+// The y_i, added to `addend` where there is one, and t on the way.
 std::vector<Tensor> forward_of(const Group& group, const Tensor& x, const Tensor& t,
                                const Tensor& addend) {
   const std::size_t count = group.parts().size();
@@ -110,36 +123,45 @@ std::vector<Tensor> forward_of(const Group& group, const Tensor& x, const Tensor
     }
     args.compute = group.compute();
   }
-  run_products(products);
+  if (!t.defined()) {
+    run_products(products);
+    return ys;
+  }
+  const Tensor a = group.stacked_a(true);
+  const GemmArgs inner = inner_product(group, x, a, t);
+  run_low_rank({&inner, 1}, products);
   return ys;
 }
 
-// The products with few columns or rows (t, u, dA, dB) stay in f32: they read their large factor
-// where it lies, and rounding it would cost more than multiplying.
-//
 // u [M, ranks]: factor_i dy_i B_i in the columns of part i; zero where no dy_i came.
 Tensor inner_gradient(const Group& group, std::span<const Tensor> dys, i64 rows) {
   const bool whole = std::ranges::all_of(dys, [](const Tensor& dy) { return dy.defined(); });
   const Shape shape = {rows, group.ranks()};
-  Tensor u = whole ? Tensor::empty(shape) : Tensor::zeros(shape);
+  return whole ? Tensor::empty(shape) : Tensor::zeros(shape);
+}
+
+std::vector<GemmArgs> inner_gradient_products(const Group& group, std::span<const Tensor> dys,
+                                              const Tensor& u) {
+  std::vector<GemmArgs> products;
   for (std::size_t i = 0; i < dys.size(); ++i) {
     if (!group.adapted(i) || !dys[i].defined()) {
       continue;
     }
-    GemmArgs args;
+    GemmArgs& args = products.emplace_back();
     static_cast<GemmTerm&>(args) = product_term(dys[i], matrix_ref(group.parts()[i].lora_b), false);
-    args.M = rows;
+    args.M = rows_of(u);
     args.N = group.rank(i);
     args.c = u.data<float>() + group.first(i);
     args.c_row_stride = group.ranks();
     args.alpha = group.parts()[i].factor;
-    run_product(args);
+    args.compute = unquantised(group.compute());
   }
-  return u;
+  return products;
 }
 
+// dx, and u on the way, which the products of `inner` make.
 Tensor input_gradient(const Group& group, std::span<const Tensor> dys, const Tensor& u,
-                      const Shape& shape) {
+                      std::span<const GemmArgs> inner, const Shape& shape) {
   std::vector<GemmTerm> terms;
   for (std::size_t i = 0; i < dys.size(); ++i) {
     if (dys[i].defined()) {
@@ -160,10 +182,13 @@ Tensor input_gradient(const Group& group, std::span<const Tensor> dys, const Ten
   args.c = dx.data<float>();
   args.c_row_stride = args.N;
   args.compute = group.compute();
-  run_product(args);
+  run_low_rank(inner, {&args, 1});
   return dx;
 }
 
+// The sums over tokens (dA, dB) have so few rows that they stay in f32: they read their large
+// factor where it lies, and rounding it would cost more than multiplying.
+//
 // dB_i^T = t_i^T dy_i: the sum over tokens has few rows this way, and dy is read where it lies.
 Tensor b_gradient(const Group& group, std::size_t i, const Tensor& t, const Tensor& dy) {
   const i64 rows = rows_of(dy);
@@ -202,10 +227,14 @@ Grads gradients(const Group& group, const Saves& saved, std::span<Tensor> dys, W
   for (int i = 0; i < parts; ++i) {
     a_wanted = a_wanted || wants[kFirstPart + kPartInputs * i + 1];
   }
-  const Tensor u =
-      group.ranks() > 0 && (wants[0] || a_wanted) ? inner_gradient(group, dys, rows) : Tensor();
+  const bool u_wanted = group.ranks() > 0 && (wants[0] || a_wanted);
+  const Tensor u = u_wanted ? inner_gradient(group, dys, rows) : Tensor();
+  const std::vector<GemmArgs> inner =
+      u_wanted ? inner_gradient_products(group, dys, u) : std::vector<GemmArgs>();
   if (wants[0]) {
-    grads[0] = input_gradient(group, dys, u, saved.in_shape);
+    grads[0] = input_gradient(group, dys, u, inner, saved.in_shape);
+  } else {
+    run_products(inner);
   }
   const Tensor dA =
       a_wanted ? sum_of_outer_products(u, saved.x.get(), 1.0F, GemmCompute::kF32) : Tensor();
@@ -238,7 +267,6 @@ std::vector<Tensor> run_group(const Tensor& addend, const Tensor& x,
   Tensor t;
   if (group->ranks() > 0) {
     t = Tensor::empty({rows_of(input), group->ranks()});
-    multiply(input, matrix_ref(group->stacked_a(true)), t, {.transposed = true});
   }
   std::vector<Tensor> inputs = {input, residual};
   bool a_wanted = false;

@@ -1,0 +1,303 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Products of operands rounded to bf16, and what rides along with them.
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "tests/core/gemm_product.h"
+#include "tests/support/isas.h"
+
+namespace inlay::kernels {
+namespace {
+
+using inlay::testing::IsaScope;
+using inlay::testing::supported_dot_isas;
+using inlay::testing::supported_isas;
+
+std::vector<Isa> isas_and_dots() {
+  std::vector<Isa> isas = supported_isas();
+  for (const Isa isa : supported_dot_isas()) {
+    isas.push_back(isa);
+  }
+  return isas;
+}
+
+// Sizes around the tiles (32 x 32 x 32 and 8 x 48 x 2) and the run of rows (64); the reference
+// rounds the operands too, so the tolerance is that of f32 sums.
+TEST(GemmOfBf16, IsRightAtSizesAroundTheTiles) {
+  for (const Isa isa : isas_and_dots()) {
+    const IsaScope scope(isa);
+    for (const i64 M : {1, 15, 17, 31, 33, 65, 97}) {
+      for (const i64 N : {1, 15, 16, 17, 31, 33, 47, 49, 97}) {
+        for (const i64 K : {1, 2, 31, 32, 33, 65}) {
+          for (const bool a_transposed : {false, true}) {
+            ASSERT_NO_FATAL_FAILURE(expect_right({.M = M,
+                                                  .N = N,
+                                                  .K = K,
+                                                  .a_transposed = a_transposed,
+                                                  .b_transposed = (M + N + K) % 2 == 0,
+                                                  .compute = GemmCompute::kBf16}))
+                << isa_name(isa);
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST(GemmOfBf16, IsRightWhenCutAndInEveryFormat) {
+  for (const Isa isa : isas_and_dots()) {
+    const IsaScope scope(isa);
+    for (int f = 0; f <= static_cast<int>(MatrixFormat::kQ6_K); ++f) {
+      for (const bool transposed : {false, true}) {
+        ASSERT_NO_FATAL_FAILURE(expect_right({.M = 70,
+                                              .N = transposed ? 101 : 1792,
+                                              .K = transposed ? 1792 : 101,
+                                              .format = static_cast<MatrixFormat>(f),
+                                              .b_transposed = transposed,
+                                              .alpha = 0.5F,
+                                              .bias = true,
+                                              .accumulate = true,
+                                              .row_map = transposed,
+                                              .compute = GemmCompute::kBf16}))
+            << isa_name(isa);
+      }
+    }
+  }
+}
+
+TEST(GemmOfBf16, GivesTheSameBitsAtAnyThreadCount) {
+  const Product product({.M = 300, .N = 700, .K = 900, .compute = GemmCompute::kBf16});
+  for (const Isa isa : isas_and_dots()) {
+    const IsaScope scope(isa);
+    std::vector<float> alone;
+    {
+      const ThreadsScope one(1);
+      alone = product.computed();
+    }
+    for (const int threads : {2, 3, 7}) {
+      const ThreadsScope many(threads);
+      EXPECT_TRUE(same_bits(product.computed(), alone)) << isa_name(isa) << ", " << threads;
+    }
+  }
+}
+
+// Floats on a cache line of their own.
+class AlignedFloats {
+ public:
+  explicit AlignedFloats(i64 count) : room_(count + 16) {
+    void* start = room_.data();
+    std::size_t space = room_.size() * sizeof(float);
+    data_ = static_cast<float*>(std::align(64, count * sizeof(float), start, space));
+  }
+  float* data() const { return data_; }
+
+ private:
+  std::vector<float> room_;
+  float* data_;
+};
+
+// A result of two megabytes whose rows are whole cache lines is written past the caches; where it
+// lies, and how far its rows are apart, must not show in its bits.
+TEST(GemmPastTheCaches, HasTheSameBits) {
+  constexpr i64 kRows = 1030, kColumns = 640;
+  for (const Isa isa : isas_and_dots()) {
+    const IsaScope scope(isa);
+    for (const GemmCompute compute : {GemmCompute::kF32, GemmCompute::kBf16}) {
+      for (const i64 K : {70, 800}) {
+        for (const bool accumulate : {false, true}) {
+          const Product product({.M = kRows,
+                                 .N = kColumns,
+                                 .K = K,
+                                 .b_transposed = true,
+                                 .bias = true,
+                                 .accumulate = accumulate,
+                                 .compute = compute});
+          std::vector<float> apart;
+          GemmArgs args = product.arguments_for(apart);
+          const AlignedFloats aligned(kRows * kColumns);
+          for (i64 r = 0; r < kRows; ++r) {
+            std::copy_n(args.c + r * args.c_row_stride, kColumns, aligned.data() + r * kColumns);
+          }
+          std::vector<float> scratch(gemm_scratch(args));
+          gemm(args, scratch);
+          const i64 stride = args.c_row_stride;
+          args.c = aligned.data();
+          args.c_row_stride = kColumns;
+          args.addend = accumulate ? args.c : nullptr;
+          args.addend_row_stride = kColumns;
+          gemm(args, scratch);
+          for (i64 r = 0; r < kRows; ++r) {
+            ASSERT_EQ(std::memcmp(apart.data() + r * stride, args.c + r * kColumns,
+                                  kColumns * sizeof(float)),
+                      0)
+                << isa_name(isa) << ", K " << K << ", row " << r;
+          }
+        }
+      }
+    }
+  }
+}
+
+// What a layer group with adapters computes: t = x A^T, then y_i = x W_i^T + t_i B_i^T; and the
+// same backward: u_i = dy_i B_i, then dx = sum of dy_i W_i + u A.
+class LowRank {
+ public:
+  LowRank(i64 rows, std::vector<i64> columns, i64 inner, i64 rank, GemmCompute compute)
+      : rows_(rows), columns_(std::move(columns)), inner_(inner), rank_(rank), compute_(compute) {}
+
+  std::vector<std::vector<float>> forward(bool together) const {
+    const i64 ranks = rank_ * static_cast<i64>(columns_.size());
+    const std::vector<float> x = random("x", rows_ * inner_), a = random("a", ranks * inner_);
+    std::vector<std::vector<float>> out = {std::vector<float>(rows_ * ranks)};
+    const GemmArgs t = product(x.data(), inner_, dense(a, ranks, inner_), true, out[0], ranks);
+    std::vector<std::vector<float>> weights, ups;
+    std::vector<GemmTerm> updates(columns_.size());
+    std::vector<GemmArgs> ys;
+    for (std::size_t i = 0; i < columns_.size(); ++i) {
+      const i64 N = columns_[i];
+      weights.push_back(random(str("w", i), N * inner_));
+      ups.push_back(random(str("up", i), N * rank_));
+      out.emplace_back(rows_ * N);
+    }
+    for (std::size_t i = 0; i < columns_.size(); ++i) {
+      const i64 N = columns_[i];
+      ys.push_back(product(x.data(), inner_, dense(weights[i], N, inner_), true, out[i + 1], N));
+      updates[i].K = rank_;
+      updates[i].a = out[0].data() + static_cast<i64>(i) * rank_;
+      updates[i].a_row_stride = ranks;
+      updates[i].b = dense(ups[i], N, rank_);
+      updates[i].b_transposed = true;
+      ys[i].more = {&updates[i], 1};
+    }
+    run({&t, 1}, ys, together);
+    return out;
+  }
+
+  std::vector<std::vector<float>> backward(bool together) const {
+    const i64 ranks = rank_ * static_cast<i64>(columns_.size());
+    std::vector<std::vector<float>> out = {std::vector<float>(rows_ * ranks),
+                                           std::vector<float>(rows_ * inner_)};
+    std::vector<std::vector<float>> dys, weights, ups;
+    std::vector<GemmArgs> us;
+    std::vector<GemmTerm> terms;
+    for (std::size_t i = 0; i < columns_.size(); ++i) {
+      const i64 N = columns_[i];
+      dys.push_back(random(str("dy", i), rows_ * N));
+      weights.push_back(random(str("w", i), N * inner_));
+      ups.push_back(random(str("up", i), N * rank_));
+      us.push_back(product(dys[i].data(), N, dense(ups[i], N, rank_), false, out[0], ranks));
+      us[i].N = rank_;
+      us[i].c += static_cast<i64>(i) * rank_;
+      us[i].alpha = 0.5F;
+      terms.push_back(
+          product(dys[i].data(), N, dense(weights[i], N, inner_), false, out[1], inner_));
+    }
+    const std::vector<float> a = random("a", ranks * inner_);
+    terms.push_back(product(out[0].data(), ranks, dense(a, ranks, inner_), false, out[1], inner_));
+    GemmArgs dx = product(nullptr, 0, {}, false, out[1], inner_);
+    static_cast<GemmTerm&>(dx) = terms[0];
+    dx.more = std::span(terms).subspan(1);
+    run(us, {&dx, 1}, together);
+    return out;
+  }
+
+ private:
+  // Made once: the tests compare many products of the same numbers.
+  static const std::vector<float>& random(const std::string& name, i64 count) {
+    static std::map<std::pair<std::string, i64>, std::vector<float>> made;
+    std::vector<float>& out = made[{name, count}];
+    if (out.empty()) {
+      out.resize(count);
+      fill_uniform(out, RandomKey(3).with(name), -1.0F, 1.0F);
+    }
+    return out;
+  }
+
+  static MatrixRef dense(const std::vector<float>& values, i64 rows, i64 cols) {
+    MatrixRef ref;
+    ref.rows = rows;
+    ref.cols = cols;
+    ref.data = values.data();
+    ref.row_bytes = cols * static_cast<i64>(sizeof(float));
+    return ref;
+  }
+
+  GemmArgs product(const float* a, i64 K, const MatrixRef& b, bool transposed,
+                   std::vector<float>& c, i64 N) const {
+    GemmArgs args;
+    args.M = rows_;
+    args.N = N;
+    args.K = K;
+    args.a = a;
+    args.a_row_stride = K;
+    args.b = b;
+    args.b_transposed = transposed;
+    args.c = c.data();
+    args.c_row_stride = N;
+    args.compute = compute_;
+    return args;
+  }
+
+  static void run(std::span<const GemmArgs> inner, std::span<const GemmArgs> outer, bool together) {
+    if (together) {
+      std::vector<float> scratch(gemm_low_rank_scratch(inner, outer));
+      gemm_low_rank(inner, outer, scratch);
+      return;
+    }
+    for (const std::span<const GemmArgs> products : {inner, outer}) {
+      for (const GemmArgs& args : products) {
+        std::vector<float> scratch(gemm_scratch(args));
+        gemm(args, scratch);
+      }
+    }
+  }
+
+  i64 rows_;
+  std::vector<i64> columns_;
+  i64 inner_, rank_;
+  GemmCompute compute_;
+};
+
+TEST(GemmLowRank, HasTheBitsOfEachProductInTurn) {
+  for (const Isa isa : isas_and_dots()) {
+    const IsaScope scope(isa);
+    for (const GemmCompute compute : {GemmCompute::kF32, GemmCompute::kBf16}) {
+      for (const i64 rank : {3, 200}) {       // short, and too long to ride
+        for (const i64 inner : {70, 1700}) {  // short, and cut
+          for (const i64 rows : {1, 140}) {
+            const LowRank group(rows, {130, 40, 64}, inner, rank, compute);
+            const auto forward = group.forward(true), backward = group.backward(true);
+            EXPECT_EQ(forward, group.forward(false))
+                << isa_name(isa) << " " << rank << " " << inner;
+            EXPECT_EQ(backward, group.backward(false))
+                << isa_name(isa) << " " << rank << " " << inner;
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST(GemmLowRank, GivesTheSameBitsAtAnyThreadCount) {
+  const LowRank group(300, {576, 192, 192}, 576, 8, GemmCompute::kBf16);
+  for (const Isa isa : isas_and_dots()) {
+    const IsaScope scope(isa);
+    std::vector<std::vector<float>> alone;
+    for (const int threads : {1, 2, 5}) {
+      const ThreadsScope many(threads);
+      const auto here = group.forward(true);
+      alone = alone.empty() ? here : alone;
+      EXPECT_EQ(here, alone) << isa_name(isa) << ", " << threads;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace inlay::kernels
