@@ -52,6 +52,13 @@ std::vector<MachinePeak> measure_peaks() {
   return peaks;
 }
 
+double arithmetic_peak(const MachinePeak& machine, const std::string& compute_dtype) {
+  const double dots = compute_dtype == "int8"   ? machine.int8_ops
+                      : compute_dtype == "bf16" ? machine.bf16_flops
+                                                : 0.0;
+  return dots > 0.0 ? dots : machine.f32_flops;
+}
+
 Json machine_json(const std::vector<MachinePeak>& peaks) {
   Json out = {{"instruction_set", kernels::isa_name(kernels::active_isa())},
               {"threads", peaks.back().threads}};
@@ -59,6 +66,7 @@ Json machine_json(const std::vector<MachinePeak>& peaks) {
     out["peak"].push_back({{"threads", peak.threads},
                            {"f32_gflops", peak.f32_flops / 1e9},
                            {"bf16_gflops", peak.bf16_flops / 1e9},
+                           {"int8_gops", peak.int8_ops / 1e9},
                            {"read_gb_s", peak.read_bytes / 1e9}});
   }
   return out;
@@ -73,6 +81,9 @@ std::string readable_machine(const std::vector<MachinePeak>& peaks) {
                          readable_rates(peaks, &MachinePeak::f32_flops, "GFLOP/s"));
   if (peaks.back().bf16_flops > 0.0) {
     text += ", bf16 " + readable_rates(peaks, &MachinePeak::bf16_flops, "GFLOP/s");
+  }
+  if (peaks.back().int8_ops > 0.0) {
+    text += ", int8 " + readable_rates(peaks, &MachinePeak::int8_ops, "Gop/s");
   }
   return text + ", reading " + readable_rates(peaks, &MachinePeak::read_bytes, "GB/s");
 }

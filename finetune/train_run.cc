@@ -35,6 +35,12 @@ i64 total_steps(const TrainingConfig& config, const BatchSchedule& schedule) {
 
 }  // namespace
 
+GemmCompute compute_of(const std::string& compute_dtype) {
+  return compute_dtype == "int8"   ? GemmCompute::kInt8
+         : compute_dtype == "bf16" ? GemmCompute::kBf16
+                                   : GemmCompute::kF32;
+}
+
 RunConfig with_dtypes(RunConfig config) {
   std::string& dtype = config.training.compute_dtype;
   if (dtype == "auto" && config.quantization) {
@@ -44,7 +50,7 @@ RunConfig with_dtypes(RunConfig config) {
     dtype = kernels::has_bf16_products() ? "bf16" : "f32";
   }
   if (config.training.activation_dtype == "auto") {
-    config.training.activation_dtype = dtype;
+    config.training.activation_dtype = dtype == "f32" ? "f32" : "bf16";
   }
   return config;
 }
@@ -67,7 +73,7 @@ TrainerOptions make_trainer_options(const RunConfig& config, i64 steps) {
   o.eval_batch_size = t.per_device_train_batch_size;
   o.checkpoint_blocks = t.gradient_checkpointing == "block";
   o.save_rounded = t.activation_dtype == "bf16";
-  o.compute = t.compute_dtype == "bf16" ? GemmCompute::kBf16 : GemmCompute::kF32;
+  o.compute = compute_of(t.compute_dtype);
   o.attention = config.model.attn_implementation == "reference" ? AttentionKind::kReference
                                                                 : AttentionKind::kTiled;
   return o;

@@ -48,6 +48,9 @@ class RunListener : public TrainerObserver {
   virtual void on_plan(const RunPlan& plan);
 };
 
+/// "f32", "bf16" or "int8", as training.compute_dtype names it.
+GemmCompute compute_of(const std::string& compute_dtype);
+
 /// The config with what "auto" means on this processor in place of training.compute_dtype and
 /// activation_dtype, so that it names the arithmetic of the run.
 RunConfig with_dtypes(RunConfig config);

@@ -22,4 +22,10 @@ Tensor CausalLM::hidden(const Pass& pass, std::optional<std::span<const i32>> ro
   return final_norm(rows ? gather_rows(x, *rows) : x);
 }
 
+Tensor CausalLM::logits(const Tensor& h, const Pass& pass) const {
+  Pass head = pass;
+  head.compute = unquantised(pass.compute);
+  return lm_head_->forward(h, head);
+}
+
 }  // namespace inlay

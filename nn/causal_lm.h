@@ -35,8 +35,9 @@ class CausalLM : public Module {
   /// Hidden states after the last norm, for the given rows of the pass (all N when none are given):
   /// [rows, C].
   Tensor hidden(const Pass& pass, std::optional<std::span<const i32>> rows = {}) const;
-  /// Logits [n, V] of hidden states [n, C].
-  Tensor logits(const Tensor& h, const Pass& pass) const { return lm_head_->forward(h, pass); }
+  /// Logits [n, V] of hidden states [n, C]; never by 8-bit products, whose errors nothing after
+  /// them would average out.
+  Tensor logits(const Tensor& h, const Pass& pass) const;
   const ModelSizes& sizes() const { return sizes_; }
   /// `model_type` of config.json: "llama", "gpt2".
   const std::string& family() const { return family_; }

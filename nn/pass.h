@@ -30,7 +30,9 @@ struct Pass {
   bool training = false;  // dropout on
   RandomKey dropout{0};   // narrowed by each module with its name
   AttentionKind attention = AttentionKind::kTiled;
-  GemmCompute compute = GemmCompute::kF32;  // what products of layers round their operands to
+  /// What products of layers round their operands to; kInt8: those of frozen layers, and bf16 all
+  /// others, adapters, attention and the head.
+  GemmCompute compute = GemmCompute::kF32;
   bool checkpoint_blocks =
       false;                 // recompute each block in backward instead of keeping what it saved
   KvCache* cache = nullptr;  // generation: keys and values of earlier tokens

@@ -17,8 +17,8 @@ Tensor attend(const SelfAttentionSizes& sizes, const Tensor& q, const Tensor& k,
   options.scale = sizes.scale;
   options.window = sizes.window;
   options.kind = pass.attention;
-  options.compute = pass.compute == GemmCompute::kBf16 ? kernels::AttentionCompute::kBf16
-                                                       : kernels::AttentionCompute::kF32;
+  options.compute = pass.compute == GemmCompute::kF32 ? kernels::AttentionCompute::kF32
+                                                      : kernels::AttentionCompute::kBf16;
   if (pass.training && sizes.dropout > 0.0F) {
     options.dropout = sizes.dropout;
     options.dropout_key = pass.dropout.with("attention").with(static_cast<u64>(sizes.layer));

@@ -9,6 +9,7 @@
 #include "core/error.h"
 #include "core/memory/memory.h"
 #include "finetune/bench/kernel_bench.h"
+#include "finetune/train_run.h"
 
 namespace inlay {
 namespace {
@@ -65,13 +66,11 @@ void print_case(const KernelCase& one, double peak_flops) {
   }
 }
 
-// `bf16`: the products multiply in bf16, and are held against that peak where there is one.
-int report_cases(const char* benchmark, const std::vector<KernelCase>& cases, bool bf16,
-                 bool json) {
+int report_cases(const char* benchmark, const std::vector<KernelCase>& cases,
+                 const std::string& compute_dtype, bool json) {
   const i64 rss = peak_rss();
   const std::vector<MachinePeak> machine = measure_peaks();
-  const double dots = machine.back().bf16_flops;
-  const double peak = bf16 && dots > 0.0 ? dots : machine.back().f32_flops;
+  const double peak = arithmetic_peak(machine.back(), compute_dtype);
   if (!json) {
     std::printf("machine  %s\n", readable_machine(machine).c_str());
     for (const KernelCase& one : cases) {
@@ -100,14 +99,14 @@ KernelCase attention_case(const AttentionSizes& s, i64 steps) {
           bench_attention(s, steps)};
 }
 
-KernelCase gemm_case(const GemmSizes& s, i64 steps) {
+KernelCase gemm_case(const GemmSizes& s, const std::string& compute_dtype, i64 steps) {
   return {str("[", s.rows, ", ", s.inner, "] with a weight [", s.columns, ", ", s.inner, "] in ",
-              s.format, s.bf16 ? ", multiplied in bf16" : ""),
+              s.format, compute_dtype == "f32" ? "" : ", multiplied in " + compute_dtype),
           {{"rows", s.rows},
            {"inner", s.inner},
            {"columns", s.columns},
            {"format", s.format},
-           {"compute_dtype", s.bf16 ? "bf16" : "f32"}},
+           {"compute_dtype", compute_dtype}},
           bench_gemm(s, steps)};
 }
 
@@ -156,7 +155,7 @@ int bench_attention_command(std::span<const std::string> arguments) {
       cases.push_back(attention_case(sizes, common.steps));
     }
   }
-  return report_cases("attention", cases, sizes.bf16, common.json);
+  return report_cases("attention", cases, compute_dtype, common.json);
 }
 
 int bench_gemm_command(std::span<const std::string> arguments) {
@@ -171,14 +170,14 @@ int bench_gemm_command(std::span<const std::string> arguments) {
       .option("--inner", sizes.inner, "in_features (default: the layers of SmolLM2 in turn)")
       .option("--columns", sizes.columns, "out_features")
       .option("--format", sizes.format, "how the weight is stored: f32, bf16, nf4-dq, …")
-      .option("--compute-dtype", compute_dtype, "what the products multiply: f32 or bf16");
+      .option("--compute-dtype", compute_dtype, "what the products multiply: f32, bf16 or int8");
   common.declare(args);
   if (!args.parse(arguments)) {
     return 0;
   }
   common.apply();
-  require_choice("--compute-dtype", compute_dtype, {"f32", "bf16"});
-  sizes.bf16 = compute_dtype == "bf16";
+  require_choice("--compute-dtype", compute_dtype, {"f32", "bf16", "int8"});
+  sizes.compute = compute_of(compute_dtype);
   require_size("--rows", sizes.rows);
   if ((sizes.inner == 0) != (sizes.columns == 0)) {
     throw ConfigError("bench gemm: give both of --inner and --columns, or neither");
@@ -187,15 +186,15 @@ int bench_gemm_command(std::span<const std::string> arguments) {
   if (sizes.inner != 0) {
     require_size("--inner", sizes.inner);
     require_size("--columns", sizes.columns);
-    cases.push_back(gemm_case(sizes, common.steps));
+    cases.push_back(gemm_case(sizes, compute_dtype, common.steps));
   } else {
     for (const auto& [inner, columns] : kModelProducts) {
       sizes.inner = inner;
       sizes.columns = columns;
-      cases.push_back(gemm_case(sizes, common.steps));
+      cases.push_back(gemm_case(sizes, compute_dtype, common.steps));
     }
   }
-  return report_cases("gemm", cases, sizes.bf16, common.json);
+  return report_cases("gemm", cases, compute_dtype, common.json);
 }
 
 int bench_quant_command(std::span<const std::string> arguments) {
@@ -224,7 +223,7 @@ int bench_quant_command(std::span<const std::string> arguments) {
                      {{"format", each}, {"rows", rows}, {"columns", columns}, {"bits", bits}},
                      bench_quant(each, rows, columns, common.steps)});
   }
-  return report_cases("quant", cases, false, common.json);
+  return report_cases("quant", cases, "f32", common.json);
 }
 
 }  // namespace inlay

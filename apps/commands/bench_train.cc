@@ -81,12 +81,6 @@ struct TrainBenchArguments {
   }
 };
 
-// The rate that the run's arithmetic could reach.
-double arithmetic_peak(const RunConfig& config, const MachinePeak& machine) {
-  const bool bf16 = config.training.compute_dtype == "bf16" && machine.bf16_flops > 0.0;
-  return bf16 ? machine.bf16_flops : machine.f32_flops;
-}
-
 Json memory_json(const MemoryReport& report) {
   Json out = Json::object();
   for (int c = 0; c < kMemoryClasses; ++c) {
@@ -146,7 +140,7 @@ int bench_train(std::span<const std::string> arguments) {
   const TrainBench bench = bench_training(
       config, {.length = options.length, .steps = common.steps, .profile = options.profile});
   const std::vector<MachinePeak> machine = measure_peaks();
-  const double peak = arithmetic_peak(config, machine.back());
+  const double peak = arithmetic_peak(machine.back(), config.training.compute_dtype);
   if (common.json) {
     Json out = {{"model", bench.model},
                 {"batch", config.training.per_device_train_batch_size},

@@ -58,6 +58,9 @@ i64 gemm_scratch(const GemmArgs& args) {
   if (args.M == 0 || args.N == 0 || is_small(args)) {
     return 0;
   }
+  if (args.compute == GemmCompute::kInt8) {
+    return int8_scratch(args);
+  }
   const GemmBf16* kernels = bf16_kernels(args);
   return kernels != nullptr ? bf16_scratch({}, {&args, 1}, *kernels) : blocked_scratch(args);
 }
@@ -72,6 +75,8 @@ void gemm(const GemmArgs& args, std::span<float> scratch) {
     } else {
       few_rows_product(args);
     }
+  } else if (args.compute == GemmCompute::kInt8) {
+    int8_product(args, scratch);
   } else if (const GemmBf16* kernels = bf16_kernels(args)) {
     bf16_products({}, {&args, 1}, *kernels, scratch);
   } else {

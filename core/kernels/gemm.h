@@ -11,6 +11,9 @@ namespace inlay::kernels {
 /// One product of a sum: A[M, K] * B[K, N].
 ///
 ///   A: f32, a(i, k) = a[i * a_row_stride + k * a_col_stride]; one of the strides is 1.
+///   exact: with kInt8, this product is rounded to bf16 and not to 8 bits: an adapter's, whose
+///   factors
+///      are trained.
 ///   B: any MatrixRef. b_transposed: B is stored [N, K], a weight [out, in] read forward (y = x
 ///   W^T);
 ///      else stored [K, N], the same weight read for the input gradient (dx = dy W), or any
@@ -21,10 +24,30 @@ struct GemmTerm {
   i64 a_row_stride = 0, a_col_stride = 1;
   MatrixRef b;
   bool b_transposed = false;
+  bool exact = false;
 };
 
 /// What the operands are rounded to before they are multiplied; products are summed in f32.
-enum class GemmCompute : u8 { kF32, kBf16 };
+///
+/// kInt8: to 8 bits with a scale for every 64 steps of the contraction (after SwitchBack, Wortsman
+/// et al. 2023, arXiv:2304.13013, whose scales are one a row; made for the product and the input
+/// gradient of a frozen weight). A block is the values 64 n to 64 n + 63 of a row of A, or of a
+/// column of B, or what is left of them at the end:
+///   scale = absmax / 127   q_i = round(x_i (127 / absmax))    to the nearest, ties to even
+/// all of f32; zeros where absmax is below 2^-100. A block that holds an infinity or a NaN makes
+/// NaNs of all that it is multiplied with. Blocks of a 4-bit weight that lie along the contraction
+/// are not decoded: scale = s max |code| / 127 for a block of scale s, and the code itself is
+/// rounded in the same way. The sum of a block is exact, and then
+///   acc = fma(sum_i q_i p_i, scale_A scale_B, acc)
+/// block by block. Where a product is `exact`, acc = fma(a_k, b_k, acc) of operands rounded to
+/// bf16. All instruction sets give the same bits.
+enum class GemmCompute : u8 { kF32, kBf16, kInt8 };
+
+/// The arithmetic of products that have a trained factor, or none that is a weight, in a run that
+/// asks for `compute`: bf16 in place of int8.
+constexpr GemmCompute unquantised(GemmCompute compute) {
+  return compute == GemmCompute::kInt8 ? GemmCompute::kBf16 : compute;
+}
 
 /// Whether this processor multiplies bf16 faster than f32: by AMX tiles or AVX-512 BF16.
 bool has_bf16_products();

@@ -32,6 +32,7 @@
 //   packs_rows()                          whether A is packed at all
 //   pack_rows(chunk, rows)                to rows.packed
 //   begin(), end()                        around a task's products
+//   min_groups()                          optional: in how many groups B is divided at least
 //   multiply(chunk, columns, panels, rows, r)
 //                                         C of the tile whose first row is rows.first + r
 namespace inlay::kernels {
@@ -58,7 +59,7 @@ class PanelNest {
     for_chunks(args, [&](const Chunk& chunk) { longest_ = std::max(longest_, chunk.K); });
     const i64 panels = ceil_div(args.N, policy.width());
     const i64 at_most = std::max<i64>(1, kGroupFloats / policy.panel_floats(longest_));
-    const i64 least = std::min(panels, std::max(kMinGroups, ceil_div(panels, at_most)));
+    const i64 least = std::min(panels, std::max(min_groups(), ceil_div(panels, at_most)));
     group_panels_ = ceil_div(panels, least);
     groups_ = ceil_div(panels, group_panels_);
     const i64 blocks = std::clamp<i64>(args.M / kMinBlockRows, 1, ceil_div(kMinTasks, groups_));
@@ -84,6 +85,14 @@ class PanelNest {
   }
 
  private:
+  i64 min_groups() const {
+    if constexpr (requires { policy_.min_groups(); }) {
+      return policy_.min_groups();
+    } else {
+      return kMinGroups;
+    }
+  }
+
   // A group: half an L2 of 2 MB; all that are packed: 4 MB.
   static constexpr i64 kGroupFloats = i64{1} << 18;
   static constexpr i64 kScratchFloats = i64{1} << 20;

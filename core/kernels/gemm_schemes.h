@@ -13,14 +13,17 @@
 // sums.
 //
 // Each product's K is cut into slices by its length alone; a short product rides along with the
-// last slice of the one before it. The pieces met in this way are a chunk: within it the sum of an
-// element is one chain of fma from 0, k upwards, and the chunks are added to C in turn. This is the
-// order gemm.h promises, and everything else may be split in any way.
+// last slice of the one before it, and one of 8-bit operands wherever there is room. The pieces met
+// in this way are a chunk: within it the sum of an element is one chain of fma from 0, k upwards,
+// and the chunks are added to C in turn. This is the order gemm.h promises, and everything else may
+// be split in any way.
 namespace inlay::kernels {
 
 // Six panels of B, each a slice x 48 floats, fill half an L2 of 2 MB, and eight rows of A half the
 // L1. Longer slices spare reading and writing C.
 inline constexpr i64 kMaxSlice = 768;
+// Operands of 8 bits take a quarter of that room.
+inline constexpr i64 kMaxInt8Slice = 3072;
 // Slices are multiples of this, so as not to cut blocks of quantised weights.
 inline constexpr i64 kSliceStep = 64;
 // A product no longer than this rides along: the ranks of adapters.
@@ -68,6 +71,7 @@ struct Chunk {
 /// sum.
 template <class Body>
 void for_chunks(const GemmArgs& args, Body body, i64 longest_slice = kMaxSlice) {
+  const bool int8 = args.compute == GemmCompute::kInt8;
   Chunk chunk;
   const auto finish = [&] {
     body(static_cast<const Chunk&>(chunk));
@@ -75,11 +79,12 @@ void for_chunks(const GemmArgs& args, Body body, i64 longest_slice = kMaxSlice) 
     chunk.first = false;
   };
   const auto append = [&](const GemmTerm& term) {
-    const bool rides = term.K <= kShortProduct && chunk.count < kMaxPieces;
+    const bool fits = term.K <= kShortProduct || (int8 && chunk.K + term.K <= kMaxInt8Slice);
+    const bool rides = fits && chunk.count < kMaxPieces;
     if (!rides && chunk.K > 0) {
       finish();
     }
-    const i64 length = slice_length(term.K, longest_slice);
+    const i64 length = slice_length(term.K, int8 ? kMaxInt8Slice : longest_slice);
     for (i64 k = 0; k < term.K; k += length) {
       if (k > 0) {
         finish();
@@ -145,6 +150,10 @@ i64 bf16_scratch(std::span<const GemmArgs> inner, std::span<const GemmArgs> oute
                  const GemmBf16& kernels);
 void bf16_products(std::span<const GemmArgs> inner, std::span<const GemmArgs> outer,
                    const GemmBf16& kernels, std::span<float> scratch);
+
+/// The same for operands of 8 bits (gemm_int8.cc).
+i64 int8_scratch(const GemmArgs& args);
+void int8_product(const GemmArgs& args, std::span<float> scratch);
 
 /// At most kFewRows rows: B goes past once (gemm_few_rows.cc). Needs no scratch.
 inline constexpr i64 kFewRows = 32;

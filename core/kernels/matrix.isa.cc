@@ -197,15 +197,6 @@ void decode_f16(const u8* row, i64 col, i64 count, float* out) {
 // ---- four bits: a 16-entry code times the scale of the block
 // -------------------------------------
 
-float block_scale(const FourBitScales& scales, i64 block) {
-  if (scales.absmax != nullptr) {
-    return scales.absmax[block];
-  }
-  return scales.nested_code[scales.absmax_codes[block]] *
-             scales.nested_absmax[block / scales.nested_block_size] +
-         scales.offset;
-}
-
 // The code times a block's scale: looking up in it gives code[q] * scale, rounded once, as defined.
 // `look_up` decodes kLanes values from kLanes / 2 bytes, high nibble first.
 #if defined(__AVX512F__)
@@ -298,7 +289,7 @@ void decode_four_bit(const u8* nibbles, const FourBitScales& scales, i64 first, 
     const i64 at = first + done;
     const i64 block = at / scales.block_size;
     const i64 n = smaller((block + 1) * scales.block_size - at, count - done);
-    decode_block(nibbles, scales.code, block_scale(scales, block), at, n, out + done);
+    decode_block(nibbles, scales.code, four_bit_scale(scales, block), at, n, out + done);
     done += n;
   }
 }

@@ -16,8 +16,17 @@ double bf16_loop(i64 steps, float* sink) {
   if (table == nullptr) {
     return 0.0;
   }
-  table->dot(steps, sink);
-  return table->flops * static_cast<double>(steps);
+  table->bf16(steps, sink);
+  return table->bf16_flops * static_cast<double>(steps);
+}
+
+double int8_loop(i64 steps, float* sink) {
+  const DotPeakTable* table = INLAY_SELECT_DOTS(dot_peak_loops);
+  if (table == nullptr) {
+    return 0.0;
+  }
+  table->int8(steps, sink);
+  return table->int8_ops * static_cast<double>(steps);
 }
 
 float read_loop(std::span<const float> values) {

@@ -17,6 +17,9 @@ double fma_loop(i64 steps, float* sink);
 /// vdpbf16ps. Returns 0, having done nothing, on a processor with neither.
 double bf16_loop(i64 steps, float* sink);
 
+/// The same with dot products of 8-bit integers that are summed in i32; two operations a product.
+double int8_loop(i64 steps, float* sink);
+
 /// Reads the values, and adds up all but the last few, as fast as they come from memory.
 float read_loop(std::span<const float> values);
 

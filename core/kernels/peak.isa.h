@@ -15,8 +15,10 @@ struct PeakTable {
 INLAY_DECLARE_TABLES(PeakTable, peak_loops)
 
 struct DotPeakTable {
-  double flops;
-  void (*dot)(i64 steps, float* sink);
+  /// Operations of a step of each loop.
+  double bf16_flops, int8_ops;
+  void (*bf16)(i64 steps, float* sink);
+  void (*int8)(i64 steps, float* sink);
 };
 INLAY_DECLARE_DOT_TABLES(DotPeakTable, dot_peak_loops)
 

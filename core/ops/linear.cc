@@ -25,6 +25,7 @@ void check_linear(const Tensor& x, i64 in, i64 out, const Tensor& bias) {
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias, WeightLayout layout,
               GemmCompute compute) {
   const bool out_in = layout == WeightLayout::kOutIn;
+  compute = weight.requires_grad() ? unquantised(compute) : compute;
   const i64 out = weight.dim(out_in ? 0 : 1);
   check_linear(x, weight.dim(out_in ? 1 : 0), out, bias);
   const Tensor input = dense(x);
@@ -87,6 +88,7 @@ Tensor add_low_rank(Tensor y, const Tensor& x, const Tensor& a, const Tensor& b,
   const i64 rank = a.dim(0);
   check_shape("add_low_rank: A", a, {rank, x.dim(-1)});
   check_shape("add_low_rank: B", b, {y.dim(-1), rank});
+  compute = unquantised(compute);
   const Tensor input = dense(x);
   Tensor inner = Tensor::empty(x.shape().with(-1, rank));
   multiply(input, matrix_ref(a), inner, {.transposed = true, .compute = compute});

@@ -58,6 +58,7 @@ class Group {
     term.a_row_stride = ranks_;
     term.b = matrix_ref(b);
     term.b_transposed = true;
+    term.exact = true;
     return term;
   }
 
@@ -91,7 +92,7 @@ GemmArgs inner_product(const Group& group, const Tensor& x, const Tensor& stacke
   args.N = group.ranks();
   args.c = t.data<float>();
   args.c_row_stride = args.N;
-  args.compute = group.compute();
+  args.compute = unquantised(group.compute());
   return args;
 }
 
@@ -153,7 +154,7 @@ std::vector<GemmArgs> inner_gradient_products(const Group& group, std::span<cons
     args.c = u.data<float>() + group.first(i);
     args.c_row_stride = group.ranks();
     args.alpha = group.parts()[i].factor;
-    args.compute = group.compute();
+    args.compute = unquantised(group.compute());
   }
   return products;
 }
@@ -170,6 +171,7 @@ Tensor input_gradient(const Group& group, std::span<const Tensor> dys, const Ten
   const Tensor a = group.ranks() > 0 ? group.stacked_a(false) : Tensor();
   if (a.defined()) {
     terms.push_back(product_term(u, matrix_ref(a), false));
+    terms.back().exact = true;
   }
   Tensor dx = Tensor::empty(shape);
   GemmArgs args;

@@ -75,7 +75,7 @@ struct Weight {
 Weight make_weight(const GemmSizes& sizes) {
   Weight weight;
   weight.dense = random_tensor({sizes.columns, sizes.inner}, 2);
-  weight.compute = sizes.bf16 ? GemmCompute::kBf16 : GemmCompute::kF32;
+  weight.compute = sizes.compute;
   if (sizes.format == "bf16") {
     weight.frozen = FrozenMatrix(weight.dense.to(DType::kBf16));
   } else if (sizes.format != "f32") {
@@ -157,7 +157,7 @@ std::vector<KernelTiming> bench_gemm(const GemmSizes& s, i64 steps) {
   std::vector<KernelTiming> out;
   out.push_back({"product", time_calls(steps, [&] { weight.product(x); }), flops, bytes});
   out.push_back({"input_gradient", gradient_of(x), flops, bytes});
-  if (!weight.frozen) {
+  if (!weight.frozen && s.compute != GemmCompute::kInt8) {
     out.push_back({"weight_gradient", gradient_of(weight.dense), flops, 0.0});
   }
   return out;

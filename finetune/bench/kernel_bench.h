@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "core/ops/linear.h"
 #include "finetune/bench/timing.h"
 
 /// Single kernels at a model's sizes, called as a training step calls them.
@@ -28,10 +29,11 @@ std::vector<KernelTiming> bench_attention(const AttentionSizes& sizes, i64 steps
 struct GemmSizes {
   i64 rows = 2048, inner = 576, columns = 1536;
   std::string format = "f32";  // of the weight: f32, bf16 or a format that can be encoded
-  bool bf16 = false;           // multiply in bf16
+  GemmCompute compute = GemmCompute::kF32;
 };
 /// A linear layer x [rows, inner] with a weight [columns, inner]: "product" (x W^T),
-/// "input_gradient" (dy W) and, where the weight is f32, "weight_gradient" (dy^T x). Throws
+/// "input_gradient" (dy W) and, where the weight is f32 and not multiplied in 8 bits,
+/// "weight_gradient" (dy^T x). Throws
 /// ConfigError for a format there is not.
 std::vector<KernelTiming> bench_gemm(const GemmSizes& sizes, i64 steps);
 

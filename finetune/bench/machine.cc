@@ -86,6 +86,7 @@ MachinePeak measure_machine(int threads) {
   peak.threads = threads;
   peak.f32_flops = best_flops(threads, kernels::fma_loop);
   peak.bf16_flops = best_flops(threads, kernels::bf16_loop);
+  peak.int8_ops = best_flops(threads, kernels::int8_loop);
   peak.read_bytes = best_read_bytes();
   return peak;
 }

@@ -10,6 +10,7 @@ struct MachinePeak {
   int threads = 1;
   double f32_flops = 0.0;   // multiply-adds, two operations each, on registers
   double bf16_flops = 0.0;  // dot products of bf16 with f32 sums; 0 where there are none
+  double int8_ops = 0.0;    // dot products of 8-bit integers; 0 where there are none
   double read_bytes = 0.0;  // summing memory that no cache holds
 };
 

@@ -81,7 +81,12 @@ void check_data(const RunConfig& config, Problems& problems) {
   }
 }
 
-void check_training(const TrainingConfig& training, Problems& problems) {
+void check_training(const RunConfig& config, Problems& problems) {
+  const TrainingConfig& training = config.training;
+  if (training.compute_dtype == "int8" && !config.peft.has_value()) {
+    problems.add("/training/compute_dtype",
+                 "\"int8\" is for frozen weights: add peft, or set it to \"bf16\"");
+  }
   if (training.max_steps == 0) {
     problems.add("/training/max_steps", "expected -1 (not set) or at least 1, found 0");
   }
@@ -132,7 +137,7 @@ void check(const RunConfig& config, const ConfigDocument& document) {
     check(*config.peft, "/peft", problems);
   }
   check_data(config, problems);
-  check_training(config.training, problems);
+  check_training(config, problems);
   problems.throw_if_any();
 }
 

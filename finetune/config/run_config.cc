@@ -96,12 +96,13 @@ void TrainingConfig::fields(FieldVisitor& v) {
   v.field("adam_epsilon", adam_epsilon, {0.0, 1.0}, "added to the root of that mean");
   v.field("max_grad_norm", max_grad_norm, {0.0, 1e9},
           "norm of the whole gradient above which it is scaled down; 0: never");
-  v.choice("compute_dtype", compute_dtype, {"auto", "f32", "bf16"},
+  v.choice("compute_dtype", compute_dtype, {"auto", "f32", "bf16", "int8"},
            "what products round their operands to, sums are f32; \"auto\": bf16 where the "
-           "processor multiplies it, else f32");
+           "processor multiplies it, else f32; int8: products of frozen weights, with a scale for "
+           "every 64 values, and bf16 for the rest");
   v.choice("activation_dtype", activation_dtype, {"auto", "f32", "bf16"},
            "what is kept for backward is stored in, but for the residual stream, which is f32; "
-           "\"auto\": compute_dtype");
+           "\"auto\": f32 with compute_dtype f32, else bf16");
   v.choice("gradient_checkpointing", gradient_checkpointing, {"none", "block"},
            "\"block\": keep the input of each block and compute the rest again in backward");
   v.field("seed", seed, {0, std::numeric_limits<i64>::max()},

@@ -27,6 +27,7 @@ void expect_machine(const Json& machine, i64 threads) {
     EXPECT_GT(peak["f32_gflops"], 0.1);  // a processor of this century
     EXPECT_LT(peak["f32_gflops"], 1e5);
     EXPECT_GE(peak["bf16_gflops"], 0.0);
+    EXPECT_GE(peak["int8_gops"], 0.0);
     EXPECT_GT(peak["read_gb_s"], 0.01);
   }
   EXPECT_EQ(machine["peak"][0]["threads"], 1);
@@ -155,6 +156,11 @@ TEST(Bench, GemmTimesAProductAndItsGradients) {
       measured(workshop, "gemm --rows 40 --inner 64 --columns 32 --steps 1 --compute-dtype bf16");
   EXPECT_EQ(rounded["cases"][0]["compute_dtype"], "bf16");
   expect_timing(rounded["cases"][0]["product"], 1);
+  const Json quantised =
+      measured(workshop, "gemm --rows 40 --inner 64 --columns 32 --steps 1 --compute-dtype int8");
+  EXPECT_EQ(quantised["cases"][0]["compute_dtype"], "int8");
+  expect_timing(quantised["cases"][0]["input_gradient"], 1);
+  EXPECT_FALSE(quantised["cases"][0].contains("weight_gradient"));  // never in 8 bits
 }
 
 TEST(Bench, QuantWalksEveryFormatThatCanBeEncoded) {

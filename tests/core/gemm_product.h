@@ -16,14 +16,11 @@
 #include "core/kernels/gemm.h"
 #include "core/parallel.h"
 #include "core/random.h"
+#include "tests/support/random_matrix.h"
 
 namespace inlay::kernels {
 
 inline constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
-inline constexpr float kNf4[16] = {-1.0F,        -0.6961928F,  -0.52507305F,  -0.3949175F,
-                                   -0.28444138F, -0.18477343F, -0.091050036F, 0.0F,
-                                   0.0795803F,   0.1609302F,   0.2461123F,    0.33791524F,
-                                   0.44070983F,  0.562617F,    0.72295684F,   1.0F};
 
 struct ProductCase {
   i64 M = 1, N = 1, K = 1;
@@ -44,109 +41,16 @@ inline std::string text(const ProductCase& c) {
              c.compute == GemmCompute::kBf16 ? " rounded to bf16" : "");
 }
 
-// A matrix of random values in any format; it owns what its MatrixRef points to.
-class Storage {
- public:
-  Storage(MatrixFormat format, i64 rows, i64 cols, bool mapped, RandomKey key) {
-    ref.format = format;
-    ref.rows = rows;
-    ref.cols = cols;
-    if (format == MatrixFormat::kFourBit) {
-      make_four_bit(key);
-    } else {
-      make_blocks(key);
-    }
-    ref.data = bytes_.data();
-    if (mapped) {
-      for (const i64 row : random_permutation(rows, key.with("map"))) {
-        map_.push_back(static_cast<i32>(row));
-      }
-      ref.row_map = map_.data();
-    }
-  }
-  Storage(const Storage&) = delete;
-  Storage& operator=(const Storage&) = delete;
-
-  MatrixRef ref;
-
- private:
-  void make_four_bit(RandomKey key) {
-    const i64 values = ref.rows * ref.cols;
-    bytes_.resize((values + 1) / 2);
-    fill_bytes(key);
-    absmax_.resize((values + 31) / 32);
-    fill_uniform(absmax_, key.with("absmax"), 0.5F, 2.0F);
-    ref.four_bit.code = kNf4;
-    ref.four_bit.block_size = 32;
-    ref.four_bit.absmax = absmax_.data();
-  }
-
-  void make_blocks(RandomKey key) {
-    const BlockSize block = block_size(ref.format);
-    const i64 blocks = ref.cols / block.values;
-    // One spare value of the dense formats between rows: nobody may use it.
-    ref.row_bytes = (blocks + (block.values == 1 ? 1 : 0)) * block.bytes;
-    bytes_.resize(ref.row_bytes * ref.rows);
-    if (block.values > 1) {
-      fill_bytes(key);
-    }
-    std::vector<float> values(ref.rows * blocks);
-    fill_uniform(values, key.with("values"), -1.0F, 1.0F);
-    for (i64 row = 0; row < ref.rows; ++row) {
-      for (i64 b = 0; b < blocks; ++b) {
-        tame(bytes_.data() + row * ref.row_bytes + b * block.bytes, values[row * blocks + b]);
-      }
-      if (block.values == 1) {  // all ones: a NaN in each of the dense formats
-        std::memset(bytes_.data() + row * ref.row_bytes + blocks * block.bytes, 0xFF, block.bytes);
-      }
-    }
-  }
-
-  void fill_bytes(RandomKey key) {
-    for (size_t i = 0; i < bytes_.size(); ++i) {
-      bytes_[i] = static_cast<u8>(random_bits(key, i / 4) >> (i % 4 * 8));
-    }
-  }
-
-  // Makes the floats of a block moderate.
-  void tame(u8* block, float value) const {
-    switch (ref.format) {
-      case MatrixFormat::kF32:
-        std::memcpy(block, &value, sizeof value);
-        break;
-      case MatrixFormat::kBf16:
-        std::memcpy(block, reinterpret_cast<const u8*>(&value) + 2, 2);
-        break;
-      case MatrixFormat::kQ6_K:
-        block[209] = 0x24;  // d: a half in [2^-6, 2^-5), as below
-        break;
-      case MatrixFormat::kF16:
-        block[0] = static_cast<u8>(1000.0F * value);
-        block[1] = value < 0.0F ? 0xB8 : 0x38;  // +-[1/2, 1)
-        break;
-      case MatrixFormat::kQ4_1:
-      case MatrixFormat::kQ5_1:
-      case MatrixFormat::kQ4_K:
-      case MatrixFormat::kQ5_K:
-        block[3] = 0x24;  // m or dmin
-        [[fallthrough]];
-      default:
-        block[1] = 0x24;  // d
-    }
-  }
-
-  std::vector<u8> bytes_;
-  std::vector<float> absmax_;
-  std::vector<i32> map_;
-};
-
 // A product with its operands. A and C have spare columns full of NaN between their rows, which
 // must be neither used nor written.
 class Product {
  public:
   explicit Product(const ProductCase& c, u64 seed = 1)
       : case_(c),
-        b_(c.format, c.b_transposed ? c.N : c.K, c.b_transposed ? c.K : c.N, c.row_map,
+        b_({.format = c.format,
+            .rows = c.b_transposed ? c.N : c.K,
+            .cols = c.b_transposed ? c.K : c.N,
+            .mapped = c.row_map},
            RandomKey(seed).with("b")),
         a_stride_((c.a_transposed ? c.M : c.K) + kGap),
         a_(padded(c.a_transposed ? c.K : c.M, c.a_transposed ? c.M : c.K,
@@ -280,7 +184,7 @@ class Product {
   }
 
   ProductCase case_;
-  Storage b_;
+  testing::RandomMatrix b_;
   i64 a_stride_;
   std::vector<float> a_, c0_, bias_;
 };

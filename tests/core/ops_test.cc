@@ -364,6 +364,80 @@ TEST(Ops, ProjectOntoAResidualPassesItsGradientOn) {
       });
 }
 
+Tensor uniform_leaf(const Shape& shape, u64 seed, bool trained) {
+  const Tensor t = Tensor::empty(shape);
+  fill_uniform(t.mutable_values(), RandomKey(seed), -1.0F, 1.0F);
+  t.set_requires_grad(trained);
+  return t;
+}
+
+std::vector<float> copied(const Tensor& t) {
+  return {t.values().begin(), t.values().end()};
+}
+
+// The result, then the gradients of the leaves that are trained.
+std::vector<std::vector<float>> results_of(const Tensors& leaves,
+                                           const std::function<Tensor(const Tensors&)>& f) {
+  for (const Tensor& leaf : leaves) {
+    leaf.set_grad({});
+  }
+  const Tensor y = f(leaves);
+  std::vector<std::vector<float>> out = {copied(y)};
+  backward(y, uniform_leaf(y.shape(), 99, false));
+  for (const Tensor& leaf : leaves) {
+    if (leaf.requires_grad()) {
+      out.push_back(copied(leaf.grad()));
+    }
+  }
+  return out;
+}
+
+TEST(Ops, EightBitProductsAreForFrozenWeights) {
+  const Tensor x = uniform_leaf({40, 70}, 1, true);
+  const Tensor A = uniform_leaf({5, 70}, 2, true);
+  const Tensor B = uniform_leaf({33, 5}, 3, true);
+  const Tensor y = uniform_leaf({40, 33}, 4, false);
+  for (const bool trained : {true, false}) {
+    const Tensor w = uniform_leaf({33, 70}, 5, trained);
+    const auto in = [&](GemmCompute compute) {
+      return results_of({x, w}, [&](const Tensors& t) {
+        return linear(t[0], t[1], {}, WeightLayout::kOutIn, compute);
+      });
+    };
+    EXPECT_EQ(in(GemmCompute::kInt8) == in(GemmCompute::kBf16), trained);
+  }
+  const auto adapted = [&](GemmCompute compute) {
+    return results_of({y, x, A, B}, [&](const Tensors& t) {
+      return add_low_rank(t[0].clone(), t[1], t[2], t[3], 0.5F, compute);
+    });
+  };
+  EXPECT_EQ(adapted(GemmCompute::kInt8), adapted(GemmCompute::kBf16));
+}
+
+TEST(Ops, EightBitProjectionsKeepTheirAdaptersInBf16) {
+  const Tensor x = uniform_leaf({40, 70}, 1, true);
+  const Tensor A = uniform_leaf({5, 70}, 2, true);
+  const Tensor B = uniform_leaf({33, 5}, 3, true);
+  const auto in = [&](GemmCompute compute) {
+    return results_of({x, A, B}, [&](const Tensors& t) {
+      Projection part;
+      part.weight = FrozenMatrix(Tensor::zeros({33, 70}));  // the adapter is all there is
+      part.lora_a = t[1];
+      part.lora_b = t[2];
+      return project(t[0], {&part, 1}, compute)[0];
+    });
+  };
+  const auto bf16 = in(GemmCompute::kBf16);
+  const auto int8 = in(GemmCompute::kInt8);
+  ASSERT_EQ(int8.size(), 4U);
+  for (std::size_t r = 0; r < int8.size(); ++r) {
+    for (std::size_t i = 0; i < int8[r].size(); ++i) {
+      // Sums of 5 products of at most 40, taken in another order; 8 bits would be off by 0.1.
+      ASSERT_NEAR(int8[r][i], bf16[r][i], 40.0 * 10 * 0x1p-24) << "result " << r;
+    }
+  }
+}
+
 TEST(Ops, MatmulNamesTheSizesThatDiffer) {
   try {
     matmul(Tensor::zeros({2, 3}), Tensor::zeros({4, 5}));

@@ -29,13 +29,15 @@ TEST(Peak, LoopsDoTheOperationsTheyCountOnEveryInstructionSet) {
   });
 }
 
-TEST(Peak, Bf16LoopSaysWhenThereAreNoDotProducts) {
-  float sink = 0.0F;
-  testing::for_each_isa([&] { EXPECT_EQ(kernels::bf16_loop(10, &sink), 0.0); });
-  for (const Isa isa : testing::supported_dot_isas()) {
-    const testing::IsaScope scope(isa);
-    EXPECT_GT(kernels::bf16_loop(10, &sink), 0.0);
-    EXPECT_EQ(kernels::bf16_loop(20, &sink), 2 * kernels::bf16_loop(10, &sink));
+TEST(Peak, LoopsOfDotProductsSayWhenThereAreNone) {
+  for (auto* loop : {kernels::bf16_loop, kernels::int8_loop}) {
+    float sink = 0.0F;
+    testing::for_each_isa([&] { EXPECT_EQ(loop(10, &sink), 0.0); });
+    for (const Isa isa : testing::supported_dot_isas()) {
+      const testing::IsaScope scope(isa);
+      EXPECT_GT(loop(10, &sink), 0.0);
+      EXPECT_EQ(loop(20, &sink), 2 * loop(10, &sink));
+    }
   }
 }
 

@@ -101,6 +101,13 @@ TEST_F(RunConfigFile, RefusesWhatDoesNotGoTogether) {
       {{"quantization={}", "peft=null"},
        "--set quantization={}: /quantization: 4-bit weights cannot be trained: add peft, or set "
        "quantization to null"},
+      {{"peft=null", "training.compute_dtype=int8"},
+       "--set training.compute_dtype=int8: /training/compute_dtype: \"int8\" is for frozen "
+       "weights: "
+       "add peft, or set it to \"bf16\""},
+      {{"training.compute_dtype=int8", "quantization.bnb_4bit_compute_dtype=bf16"},
+       "--set quantization.bnb_4bit_compute_dtype=bf16: /quantization/bnb_4bit_compute_dtype: "
+       "\"bf16\" is not training.compute_dtype, \"int8\": set one of them to \"auto\""},
       {{"peft.layers_to_transform=[0]"},
        "--set peft.layers_to_transform=[0]: /peft/layers_to_transform: needs target_modules to be "
        "a "
@@ -183,7 +190,8 @@ TEST_F(RunConfigFile, RefusesValuesThatNoFieldTakes) {
       {"training.lr_scheduler_type", "cosin",
        R"(expected "constant", "constant_with_warmup", "linear" or "cosine", found "cosin" )"
        R"((did you mean "cosine"?))"},
-      {"training.compute_dtype", "int8", R"(expected "auto", "f32" or "bf16", found "int8")"},
+      {"training.compute_dtype", "int4",
+       R"(expected "auto", "f32", "bf16" or "int8", found "int4" (did you mean "int8"?))"},
       {"training.gradient_checkpointing", "true", R"(expected "none" or "block", found true)"},
       {"training.lr", "1", R"(unknown key (did you mean "learning_rate"?))"},
       {"save.export", "[\"gguf\"]", R"(expected "peft", found "gguf")"},
