@@ -33,6 +33,12 @@ i64 total_steps(const TrainingConfig& config, const BatchSchedule& schedule) {
       std::ceil(config.num_train_epochs * static_cast<double>(schedule.steps_per_epoch())));
 }
 
+Recompute recompute_of(const std::string& name) {
+  return name == "block"       ? Recompute::kBlock
+         : name == "selective" ? Recompute::kSelective
+                               : Recompute::kNone;
+}
+
 }  // namespace
 
 RunConfig with_dtypes(RunConfig config) {
@@ -65,7 +71,8 @@ TrainerOptions make_trainer_options(const RunConfig& config, i64 steps) {
   o.eval_steps = config.eval.eval_steps;
   o.save_steps = config.save.save_steps;
   o.eval_batch_size = t.per_device_train_batch_size;
-  o.checkpoint_blocks = t.gradient_checkpointing == "block";
+  o.recompute = recompute_of(t.gradient_checkpointing);
+  o.recompute_layers = t.gradient_checkpointing_layers;
   o.save_rounded = t.activation_dtype == "bf16";
   o.compute = t.compute_dtype == "bf16" ? GemmCompute::kBf16 : GemmCompute::kF32;
   o.attention = config.model.attn_implementation == "reference" ? AttentionKind::kReference

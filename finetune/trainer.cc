@@ -143,7 +143,8 @@ Trainer::StepResult Trainer::accumulate_gradients(i64 step) {
     pass.dropout = RandomKey(options_.seed).with("dropout").with(static_cast<u64>(step)).with(b);
     pass.attention = options_.attention;
     pass.compute = options_.compute;
-    pass.checkpoint_blocks = options_.checkpoint_blocks;
+    pass.recompute = options_.recompute;
+    pass.recompute_layers = options_.recompute_layers;
     const Tensor loss =
         next_token_loss(model_, batch, pass, static_cast<double>(result.trained_tokens));
     if (!std::isfinite(loss.item())) {

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -24,7 +25,8 @@ struct TrainerOptions {
   i64 eval_steps = 0;  // > 0: evaluate every so many steps; with validation data always at the end
   i64 save_steps = 0;  // > 0: ask the observer to save every so many steps
   i64 eval_batch_size = 1;
-  bool checkpoint_blocks = false;
+  Recompute recompute = Recompute::kNone;
+  std::optional<i64> recompute_layers;  // null: all
   AttentionKind attention = AttentionKind::kTiled;
   GemmCompute compute = GemmCompute::kF32;
   bool save_rounded = false;  // what is kept for backward is stored as bf16 (see SaveRounded)

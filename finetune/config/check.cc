@@ -89,6 +89,12 @@ void check_training(const TrainingConfig& training, Problems& problems) {
     problems.add("/training/warmup_ratio",
                  "warmup_steps and warmup_ratio exclude each other: set one to 0");
   }
+  const std::string& again = training.gradient_checkpointing;
+  if (training.gradient_checkpointing_layers && again != "selective" && again != "block") {
+    problems.add(
+        "/training/gradient_checkpointing_layers",
+        str("needs gradient_checkpointing \"selective\" or \"block\", found \"", again, "\""));
+  }
 }
 
 template <class List>

@@ -11,6 +11,7 @@ constexpr i64 kMaxSteps = 1'000'000'000;
 constexpr i64 kMaxBatch = 65'536;
 constexpr double kMaxEpochs = 1e6;
 constexpr i64 kMaxTokens = 1 << 20;
+constexpr i64 kMaxLayers = 100'000;
 
 }  // namespace
 
@@ -102,8 +103,11 @@ void TrainingConfig::fields(FieldVisitor& v) {
   v.choice("activation_dtype", activation_dtype, {"auto", "f32", "bf16"},
            "what is kept for backward is stored in, but for the residual stream, which is f32; "
            "\"auto\": compute_dtype");
-  v.choice("gradient_checkpointing", gradient_checkpointing, {"none", "block"},
-           "\"block\": keep the input of each block and compute the rest again in backward");
+  v.choice("gradient_checkpointing", gradient_checkpointing, {"none", "selective", "block"},
+           "what backward computes again instead of keeping it: \"selective\": the first products "
+           "of each MLP, half of what is kept; \"block\": all of a block but its input");
+  v.field("gradient_checkpointing_layers", gradient_checkpointing_layers, {1, kMaxLayers},
+          "so many blocks, from the first, do; null: all of them");
   v.field("seed", seed, {0, std::numeric_limits<i64>::max()},
           "of initial weights, order and dropout");
   v.hint("lr", "learning_rate");

@@ -66,6 +66,7 @@ struct TrainingConfig {
   std::string compute_dtype = "auto";
   std::string activation_dtype = "auto";
   std::string gradient_checkpointing = "none";
+  std::optional<i64> gradient_checkpointing_layers;
   i64 seed = 42;
   void fields(FieldVisitor& v);
 };

@@ -184,7 +184,12 @@ TEST_F(RunConfigFile, RefusesValuesThatNoFieldTakes) {
        R"(expected "constant", "constant_with_warmup", "linear" or "cosine", found "cosin" )"
        R"((did you mean "cosine"?))"},
       {"training.compute_dtype", "int8", R"(expected "auto", "f32" or "bf16", found "int8")"},
-      {"training.gradient_checkpointing", "true", R"(expected "none" or "block", found true)"},
+      {"training.gradient_checkpointing", "true",
+       R"(expected "none", "selective" or "block", found true)"},
+      {"training.gradient_checkpointing", "selectiv",
+       R"(expected "none", "selective" or "block", found "selectiv" (did you mean "selective"?))"},
+      {"training.gradient_checkpointing_layers", "3",
+       R"(needs gradient_checkpointing "selective" or "block", found "none")"},
       {"training.lr", "1", R"(unknown key (did you mean "learning_rate"?))"},
       {"save.export", "[\"gguf\"]", R"(expected "peft", found "gguf")"},
       {"logging.logging_steps", "0", "expected an integer from 1 to 1000000000, found 0"},
