@@ -7,6 +7,7 @@
 
 #include "core/config/run_file.h"
 #include "core/error.h"
+#include "core/memory/byte_text.h"
 
 namespace inlay {
 namespace {
@@ -97,6 +98,16 @@ void check_training(const TrainingConfig& training, Problems& problems) {
   }
 }
 
+void check_runtime(const RuntimeConfig& runtime, Problems& problems) {
+  const auto* text = std::get_if<std::string>(&runtime.max_memory);
+  if (text != nullptr && *text != "auto" && bytes_from_text(*text).value_or(0) <= 0) {
+    problems.add("/runtime/max_memory",
+                 str("expected \"auto\", a number of bytes, or a size such as \"6GB\" or "
+                     "\"900MiB\", found \"",
+                     printable(*text), "\""));
+  }
+}
+
 template <class List>
 bool holds_nothing(const List& list) {
   return list.empty();
@@ -139,6 +150,7 @@ void check(const RunConfig& config, const ConfigDocument& document) {
   }
   check_data(config, problems);
   check_training(config.training, problems);
+  check_runtime(config.runtime, problems);
   problems.throw_if_any();
 }
 

@@ -315,7 +315,7 @@ TEST(MemoryOfARun, IsReportedByClass) {
   RecordingListener listener;
   const i64 weights_before = current_memory()[MemoryClass::kWeights];
   const RunResult result = run_training(read_run_config(temp, json), {}, listener);
-  const i64 trainable = listener.plan.trainable;
+  const i64 trainable = listener.plan.forecast.trainable;
   EXPECT_EQ(listener.plan.memory[MemoryClass::kAdapters], 4 * trainable);
   EXPECT_EQ(listener.plan.memory[MemoryClass::kOptimizer], 0);
   expect_quantized_bytes(listener.plan.memory[MemoryClass::kWeights] - weights_before);
