@@ -18,6 +18,7 @@ struct Command {
 std::span<const Command> commands();
 
 int run_train(std::span<const std::string> arguments);
+int run_plan(std::span<const std::string> arguments);
 int run_eval(std::span<const std::string> arguments);
 int run_generate(std::span<const std::string> arguments);
 int run_chat(std::span<const std::string> arguments);

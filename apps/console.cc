@@ -30,12 +30,6 @@ spdlog::logger& log() {
   return *logger;
 }
 
-std::string formatted(const char* format, double value) {
-  char text[64];
-  std::snprintf(text, sizeof text, format, value);
-  return text;
-}
-
 }  // namespace
 
 void print_notice(const std::string& sentence) {
@@ -48,17 +42,6 @@ bool stderr_is_terminal() {
 
 bool stdout_is_terminal() {
   return isatty(STDOUT_FILENO) != 0;
-}
-
-std::string readable_bytes(i64 bytes) {
-  const double b = static_cast<double>(bytes);
-  if (b >= 1e9) {
-    return formatted("%.2f GB", b / 1e9);
-  }
-  if (b >= 1e6) {
-    return formatted("%.1f MB", b / 1e6);
-  }
-  return bytes >= 1000 ? formatted("%.0f kB", b / 1e3) : str(bytes, " B");
 }
 
 std::string readable_memory(const MemoryReport& report) {

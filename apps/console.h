@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "core/memory/byte_text.h"
 #include "core/memory/memory.h"
 #include "core/types.h"
 
@@ -14,8 +15,6 @@ void print_notice(const std::string& sentence);
 bool stderr_is_terminal();
 bool stdout_is_terminal();
 
-/// "412.3 MB" (10^6 bytes), "1.24 GB", "980 kB", "48 B".
-std::string readable_bytes(i64 bytes);
 /// "weights 98.4 MB, adapters 19.5 MB, …" without the empty classes.
 std::string readable_memory(const MemoryReport& report);
 /// A number with `digits` significant digits.

@@ -8,6 +8,8 @@
 #include <atomic>
 #include <exception>
 
+#include "core/planning.h"
+
 // libgomp is not instrumented: without these two notes the thread sanitizer sees no order between a
 // region's tasks and the code around it.
 #if defined(__SANITIZE_THREAD__)
@@ -49,6 +51,9 @@ int thread_index() {
 }
 
 void parallel_for(i64 count, FunctionRef<void(i64 task)> task) {
+  if (planning()) {
+    return;
+  }
   const int threads = static_cast<int>(std::min<i64>(count, num_threads()));
   if (threads <= 1 || omp_in_parallel() != 0) {
     for (i64 i = 0; i < count; ++i) {

@@ -67,10 +67,11 @@ void fill_uniform(std::span<float> out, RandomKey key, float low, float high) {
   });
 }
 
-void fill_normal(std::span<float> out, RandomKey key, float mean, float stddev) {
+void fill_normal(std::span<float> out, RandomKey key, float mean, float stddev, i64 first) {
   parallel_rows(static_cast<i64>(out.size()), kFillGrain, [&](i64 begin, i64 end) {
     for (i64 i = begin; i < end; ++i) {
-      const kernels::PhiloxWords words = kernels::philox(key.value(), static_cast<u64>(i), 2);
+      const kernels::PhiloxWords words =
+          kernels::philox(key.value(), static_cast<u64>(first + i), 2);
       // 1 - u is in (0, 1], so the logarithm is finite.
       const double radius =
           std::sqrt(-2.0 * std::log(1.0 - static_cast<double>(words.word[0]) * 0x1p-32));

@@ -34,7 +34,8 @@ u64 random_below(RandomKey key, u64 index, u64 bound);
 /// out[i] = low + (high - low) * uniform(i)
 void fill_uniform(std::span<float> out, RandomKey key, float low, float high);
 /// out[i] ~ N(mean, stddev^2) by Box-Muller on draws 2i and 2i + 1.
-void fill_normal(std::span<float> out, RandomKey key, float mean, float stddev);
+/// With `first`, what a longer fill would have from there on.
+void fill_normal(std::span<float> out, RandomKey key, float mean, float stddev, i64 first = 0);
 
 /// A uniformly random order of 0 … count - 1 (Fisher-Yates).
 std::vector<i64> random_permutation(i64 count, RandomKey key);

@@ -89,12 +89,10 @@ CheckpointWeightsOptions weight_options(const LoadOptions& options) {
 }
 
 void load_from_checkpoint(const LoadOptions& options, LoadedModel& out) {
-  out.checkpoint = open_checkpoint(resolve_model_path(*options.model.model_name_or_path));
-  out.name = out.checkpoint->path();
-  out.config = with_rope_scaling(out.checkpoint->config(), options.model.rope_scaling);
   CheckpointWeights weights(*out.checkpoint, weight_options(options));
   out.model = make_model(*out.config, weights);
-  out.notices = out.checkpoint->notices();
+  const std::vector<std::string> notices = out.checkpoint->notices();
+  out.notices.insert(out.notices.end(), notices.begin(), notices.end());
   const std::vector<std::string> unused = out.checkpoint->unused();
   if (!unused.empty()) {
     out.notices.push_back(str(out.name, ": ", unused.size(),
@@ -104,9 +102,6 @@ void load_from_checkpoint(const LoadOptions& options, LoadedModel& out) {
 }
 
 void make_from_config(const LoadOptions& options, LoadedModel& out) {
-  const HfConfig config(nlohmann::json(*options.model.config.json), "model.config");
-  out.config = with_rope_scaling(config, options.model.rope_scaling);
-  out.name = out.config->text("model_type");
   const bool rounded = options.model.dtype == "bf16" && !options.trainable;
   RandomWeights weights(RandomKey(options.seed).with("init"), rounded ? DType::kBf16 : DType::kF32);
   if (options.quantization && options.quantization->load_in_4bit) {
@@ -115,6 +110,18 @@ void make_from_config(const LoadOptions& options, LoadedModel& out) {
   } else {
     out.model = make_model(*out.config, weights);
   }
+}
+
+void require_vocabulary(LoadedModel& out) {
+  if (!out.tokenizer) {
+    return;
+  }
+  if (out.tokenizer->vocab_size() > out.sizes.vocab_size) {
+    throw DataError(str(out.name, ": the tokenizer has ", out.tokenizer->vocab_size(),
+                        " tokens and the model only ", out.sizes.vocab_size));
+  }
+  out.notices.insert(out.notices.end(), out.tokenizer->notes().begin(),
+                     out.tokenizer->notes().end());
 }
 
 std::optional<Tokenizer> find_tokenizer(const LoadOptions& options, const LoadedModel& model) {
@@ -203,29 +210,43 @@ const Tokenizer& LoadedModel::require_tokenizer(const std::string& what_for) con
   return *tokenizer;
 }
 
-LoadedModel load_model(const LoadOptions& options) {
-  const MemoryScope scope(MemoryClass::kWeights);
+LoadedModel open_model(const LoadOptions& options) {
   LoadedModel out;
   if (options.model.model_name_or_path) {
-    load_from_checkpoint(options, out);
+    out.checkpoint = open_checkpoint(resolve_model_path(*options.model.model_name_or_path));
+    out.name = out.checkpoint->path();
+    out.config = with_rope_scaling(out.checkpoint->config(), options.model.rope_scaling);
   } else {
-    make_from_config(options, out);
+    const HfConfig config(nlohmann::json(*options.model.config.json), "model.config");
+    out.config = with_rope_scaling(config, options.model.rope_scaling);
+    out.name = out.config->text("model_type");
   }
+  out.tokenizer = find_tokenizer(options, out);
+  out.chat_template = find_chat_template(options, out);
+  return out;
+}
+
+void load_weights(const LoadOptions& options, LoadedModel& loaded) {
+  const MemoryScope scope(MemoryClass::kWeights);
+  loaded.model.reset();
+  loaded.notices.clear();
+  if (options.model.model_name_or_path) {
+    load_from_checkpoint(options, loaded);
+  } else {
+    make_from_config(options, loaded);
+  }
+  loaded.sizes = loaded.model->sizes();
   if (options.trainable) {
-    for (const NamedTensor& p : parameters(*out.model)) {
+    for (const NamedTensor& p : parameters(*loaded.model)) {
       p.value.set_requires_grad(true);
     }
   }
-  out.tokenizer = find_tokenizer(options, out);
-  if (out.tokenizer) {
-    if (out.tokenizer->vocab_size() > out.model->sizes().vocab_size) {
-      throw DataError(str(out.name, ": the tokenizer has ", out.tokenizer->vocab_size(),
-                          " tokens and the model only ", out.model->sizes().vocab_size));
-    }
-    out.notices.insert(out.notices.end(), out.tokenizer->notes().begin(),
-                       out.tokenizer->notes().end());
-  }
-  out.chat_template = find_chat_template(options, out);
+  require_vocabulary(loaded);
+}
+
+LoadedModel load_model(const LoadOptions& options) {
+  LoadedModel out = open_model(options);
+  load_weights(options, out);
   return out;
 }
 

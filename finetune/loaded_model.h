@@ -26,7 +26,8 @@ struct LoadedModel {
   std::string name;                        // the folder, file or model_type it came from
   std::unique_ptr<Checkpoint> checkpoint;  // null when made from a config alone
   std::optional<HfConfig> config;          // always set
-  std::unique_ptr<CausalLM> model;
+  std::unique_ptr<CausalLM> model;         // null until load_weights
+  ModelSizes sizes;                        // of `model`, even when it is gone
   std::optional<Tokenizer> tokenizer;
   std::optional<ChatTemplate> chat_template;
   std::vector<std::string> notices;  // odd but harmless: one sentence each
@@ -39,6 +40,10 @@ struct LoadedModel {
 
 /// Loads weights, settings, tokenizer and chat template. Throws ConfigError, IoError, DataError.
 LoadedModel load_model(const LoadOptions& options);
+
+/// Its two parts: everything but the weights, and the weights (anew, where there are some).
+LoadedModel open_model(const LoadOptions& options);
+void load_weights(const LoadOptions& options, LoadedModel& loaded);
 
 /// The folder or .gguf file that `name` means: itself when it exists, else a model of the local
 /// Hugging Face cache

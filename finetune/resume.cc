@@ -63,6 +63,23 @@ void check_same_run(const std::string& file, const RunConfig& config) {
   }
 }
 
+void keep_recomputation(const std::string& file, RunConfig& config) {
+  TrainingConfig& training = config.training;
+  if (training.gradient_checkpointing != "auto" || !is_file(file)) {
+    return;
+  }
+  const Json before = parse_ordered_json(file_system().read(file, kMostConfigBytes), file);
+  const Json& section = before.contains("training") ? before["training"] : Json::object();
+  const Json kind = section.value("gradient_checkpointing", Json());
+  const Json layers = section.value("gradient_checkpointing_layers", Json());
+  if (kind.is_string()) {
+    training.gradient_checkpointing = kind.get<std::string>();
+  }
+  if (layers.is_number_integer()) {
+    training.gradient_checkpointing_layers = layers.get<i64>();
+  }
+}
+
 void check_same_data(const DataConfig& config, const DataDigests& before, const DataDigests& now) {
   if (before == now) {
     return;

@@ -13,6 +13,10 @@ namespace inlay {
 /// saving, threads.
 void check_same_run(const std::string& file, const RunConfig& config);
 
+/// Where `config` leaves training.gradient_checkpointing to us, makes it what the run in `file` was
+/// started with: chosen anew, it could be another.
+void keep_recomputation(const std::string& file, RunConfig& config);
+
 /// Throws DataError, naming the file, unless the rows of `config` lie in files with the content
 /// that they had `before`; `now` is what they have.
 void check_same_data(const DataConfig& config, const DataDigests& before, const DataDigests& now);

@@ -18,6 +18,7 @@
 #include "finetune/loaded_model.h"
 #include "finetune/manifest.h"
 #include "finetune/metrics_log.h"
+#include "finetune/plan/fit.h"
 #include "finetune/resume.h"
 #include "finetune/rows.h"
 #include "finetune/run_directory.h"
@@ -25,12 +26,10 @@
 namespace inlay {
 namespace {
 
-i64 total_steps(const TrainingConfig& config, const BatchSchedule& schedule) {
-  if (config.max_steps > 0) {
-    return config.max_steps;
-  }
-  return static_cast<i64>(
-      std::ceil(config.num_train_epochs * static_cast<double>(schedule.steps_per_epoch())));
+Recompute recompute_of(const std::string& name) {
+  return name == "block"       ? Recompute::kBlock
+         : name == "selective" ? Recompute::kSelective
+                               : Recompute::kNone;
 }
 
 }  // namespace
@@ -71,7 +70,8 @@ TrainerOptions make_trainer_options(const RunConfig& config, i64 steps) {
   o.eval_steps = config.eval.eval_steps;
   o.save_steps = config.save.save_steps;
   o.eval_batch_size = t.per_device_train_batch_size;
-  o.checkpoint_blocks = t.gradient_checkpointing == "block";
+  o.recompute = recompute_of(t.gradient_checkpointing);
+  o.recompute_layers = t.gradient_checkpointing_layers;
   o.save_rounded = t.activation_dtype == "bf16";
   o.compute = compute_of(t.compute_dtype);
   o.attention = config.model.attn_implementation == "reference" ? AttentionKind::kReference
@@ -128,48 +128,33 @@ class Recorder final : public TrainerObserver {
 
 // All that a run works on, in the order it is made.
 struct Parts {
-  LoadedModel loaded;
+  RunInputs inputs;
   std::optional<Adapter> adapter;
-  Dataset train;
-  std::optional<Dataset> validation;
   std::unique_ptr<BatchSchedule> schedule;
   std::unique_ptr<Trainer> trainer;
 };
 
 void load_parts(const RunConfig& config, RunListener& listener, Parts& parts) {
-  parts.loaded = load_model({.model = config.model,
-                             .quantization = config.quantization,
-                             .trainable = !config.peft.has_value(),
-                             .seed = static_cast<u64>(config.training.seed)});
-  for (const std::string& notice : parts.loaded.notices) {
+  LoadedModel& loaded = parts.inputs.loaded;
+  load_weights(load_options(config), loaded);
+  for (const std::string& notice : loaded.notices) {
     listener.on_notice(notice);
   }
-  if (config.peft) {
-    const RandomKey key = RandomKey(static_cast<u64>(config.training.seed)).with("adapter");
-    parts.adapter = inject_adapter(*parts.loaded.model, *config.peft, {.key = key});
-    if (config.peft->init_from) {
-      load_adapter_tensors(*config.peft->init_from, *parts.adapter);
-    }
+  parts.adapter = add_adapter(config, *loaded.model);
+  if (parts.adapter) {
     listener.on_adapter(adapter_table(*parts.adapter));
   }
-  parts.train = load_rows(*config.data.train, config.data, parts.loaded);
-  if (config.data.validation) {
-    parts.validation = load_rows(*config.data.validation, config.data, parts.loaded);
-  }
-  for (const std::string& note : parts.train.report.notes) {
+  const Dataset& train = parts.inputs.train;
+  for (const std::string& note : train.report.notes) {
     listener.on_notice(note);
   }
-  parts.schedule = std::make_unique<BatchSchedule>(
-      BatchSchedule::Options{.rows = static_cast<i64>(parts.train.examples.size()),
-                             .batch_size = config.training.per_device_train_batch_size,
-                             .accumulation = config.training.gradient_accumulation_steps,
-                             .shuffle = config.data.shuffle,
-                             .key = RandomKey(static_cast<u64>(config.training.seed))});
+  parts.schedule =
+      std::make_unique<BatchSchedule>(schedule_of(config, static_cast<i64>(train.examples.size())));
   const std::span<const Example> validation =
-      parts.validation ? std::span<const Example>(parts.validation->examples)
-                       : std::span<const Example>();
+      parts.inputs.validation ? std::span<const Example>(parts.inputs.validation->examples)
+                              : std::span<const Example>();
   parts.trainer = std::make_unique<Trainer>(
-      *parts.loaded.model, *parts.schedule, parts.train.examples, validation,
+      *loaded.model, *parts.schedule, train.examples, validation,
       make_trainer_options(config, total_steps(config.training, *parts.schedule)));
 }
 
@@ -180,33 +165,40 @@ void require_data(const DataConfig& data) {
   }
 }
 
-RunPlan plan_of(const RunConfig& config, const Parts& parts) {
+RunPlan plan_of(const FittedRun& fitted, const RunInputs& inputs) {
+  const RunConfig& config = fitted.config;
+  const BatchSchedule schedule =
+      schedule_of(config, static_cast<i64>(inputs.train.examples.size()));
   RunPlan plan;
-  plan.model = parts.loaded.name;
-  for (const Parameter& p : parts.trainer->parameters()) {
-    plan.trainable += p.value.numel();
-  }
-  plan.rows = parts.train.report.rows;
-  plan.validation_rows = parts.validation ? parts.validation->report.rows : 0;
-  plan.tokens = parts.train.report.tokens;
-  plan.trained_tokens = parts.train.report.trained;
-  plan.truncated_rows = parts.train.report.truncated;
-  plan.steps = total_steps(config.training, *parts.schedule);
-  plan.steps_per_epoch = parts.schedule->steps_per_epoch();
-  plan.first_step = parts.trainer->state().step;
-  plan.memory = current_memory();
+  plan.model = inputs.loaded.name;
+  plan.rows = inputs.train.report.rows;
+  plan.validation_rows = inputs.validation ? inputs.validation->report.rows : 0;
+  plan.tokens = inputs.train.report.tokens;
+  plan.trained_tokens = inputs.train.report.trained;
+  plan.truncated_rows = inputs.train.report.truncated;
+  plan.steps = total_steps(config.training, schedule);
+  plan.steps_per_epoch = schedule.steps_per_epoch();
+  plan.gradient_checkpointing = config.training.gradient_checkpointing;
+  plan.gradient_checkpointing_layers = config.training.gradient_checkpointing_layers;
+  plan.forecast = fitted.forecast;
+  plan.allowed = fitted.allowed;
   return plan;
+}
+
+void use_threads(const RuntimeConfig& runtime) {
+  set_num_threads(runtime.threads.is_auto() ? available_processors()
+                                            : static_cast<int>(*runtime.threads.value));
 }
 
 std::string write_result(const RunDirectory& directory, Parts& parts) {
   if (parts.adapter) {
     AtomicDirectory folder(directory.adapter(), {.replace = true});
-    save_adapter(folder.path(), *parts.adapter, parts.loaded.name);
+    save_adapter(folder.path(), *parts.adapter, parts.inputs.loaded.name);
     folder.commit();
     return directory.adapter();
   }
   AtomicDirectory folder(directory.model(), {.replace = true});
-  write_hf_files(folder.path(), parts.loaded, DType::kF32);
+  write_hf_files(folder.path(), parts.inputs.loaded, DType::kF32);
   folder.commit();
   return directory.model();
 }
@@ -226,11 +218,23 @@ void RunListener::on_notice(const std::string& /*sentence*/) {}
 void RunListener::on_adapter(const std::string& /*table*/) {}
 void RunListener::on_plan(const RunPlan& /*plan*/) {}
 
-RunResult run_training(const RunConfig& given, const TrainOptions& options, RunListener& listener) {
+RunPlan plan_run(const RunConfig& given, std::string* problem) {
   const RunConfig config = with_dtypes(given);
-  set_num_threads(config.runtime.threads.is_auto()
-                      ? available_processors()
-                      : static_cast<int>(*config.runtime.threads.value));
+  use_threads(config.runtime);
+  require_data(config.data);
+  RunInputs inputs = open_run(config);
+  const FittedRun fitted = fit_run(config, inputs);
+  if (!fitted.fits()) {
+    *problem = does_not_fit(fitted, inputs);
+  }
+  RunPlan plan = plan_of(fitted, inputs);
+  plan.memory = fitted.forecast.loaded;
+  return plan;
+}
+
+RunResult run_training(const RunConfig& given, const TrainOptions& options, RunListener& listener) {
+  RunConfig config = with_dtypes(given);
+  use_threads(config.runtime);
   reset_peak_memory();
   std::optional<RunDirectory> directory;
   std::string checkpoint;
@@ -240,6 +244,7 @@ RunResult run_training(const RunConfig& given, const TrainOptions& options, RunL
     directory.emplace(*config.save.output_dir, mode_of(options));
     if (options.resume) {
       checkpoint = directory->find_checkpoint(*options.resume);
+      keep_recomputation(directory->config_file(), config);
       check_same_run(directory->config_file(), config);
       saved = read_checkpoint(checkpoint);
     }
@@ -252,11 +257,20 @@ RunResult run_training(const RunConfig& given, const TrainOptions& options, RunL
     check_same_data(config.data, saved.data, data);
   }
   Parts parts;
+  parts.inputs = open_run(config);
+  const FittedRun fitted = fit_run(config, parts.inputs);
+  if (!fitted.fits()) {
+    throw MemoryError(does_not_fit(fitted, parts.inputs));
+  }
+  config = fitted.config;
   load_parts(config, listener, parts);
   if (!checkpoint.empty()) {
     load_checkpoint(checkpoint, saved, *parts.trainer, parts.adapter ? &*parts.adapter : nullptr);
   }
-  listener.on_plan(plan_of(config, parts));
+  RunPlan plan = plan_of(fitted, parts.inputs);
+  plan.first_step = parts.trainer->state().step;
+  plan.memory = current_memory();
+  listener.on_plan(plan);
   RunResult result;
   if (!directory) {
     return result;
@@ -265,7 +279,7 @@ RunResult run_training(const RunConfig& given, const TrainOptions& options, RunL
   write_file(directory->config_file(), config_text(config, {.directory = directory->path()}));
   MetricsLog log(directory->metrics_file(), parts.trainer->state().step);
   Recorder recorder(listener, *directory, log, config, parts.adapter ? &*parts.adapter : nullptr,
-                    parts.loaded.name, data);
+                    parts.inputs.loaded.name, data);
   const auto started = std::chrono::steady_clock::now();
   result.finished = parts.trainer->run(recorder);
   result.seconds =
@@ -278,15 +292,16 @@ RunResult run_training(const RunConfig& given, const TrainOptions& options, RunL
   if (result.finished) {
     result.output = write_result(*directory, parts);
     result.peak_rss = peak_rss();
-    write_manifest(directory->manifest_file(),
-                   {.config = config,
-                    .weights = parts.loaded.checkpoint ? parts.loaded.checkpoint->files()
-                                                       : std::vector<std::string>(),
-                    .output = result.output,
-                    .metrics = directory->metrics_file(),
-                    .steps = result.steps,
-                    .peak = result.peak,
-                    .peak_rss = result.peak_rss});
+    write_manifest(
+        directory->manifest_file(),
+        {.config = config,
+         .weights = parts.inputs.loaded.checkpoint ? parts.inputs.loaded.checkpoint->files()
+                                                   : std::vector<std::string>(),
+         .output = result.output,
+         .metrics = directory->metrics_file(),
+         .steps = result.steps,
+         .peak = result.peak,
+         .peak_rss = result.peak_rss});
   }
   result.peak_rss = peak_rss();
   return result;

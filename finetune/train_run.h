@@ -6,6 +6,7 @@
 
 #include "core/memory/memory.h"
 #include "finetune/config/run_config.h"
+#include "finetune/plan/rehearsal.h"
 #include "finetune/trainer.h"
 
 namespace inlay {
@@ -19,13 +20,16 @@ struct TrainOptions {
 /// What is known before the first step.
 struct RunPlan {
   std::string model;  // where the weights came from
-  i64 trainable = 0;  // parameters
   i64 rows = 0, validation_rows = 0;
   i64 tokens = 0, trained_tokens = 0;  // of an epoch
   i64 truncated_rows = 0;
   i64 steps = 0, steps_per_epoch = 0;
-  i64 first_step = 0;   // > 0: resumed
-  MemoryReport memory;  // after loading
+  i64 first_step = 0;                  // > 0: resumed
+  MemoryReport memory;                 // after loading
+  std::string gradient_checkpointing;  // as chosen where the config leaves it to us
+  std::optional<i64> gradient_checkpointing_layers;
+  Forecast forecast;
+  i64 allowed = 0;  // bytes, by runtime.max_memory
 };
 
 struct RunResult {
@@ -58,8 +62,13 @@ RunConfig with_dtypes(RunConfig config);
 /// What a run config of `steps` optimizer steps tells the trainer.
 TrainerOptions make_trainer_options(const RunConfig& config, i64 steps);
 
-/// A whole training run from its config: load, adapt, train, write. Throws ConfigError, DataError,
-/// IoError, DivergedError.
+/// What a run would be, without reading a weight; the data and the tokenizer are read. A run that
+/// does not fit runtime.max_memory is no error here: `problem` then gets the sentence that
+/// run_training would throw. Throws ConfigError, DataError, IoError.
+RunPlan plan_run(const RunConfig& config, std::string* problem);
+
+/// A whole training run from its config: plan, load, adapt, train, write. Throws ConfigError,
+/// DataError, IoError, DivergedError, and MemoryError before it loads what would not fit.
 RunResult run_training(const RunConfig& config, const TrainOptions& options, RunListener& listener);
 
 }  // namespace inlay

@@ -93,17 +93,10 @@ bool Trainer::run(TrainerObserver& observer) {
   started_ = window_started_ = Clock::now();
   const i64 total = options_.schedule.total_steps;
   while (state_.step < total) {
-    const i64 step = state_.step;
-    const StepResult result = accumulate_gradients(step);
-    const double norm = checked_grad_norm(step);
-    profile::mark("grad_norm", profile::Phase::kOther);
-    const double learning_rate = learning_rate_at(options_.schedule, step);
-    optimizer_->step(learning_rate, clip_scale(norm, options_.max_grad_norm));
-    drop_gradients();
-    profile::mark("optimizer", profile::Phase::kOther);
+    const StepResult result = take_step(state_.step, schedule_.step(state_.step));
     state_.step += 1;
     state_.tokens += result.tokens;
-    log(observer, result, norm, learning_rate);
+    log(observer, result);
     const bool last = state_.step == total;
     const bool due = options_.eval_steps > 0 && state_.step % options_.eval_steps == 0;
     if (!validation_.empty() && (last || due)) {
@@ -120,8 +113,23 @@ bool Trainer::run(TrainerObserver& observer) {
   return true;
 }
 
-Trainer::StepResult Trainer::accumulate_gradients(i64 step) {
-  const std::vector<std::vector<i64>> batches = schedule_.step(step);
+void Trainer::step_on(const std::vector<std::vector<i64>>& batches) {
+  take_step(state_.step, batches);
+}
+
+Trainer::StepResult Trainer::take_step(i64 step, const std::vector<std::vector<i64>>& batches) {
+  StepResult result = accumulate_gradients(step, batches);
+  result.grad_norm = checked_grad_norm(step);
+  profile::mark("grad_norm", profile::Phase::kOther);
+  result.learning_rate = learning_rate_at(options_.schedule, step);
+  optimizer_->step(result.learning_rate, clip_scale(result.grad_norm, options_.max_grad_norm));
+  drop_gradients();
+  profile::mark("optimizer", profile::Phase::kOther);
+  return result;
+}
+
+Trainer::StepResult Trainer::accumulate_gradients(i64 step,
+                                                  const std::vector<std::vector<i64>>& batches) {
   StepResult result;
   for (const std::vector<i64>& rows : batches) {
     for (const i64 row : rows) {
@@ -143,7 +151,8 @@ Trainer::StepResult Trainer::accumulate_gradients(i64 step) {
     pass.dropout = RandomKey(options_.seed).with("dropout").with(static_cast<u64>(step)).with(b);
     pass.attention = options_.attention;
     pass.compute = options_.compute;
-    pass.checkpoint_blocks = options_.checkpoint_blocks;
+    pass.recompute = options_.recompute;
+    pass.recompute_layers = options_.recompute_layers;
     const Tensor loss =
         next_token_loss(model_, batch, pass, static_cast<double>(result.trained_tokens));
     if (!std::isfinite(loss.item())) {
@@ -179,8 +188,7 @@ void Trainer::drop_gradients() {
   }
 }
 
-void Trainer::log(TrainerObserver& observer, const StepResult& result, double grad_norm,
-                  double learning_rate) {
+void Trainer::log(TrainerObserver& observer, const StepResult& result) {
   state_.window_loss += result.loss * static_cast<double>(result.trained_tokens);
   state_.window_trained += result.trained_tokens;
   window_tokens_ += result.tokens;
@@ -194,8 +202,8 @@ void Trainer::log(TrainerObserver& observer, const StepResult& result, double gr
   m.loss = state_.window_trained == result.trained_tokens
                ? result.loss
                : state_.window_loss / static_cast<double>(state_.window_trained);
-  m.grad_norm = grad_norm;
-  m.learning_rate = learning_rate;
+  m.grad_norm = result.grad_norm;
+  m.learning_rate = result.learning_rate;
   m.tokens = state_.tokens;
   m.tokens_per_second =
       static_cast<double>(window_tokens_) / std::max(1e-9, seconds_since(window_started_));

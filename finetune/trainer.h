@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -24,7 +25,8 @@ struct TrainerOptions {
   i64 eval_steps = 0;  // > 0: evaluate every so many steps; with validation data always at the end
   i64 save_steps = 0;  // > 0: ask the observer to save every so many steps
   i64 eval_batch_size = 1;
-  bool checkpoint_blocks = false;
+  Recompute recompute = Recompute::kNone;
+  std::optional<i64> recompute_layers;  // null: all
   AttentionKind attention = AttentionKind::kTiled;
   GemmCompute compute = GemmCompute::kF32;
   bool save_rounded = false;  // what is kept for backward is stored as bf16 (see SaveRounded)
@@ -88,6 +90,9 @@ class Trainer {
   /// before that step.
   bool run(TrainerObserver& observer);
 
+  /// One optimizer step on these batches of rows, outside the schedule and the log: to rehearse.
+  void step_on(const std::vector<std::vector<i64>>& batches);
+
   const TrainerState& state() const { return state_; }
   void set_state(const TrainerState& state);
   Optimizer& optimizer() { return *optimizer_; }
@@ -98,11 +103,13 @@ class Trainer {
     double loss = 0.0;
     i64 trained_tokens = 0;
     i64 tokens = 0;
+    double grad_norm = 0.0;
+    double learning_rate = 0.0;
   };
-  StepResult accumulate_gradients(i64 step);
+  StepResult take_step(i64 step, const std::vector<std::vector<i64>>& batches);
+  StepResult accumulate_gradients(i64 step, const std::vector<std::vector<i64>>& batches);
   double checked_grad_norm(i64 step) const;
-  void log(TrainerObserver& observer, const StepResult& result, double grad_norm,
-           double learning_rate);
+  void log(TrainerObserver& observer, const StepResult& result);
   void evaluate(TrainerObserver& observer);
   void drop_gradients();
 

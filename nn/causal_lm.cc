@@ -9,14 +9,19 @@ namespace inlay {
 
 Tensor CausalLM::hidden(const Pass& pass, std::optional<std::span<const i32>> rows) const {
   Tensor x = embed(pass);
-  for (const std::unique_ptr<DecoderBlock>& block : blocks_) {
+  Pass own = pass;
+  for (std::size_t i = 0; i < blocks_.size(); ++i) {
+    const std::unique_ptr<DecoderBlock>& block = blocks_[i];
+    if (pass.recompute_layers && static_cast<i64>(i) >= *pass.recompute_layers) {
+      own.recompute = Recompute::kNone;
+    }
     // Below the lowest trainable part nothing is recorded anyway, and there is nothing to
     // recompute.
-    if (pass.checkpoint_blocks && grad_enabled() && (x.requires_grad() || has_trainable(*block))) {
-      x = checkpoint([&block, &pass](const Tensor& input) { return block->forward(input, pass); },
-                     x);
+    if (own.recompute == Recompute::kBlock && grad_enabled() &&
+        (x.requires_grad() || has_trainable(*block))) {
+      x = checkpoint([&block, own](const Tensor& input) { return block->forward(input, own); }, x);
     } else {
-      x = block->forward(std::move(x), pass);
+      x = block->forward(std::move(x), own);
     }
   }
   return final_norm(rows ? gather_rows(x, *rows) : x);

@@ -4,7 +4,9 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
+#include "core/autograd/graph.h"
 #include "core/ops/elementwise.h"
 #include "nn/linear.h"
 
@@ -21,11 +23,13 @@ class GatedMlp final : public Module {
         activation_(activation) {}
 
   Tensor forward_onto(const Tensor& residual, const Tensor& x, const Pass& pass) const {
-    std::vector<Tensor> both = forward_together({gate_proj_.get(), up_proj_.get()}, x, pass);
-    Tensor gate = std::move(both[0]);
-    Tensor up = std::move(both[1]);
-    return inlay::forward_onto(residual, *down_proj_,
-                               gated(activation_, std::move(gate), std::move(up)), pass);
+    std::vector<Tensor> both = widened(x, pass);
+    if (pass.recompute == Recompute::kSelective) {
+      set_recipes(both, [this, pass, sx = save(x)] { return widened(sx.get(), pass); });
+    }
+    const Tensor product = gated(activation_, both[0], both[1]);
+    both.clear();  // the widest of the block: gone before the next product unless kept
+    return inlay::forward_onto(residual, *down_proj_, product, pass);
   }
   void visit(Visitor& visitor, const std::string& name) override {
     visitor.linear(dotted(name, "gate_proj"), gate_proj_);
@@ -34,6 +38,10 @@ class GatedMlp final : public Module {
   }
 
  private:
+  std::vector<Tensor> widened(const Tensor& x, const Pass& pass) const {
+    return forward_together({gate_proj_.get(), up_proj_.get()}, x, pass);
+  }
+
   std::unique_ptr<LinearLike> gate_proj_, up_proj_, down_proj_;
   kernels::Activation activation_;
 };
@@ -46,7 +54,13 @@ class PlainMlp final : public Module {
       : c_fc_(std::move(c_fc)), c_proj_(std::move(c_proj)), activation_(kind) {}
 
   Tensor forward(const Tensor& x, const Pass& pass) const {
-    return c_proj_->forward(activation(activation_, c_fc_->forward(x, pass)), pass);
+    Tensor wide = c_fc_->forward(x, pass);
+    if (pass.recompute == Recompute::kSelective) {
+      set_recipe(wide, [this, pass, sx = save(x)] { return c_fc_->forward(sx.get(), pass); });
+    }
+    const Tensor active = activation(activation_, wide);
+    wide = Tensor();
+    return c_proj_->forward(active, pass);
   }
   void visit(Visitor& visitor, const std::string& name) override {
     visitor.linear(dotted(name, "c_fc"), c_fc_);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -24,7 +25,16 @@ struct PackedTokens {
   void append(std::span<const i32> sequence, i64 first_position = 0, i64 cache_slot = 0);
 };
 
-/// What a forward pass needs to know besides the values. It must outlive the backward pass.
+/// What backward computes again instead of keeping it from the forward pass (Chen et al. 2016,
+/// arXiv:1604.06174; the choice of what is cheap to make again: Korthikanti et al. 2022,
+/// arXiv:2205.05198).
+enum class Recompute : u8 {
+  kNone,
+  kSelective,  // the results of the MLP's first products: the widest of a block
+  kBlock,      // all of a block but its input
+};
+
+/// What a forward pass needs to know besides the values. The tokens must outlive the backward pass.
 struct Pass {
   const PackedTokens* tokens = nullptr;
   bool training = false;  // dropout on
@@ -33,9 +43,9 @@ struct Pass {
   /// What products of layers round their operands to; kInt8: those of frozen layers, and bf16 all
   /// others, adapters, attention and the head.
   GemmCompute compute = GemmCompute::kF32;
-  bool checkpoint_blocks =
-      false;                 // recompute each block in backward instead of keeping what it saved
-  KvCache* cache = nullptr;  // generation: keys and values of earlier tokens
+  Recompute recompute = Recompute::kNone;
+  std::optional<i64> recompute_layers;  // so many blocks, from the first, do; all without a number
+  KvCache* cache = nullptr;             // generation: keys and values of earlier tokens
 };
 
 }  // namespace inlay

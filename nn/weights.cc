@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "nn/weights.h"
 
+#include <algorithm>
 #include <utility>
+
+#include "core/error.h"
+#include "core/kernels/convert.h"
 
 namespace inlay {
 namespace {
@@ -15,9 +19,21 @@ Tensor constant(i64 size, float value) {
 
 Tensor RandomWeights::normal(const Shape& shape, const std::string& name, double stddev) const {
   const MemoryScope scope(MemoryClass::kWeights);
-  const Tensor t = Tensor::empty(shape);
-  fill_normal(t.mutable_values(), key_.with(name), 0.0F, static_cast<float>(stddev));
-  return t.to(dtype_);
+  const Tensor t = Tensor::empty(shape, dtype_);
+  const RandomKey key = key_.with(name);
+  if (dtype_ == DType::kF32) {
+    fill_normal(t.mutable_values(), key, 0.0F, static_cast<float>(stddev));
+    return t;
+  }
+  INLAY_ASSERT(dtype_ == DType::kBf16);
+  constexpr i64 kPiece = 1 << 20;  // values in f32 at a time: the matrix may be gigabytes
+  for (i64 begin = 0; begin < t.numel(); begin += kPiece) {
+    const i64 count = std::min(kPiece, t.numel() - begin);
+    const Tensor piece = Tensor::empty({count});
+    fill_normal(piece.mutable_values(), key, 0.0F, static_cast<float>(stddev), begin);
+    kernels::f32_to_bf16(piece.values(), t.span<u16>().subspan(begin, count));
+  }
+  return t;
 }
 
 std::unique_ptr<LinearLike> RandomWeights::linear(const std::string& name, const LinearSpec& spec) {

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "core/error.h"
+#include "core/planning.h"
 
 namespace inlay {
 namespace {
@@ -27,8 +28,10 @@ Tensor decoded(const FrozenMatrix& matrix, DType dtype) {
   const i64 row_bytes = matrix.cols() * size_of(dtype);
   for (i64 begin = 0; begin < matrix.rows(); begin += kRows) {
     const Tensor rows = matrix.decode(begin, std::min(matrix.rows(), begin + kRows)).to(dtype);
-    std::copy_n(static_cast<const std::byte*>(rows.raw()), rows.bytes(),
-                out.storage()->data() + begin * row_bytes);
+    if (!planning()) {
+      std::copy_n(static_cast<const std::byte*>(rows.raw()), rows.bytes(),
+                  out.storage()->data() + begin * row_bytes);
+    }
   }
   return out;
 }
@@ -121,7 +124,10 @@ std::unique_ptr<LinearLike> QuantizedWeights::linear(const std::string& name,
   if (skipped(name, options_.skip_modules)) {
     return dense;
   }
-  const FrozenMatrix rows(dense->weight_rows(0, dense->out_features()));
+  // As it lies, where it is [out, in]: a copy in f32 may be much larger.
+  const auto* linear = dynamic_cast<const Linear*>(dense.get());
+  const bool lies = linear != nullptr && dense->checkpoint_layout() == WeightLayout::kOutIn;
+  const FrozenMatrix rows(lies ? linear->weight() : dense->weight_rows(0, dense->out_features()));
   return std::make_unique<FrozenLinear>(quantize_four_bit(rows.ref(), options_.format).frozen(),
                                         dense->bias(), spec.layout);
 }

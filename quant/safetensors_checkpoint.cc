@@ -10,6 +10,7 @@
 #include "core/config/json.h"
 #include "core/error.h"
 #include "core/io/safetensors.h"
+#include "core/planning.h"
 #include "quant/bnb_checkpoint.h"
 #include "quant/checkpoint.h"
 
@@ -28,7 +29,9 @@ Tensor tensor_of(const TensorEntry& entry) {
   }
   const MemoryScope scope(MemoryClass::kWeights);
   const Tensor copy = Tensor::empty(shape, *entry.dtype);
-  std::memcpy(const_cast<void*>(copy.raw()), entry.data.data(), entry.data.size());
+  if (!planning()) {
+    std::memcpy(const_cast<void*>(copy.raw()), entry.data.data(), entry.data.size());
+  }
   return copy;
 }
 

@@ -28,7 +28,8 @@ struct TrainBenchArguments {
 
   void declare(Arguments& args) {
     args.positional("RUN.json", file, "a run config; its data is not read", false)
-        .option("--shape", shape, "instead: smollm2-135m (default), gpt2-124m, qwen2-0.5b or tiny")
+        .option("--shape", shape,
+                "instead: smollm2-135m (default), gpt2-124m, qwen2-0.5b, qwen2-7b or tiny")
         .option("--peft", peft, "with --shape: lora (default), qlora, or none for full training")
         .option("--rank", rank, "with --shape: rank of the adapter (default: 8)")
         .option("--dtype", dtype, "with --shape: storage of the weights, as model.dtype")

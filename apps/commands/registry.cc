@@ -6,6 +6,7 @@ namespace {
 
 constexpr Command kCommands[] = {
     {"train", "run a training: LoRA, QLoRA, full, or from scratch", run_train},
+    {"plan", "what a training would take, before any weight is read", run_plan},
     {"eval", "loss or exact match of a model on a dataset", run_eval},
     {"generate", "continue a prompt", run_generate},
     {"chat", "talk with a model", run_chat},

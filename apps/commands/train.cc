@@ -5,6 +5,7 @@
 
 #include "apps/arguments.h"
 #include "apps/commands.h"
+#include "apps/commands/plan.h"
 #include "apps/console.h"
 #include "core/error.h"
 #include "finetune/config/check.h"
@@ -26,7 +27,8 @@ class ConsoleListener final : public RunListener {
   void on_plan(const RunPlan& plan) override {
     total_ = plan.steps;
     std::fprintf(stderr, "model       %s\n", plan.model.c_str());
-    std::fprintf(stderr, "trainable   %s parameters\n", readable_count(plan.trainable).c_str());
+    std::fprintf(stderr, "trainable   %s parameters\n",
+                 readable_count(plan.forecast.trainable).c_str());
     std::fprintf(stderr, "data        %s rows, %s tokens, %s trained on",
                  readable_count(plan.rows).c_str(), readable_count(plan.tokens).c_str(),
                  readable_count(plan.trained_tokens).c_str());
@@ -41,8 +43,10 @@ class ConsoleListener final : public RunListener {
     if (plan.first_step > 0) {
       std::fprintf(stderr, ", resumed after step %s", readable_count(plan.first_step).c_str());
     }
-    std::fprintf(stderr, "\nmemory      %s after loading (%s)\n\n",
-                 readable_bytes(plan.memory.total()).c_str(), readable_memory(plan.memory).c_str());
+    std::fprintf(stderr, "\nrecomputed  %s\n", recomputed_text(plan).c_str());
+    std::fprintf(stderr, "memory      %s after loading (%s); at most %s resident expected\n\n",
+                 readable_bytes(plan.memory.total()).c_str(), readable_memory(plan.memory).c_str(),
+                 readable_bytes(plan.forecast.resident).c_str());
   }
 
   void on_step(const StepMetrics& m) override {

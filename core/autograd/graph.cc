@@ -273,6 +273,24 @@ void set_recipe(const Tensor& y, std::function<Tensor()> rebuild) {
   y.autograd()->recipe->rebuild = std::move(rebuild);
 }
 
+void set_recipes(std::span<const Tensor> ys, std::function<std::vector<Tensor>()> rebuild) {
+  // What is made is handed on one by one, so that each result lives as long as its own recipe.
+  struct Batch {
+    std::function<std::vector<Tensor>()> rebuild;
+    std::vector<Tensor> made;
+  };
+  const auto batch = std::make_shared<Batch>();
+  batch->rebuild = std::move(rebuild);
+  for (std::size_t i = 0; i < ys.size(); ++i) {
+    set_recipe(ys[i], [batch, i] {
+      if (batch->made.empty()) {
+        batch->made = batch->rebuild();
+      }
+      return std::exchange(batch->made[i], Tensor());
+    });
+  }
+}
+
 void backward(const Tensor& loss, Tensor seed) {
   INLAY_ASSERT(loss.requires_grad());
   if (!seed.defined()) {

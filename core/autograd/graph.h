@@ -96,6 +96,8 @@ Saved save_result(const Tensor& y);
 /// Tells how the values of y can be made again. The closure must capture through `save` what it
 /// reads.
 void set_recipe(const Tensor& y, std::function<Tensor()> rebuild);
+/// The same for several results of one computation: the first one that is asked for makes them all.
+void set_recipes(std::span<const Tensor> ys, std::function<std::vector<Tensor>()> rebuild);
 
 /// Accumulates d(loss)/d(leaf) into the gradient of every leaf that wants one, and frees the graph
 /// on the way. `seed` is d(loss)/d(loss): by default 1, for which loss must have one element.

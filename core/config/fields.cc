@@ -51,6 +51,9 @@ FieldType type_for(const StringOrList*) {
 FieldType type_for(const BoolOrString*) {
   return one_of({type_of_kind(Kind::kBool), type_of_kind(Kind::kString)});
 }
+FieldType type_for(const IntegerOrString*) {
+  return one_of({integer_type(), type_of_kind(Kind::kString)});
+}
 template <class T>
 FieldType type_for(const std::vector<T>*) {
   return list_of(type_for(static_cast<T*>(nullptr)));
@@ -106,6 +109,9 @@ Json encode(const StringOrList& value) {
   return std::visit([](const auto& held) { return encode(held); }, value);
 }
 Json encode(const BoolOrString& value) {
+  return std::visit([](const auto& held) { return encode(held); }, value);
+}
+Json encode(const IntegerOrString& value) {
   return std::visit([](const auto& held) { return encode(held); }, value);
 }
 template <class T>
@@ -174,6 +180,13 @@ void decode(const Json& json, BoolOrString& value) {
     value = json.get<bool>();
   } else {
     value = json.get<std::string>();
+  }
+}
+void decode(const Json& json, IntegerOrString& value) {
+  if (json.is_string()) {
+    value = json.get<std::string>();
+  } else {
+    value = json.get<i64>();
   }
 }
 template <class T>

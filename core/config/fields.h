@@ -54,7 +54,7 @@ class FieldSlot {
             std::optional<bool>, std::optional<i64>, std::optional<double>,       //
             std::optional<std::string>, std::optional<std::vector<std::string>>,  //
             std::optional<std::vector<i64>>, AutoOr<i64>, AutoOr<double>,         //
-            StringOrList, std::optional<StringOrList>, BoolOrString, FreeObject>
+            StringOrList, std::optional<StringOrList>, BoolOrString, IntegerOrString, FreeObject>
       pointer_;
 };
 
@@ -114,6 +114,10 @@ template <class T>
 struct RangeOf<std::optional<T>> : RangeOf<T> {};
 template <class T>
 struct RangeOf<AutoOr<T>> : RangeOf<T> {};
+template <>
+struct RangeOf<IntegerOrString> {
+  using type = i64;
+};
 
 template <class Struct>
 class OneStruct : public StructSlot {

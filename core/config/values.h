@@ -9,6 +9,8 @@
 #include <variant>
 #include <vector>
 
+#include "core/types.h"
+
 /// The C++ types of config values that JSON has and C++ has not.
 namespace inlay {
 
@@ -27,6 +29,7 @@ using OrderedMap = std::vector<std::pair<std::string, T>>;
 
 using StringOrList = std::variant<std::string, std::vector<std::string>>;
 using BoolOrString = std::variant<bool, std::string>;
+using IntegerOrString = std::variant<i64, std::string>;
 
 /// An object kept as it stands, for keys that others define; null when not set. Shared, not copied.
 struct FreeObject {

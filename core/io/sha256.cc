@@ -110,7 +110,7 @@ std::string sha256_hex(std::span<const std::byte> bytes) {
 }
 
 std::string sha256_file(const std::string& path) {
-  constexpr std::size_t kPiece = 16 << 20;  // so that a large file does not stay in memory
+  constexpr std::size_t kPiece = 4 << 20;  // so that a large file does not stay in memory
   const auto file = file_system().map(path);
   file->will_read_in_order(file->bytes());
   Sha256 hash;

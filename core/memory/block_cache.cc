@@ -23,12 +23,14 @@
 #include <cstdint>
 #include <cstdlib>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <set>
 #include <utility>
 
 #include "core/error.h"
 #include "core/memory/memory.h"
+#include "core/memory/planned_memory.h"
 
 namespace inlay {
 namespace {
@@ -53,17 +55,31 @@ i64 machine_memory() {
   return bytes;
 }
 
+MemoryError beyond_machine(i64 more, i64 used) {
+  return MemoryError(str("out of memory: ", more, " bytes more are needed, ", used,
+                         " are in use or cached, and the machine has ", machine_memory()));
+}
+
 /// Throws MemoryError when `more` bytes beside `used` ones are beyond the machine. The system
 /// itself grants addresses whatever their size, and ends the process when they are filled.
 void require_machine_has(i64 more, i64 used) {
   if (more > machine_memory() - used) {
-    throw MemoryError(str("out of memory: ", more, " bytes more are needed, ", used,
-                          " are in use or cached, and the machine has ", machine_memory()));
+    throw beyond_machine(more, used);
   }
 }
 
 class Arena {
  public:
+  /// A planned one gives addresses that nothing needs to stand behind.
+  explicit Arena(bool planned) : planned_(planned) {}
+  ~Arena() {
+    if (base_ != nullptr) {
+      munmap(range_, range_bytes_);
+    }
+  }
+  Arena(const Arena&) = delete;
+  Arena& operator=(const Arena&) = delete;
+
   void* allocate(i64 bytes) {
     const std::lock_guard lock(mutex_);
     auto fit = by_size_.lower_bound({bytes, nullptr});
@@ -121,6 +137,8 @@ class Arena {
       if (range != MAP_FAILED) {
         const i64 skip =
             rounded_up(reinterpret_cast<i64>(range), kGrowth) - reinterpret_cast<i64>(range);
+        range_ = range;
+        range_bytes_ = size;
         base_ = top_ = static_cast<std::byte*>(range) + skip;
         limit_ = static_cast<std::byte*>(range) + size;
         return;
@@ -141,12 +159,17 @@ class Arena {
     }
     const i64 more = rounded_up(bytes - tail, kGrowth);
     const i64 used = top_ - base_;
-    require_machine_has(more, used);
-    if (more > limit_ - top_ || mprotect(top_, more, PROT_READ | PROT_WRITE) != 0) {
-      throw MemoryError(str("out of memory: the system refuses ", more, " bytes more (", used,
-                            " bytes are in use or cached)"));
+    if (!planned_) {
+      require_machine_has(more, used);
     }
-    madvise(top_, more, MADV_HUGEPAGE);  // advice: nothing depends on its being taken
+    if (more > limit_ - top_ || mprotect(top_, more, PROT_READ | PROT_WRITE) != 0) {
+      throw planned_ ? beyond_machine(more, used)
+                     : MemoryError(str("out of memory: the system refuses ", more, " bytes more (",
+                                       used, " bytes are in use or cached)"));
+    }
+    if (!planned_) {
+      madvise(top_, more, MADV_HUGEPAGE);  // advice: nothing depends on its being taken
+    }
     std::byte* start = top_ - tail;
     if (tail > 0) {
       remove(start, tail);
@@ -155,7 +178,10 @@ class Arena {
     insert(start, tail + more);
   }
 
+  const bool planned_;
   std::mutex mutex_;
+  void* range_ = nullptr;
+  i64 range_bytes_ = 0;
   std::byte* base_ = nullptr;
   std::byte* top_ = nullptr;
   std::byte* limit_ = nullptr;
@@ -163,14 +189,32 @@ class Arena {
   std::set<std::pair<i64, std::byte*>> by_size_;
 };
 
-// Never destroyed: tensors with static lifetime may be freed after it would be.
+struct Arenas {
+  explicit Arenas(bool planned) : small(planned), large(planned) {}
+  Arena small, large;
+};
+
+std::unique_ptr<Arenas>& planned_arenas() {
+  static std::unique_ptr<Arenas> arenas;
+  return arenas;
+}
+
 Arena& arena_for(i64 bytes) {
-  static auto* small = new Arena;
-  static auto* large = new Arena;
-  return bytes < kLargeBlock ? *small : *large;
+  // Never destroyed: tensors with static lifetime may be freed after it would be.
+  static auto* real = new Arenas(false);
+  Arenas& arenas = planned_arenas() ? *planned_arenas() : *real;
+  return bytes < kLargeBlock ? arenas.small : arenas.large;
 }
 
 }  // namespace
+
+void begin_planned_blocks() {
+  planned_arenas() = std::make_unique<Arenas>(true);
+}
+
+void end_planned_blocks() {
+  planned_arenas().reset();
+}
 
 #if defined(__SANITIZE_ADDRESS__)
 

@@ -4,8 +4,13 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
+#include <map>
+#include <memory>
 #include <mutex>
+
+#include "core/memory/planned_memory.h"
 
 namespace inlay {
 namespace {
@@ -18,9 +23,18 @@ struct Books {
   i64 peak_total = 0;
 };
 
+struct PlannedBooks : Books {
+  std::map<const void*, i64> mapped;
+};
+
+std::unique_ptr<PlannedBooks>& planned_books() {
+  static std::unique_ptr<PlannedBooks> books;
+  return books;
+}
+
 Books& books() {
-  static Books instance;
-  return instance;
+  static Books real;
+  return planned_books() ? *planned_books() : real;
 }
 
 MemoryClass& scope_class() {
@@ -69,6 +83,31 @@ void book_memory(MemoryClass memory_class, i64 delta) {
     b.peak_total = b.current_total;
     b.peak = b.current;
   }
+}
+
+void begin_planned_books() {
+  planned_books() = std::make_unique<PlannedBooks>();
+}
+
+void end_planned_books() {
+  planned_books().reset();
+}
+
+void note_mapped(const void* begin, i64 bytes) {
+  if (planned_books()) {
+    i64& noted = planned_books()->mapped[begin];
+    noted = std::max(noted, bytes);
+  }
+}
+
+i64 mapped_memory() {
+  i64 sum = 0;
+  if (planned_books()) {
+    for (const auto& [begin, bytes] : planned_books()->mapped) {
+      sum += bytes;
+    }
+  }
+  return sum;
 }
 
 i64 peak_rss() {

@@ -58,4 +58,9 @@ void free_block(void* block, i64 bytes) noexcept;
 /// Bytes the cache holds from the system, in use or free.
 i64 reserved_memory();
 
+/// Notes bytes of a mapped file that a tensor is about to show.
+void note_mapped(const void* begin, i64 bytes);
+/// Bytes of mapped files that were noted in the rehearsal that now is (planning.h).
+i64 mapped_memory();
+
 }  // namespace inlay

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "core/error.h"
+#include "core/planning.h"
 
 namespace inlay {
 namespace {
@@ -47,7 +48,9 @@ void forward(AttentionKind kind, const AttentionParams& p,
              std::span<const AttentionSegment> segments, const kernels::AttentionForward& args) {
   if (kind == AttentionKind::kReference) {
     const Tensor scratch = scratch_floats(kernels::reference::attention_scratch(segments));
-    kernels::reference::attention_forward(p, segments, args, scratch.mutable_values());
+    if (!planning()) {  // serial, in all its loops
+      kernels::reference::attention_forward(p, segments, args, scratch.mutable_values());
+    }
   } else {
     const Tensor scratch = scratch_floats(kernels::attention_forward_scratch(p, segments));
     kernels::attention_forward(p, segments, args, scratch.mutable_values());
@@ -58,7 +61,9 @@ void backward(AttentionKind kind, const AttentionParams& p,
               std::span<const AttentionSegment> segments, const kernels::AttentionBackward& args) {
   if (kind == AttentionKind::kReference) {
     const Tensor scratch = scratch_floats(kernels::reference::attention_scratch(segments));
-    kernels::reference::attention_backward(p, segments, args, scratch.mutable_values());
+    if (!planning()) {
+      kernels::reference::attention_backward(p, segments, args, scratch.mutable_values());
+    }
   } else {
     const Tensor scratch = scratch_floats(kernels::attention_backward_scratch(p, segments));
     kernels::attention_backward(p, segments, args, scratch.mutable_values());

@@ -7,6 +7,7 @@
 #include "core/error.h"
 #include "core/kernels/embedding.h"
 #include "core/ops/support.h"
+#include "core/planning.h"
 
 namespace inlay {
 
@@ -58,7 +59,7 @@ std::vector<Tensor> split_columns(const Tensor& x, std::span<const i64> widths) 
                      [begins, from = x.shape()](std::span<Tensor> dys, Wants) {
                        Tensor dx = Tensor::zeros(from);
                        const i64 C = from[-1];
-                       const i64 rows = C == 0 ? 0 : from.numel() / C;
+                       const i64 rows = C == 0 || planning() ? 0 : from.numel() / C;
                        for (std::size_t p = 0; p < dys.size(); ++p) {
                          if (!dys[p].defined()) {
                            continue;
@@ -79,7 +80,7 @@ Tensor gather_columns(const Tensor& x, std::span<const i32> ids) {
   INLAY_ASSERT(std::ranges::all_of(ids, [&](i32 id) { return id >= 0 && id < V; }));
   const Tensor in = dense(x);
   Tensor y = Tensor::empty({static_cast<i64>(ids.size()), R});
-  for (std::size_t t = 0; t < ids.size(); ++t) {
+  for (std::size_t t = 0; t < ids.size() && !planning(); ++t) {
     for (i64 r = 0; r < R; ++r) {
       y.data<float>()[static_cast<i64>(t) * R + r] = in.data<const float>()[r * V + ids[t]];
     }
@@ -88,7 +89,7 @@ Tensor gather_columns(const Tensor& x, std::span<const i32> ids) {
       "gather_columns", std::move(y), {in},
       [index = std::vector<i32>(ids.begin(), ids.end()), R, V](const Tensor& dy, Wants) -> Grads {
         Tensor dx = Tensor::zeros({R, V});
-        for (std::size_t t = 0; t < index.size(); ++t) {
+        for (std::size_t t = 0; t < index.size() && !planning(); ++t) {
           for (i64 r = 0; r < R; ++r) {
             dx.data<float>()[r * V + index[t]] +=
                 dy.data<const float>()[static_cast<i64>(t) * R + r];

@@ -20,6 +20,7 @@ std::shared_ptr<Storage> Storage::borrow(std::span<const std::byte> bytes,
                                          std::shared_ptr<const void> owner) {
   // The constness lives in read_only(): Tensor hands out mutable pointers only where it is false.
   auto* data = const_cast<std::byte*>(bytes.data());
+  note_mapped(data, static_cast<i64>(bytes.size()));
   return std::shared_ptr<Storage>(
       new Storage(data, static_cast<i64>(bytes.size()), MemoryClass::kWeights, std::move(owner)));
 }

@@ -7,6 +7,7 @@
 
 #include "core/error.h"
 #include "core/kernels/convert.h"
+#include "core/planning.h"
 #include "core/tensor/autograd_meta.h"
 
 namespace inlay {
@@ -88,7 +89,9 @@ Tensor Tensor::empty(const Shape& shape, DType dtype) {
 
 Tensor Tensor::zeros(const Shape& shape, DType dtype) {
   Tensor t = empty(shape, dtype);
-  std::memset(t.impl_->storage->data(), 0, t.bytes());
+  if (!planning()) {
+    std::memset(t.impl_->storage->data(), 0, t.bytes());
+  }
   return t;
 }
 
@@ -186,6 +189,9 @@ Tensor Tensor::contiguous() const {
 
 Tensor Tensor::clone() const {
   Tensor t = empty(shape(), dtype());
+  if (planning()) {
+    return t;
+  }
   copy_strided(static_cast<const std::byte*>(raw()), shape(), impl().strides.data(), 0,
                size_of(dtype()), t.impl_->storage->data());
   return t;
@@ -222,7 +228,9 @@ Tensor Tensor::detach() const {
 
 void Tensor::copy_from(const Tensor& source) const {
   check_shape("copy_from", source, shape());
-  std::ranges::copy(source.values(), mutable_values().begin());
+  if (!planning()) {
+    std::ranges::copy(source.values(), mutable_values().begin());
+  }
 }
 
 bool Tensor::requires_grad() const {

@@ -31,6 +31,12 @@ constexpr NamedShape kShapes[] = {
          "intermediate_size": 4864, "num_hidden_layers": 24, "num_attention_heads": 14,
          "num_key_value_heads": 2, "max_position_embeddings": 32768, "rope_theta": 1000000.0,
          "rms_norm_eps": 1e-6, "attention_bias": true, "tie_word_embeddings": true})"},
+    // The same for its 7B: 15 GB in bf16, for --peft qlora with --dtype bf16.
+    {"qwen2-7b",
+     R"({"model_type": "llama", "vocab_size": 152064, "hidden_size": 3584,
+         "intermediate_size": 18944, "num_hidden_layers": 28, "num_attention_heads": 28,
+         "num_key_value_heads": 4, "max_position_embeddings": 32768, "rope_theta": 1000000.0,
+         "rms_norm_eps": 1e-6, "attention_bias": true, "tie_word_embeddings": false})"},
     {"tiny",
      R"({"model_type": "llama", "vocab_size": 256, "hidden_size": 64, "intermediate_size": 128,
          "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,

@@ -7,6 +7,7 @@
 
 #include "core/config/run_file.h"
 #include "core/error.h"
+#include "core/memory/byte_text.h"
 
 namespace inlay {
 namespace {
@@ -94,6 +95,22 @@ void check_training(const RunConfig& config, Problems& problems) {
     problems.add("/training/warmup_ratio",
                  "warmup_steps and warmup_ratio exclude each other: set one to 0");
   }
+  const std::string& again = training.gradient_checkpointing;
+  if (training.gradient_checkpointing_layers && again != "selective" && again != "block") {
+    problems.add(
+        "/training/gradient_checkpointing_layers",
+        str("needs gradient_checkpointing \"selective\" or \"block\", found \"", again, "\""));
+  }
+}
+
+void check_runtime(const RuntimeConfig& runtime, Problems& problems) {
+  const auto* text = std::get_if<std::string>(&runtime.max_memory);
+  if (text != nullptr && *text != "auto" && bytes_from_text(*text).value_or(0) <= 0) {
+    problems.add("/runtime/max_memory",
+                 str("expected \"auto\", a number of bytes, or a size such as \"6GB\" or "
+                     "\"900MiB\", found \"",
+                     printable(*text), "\""));
+  }
 }
 
 template <class List>
@@ -138,6 +155,7 @@ void check(const RunConfig& config, const ConfigDocument& document) {
   }
   check_data(config, problems);
   check_training(config, problems);
+  check_runtime(config.runtime, problems);
   problems.throw_if_any();
 }
 

@@ -11,6 +11,7 @@ constexpr i64 kMaxSteps = 1'000'000'000;
 constexpr i64 kMaxBatch = 65'536;
 constexpr double kMaxEpochs = 1e6;
 constexpr i64 kMaxTokens = 1 << 20;
+constexpr i64 kMaxLayers = 100'000;
 
 }  // namespace
 
@@ -103,8 +104,12 @@ void TrainingConfig::fields(FieldVisitor& v) {
   v.choice("activation_dtype", activation_dtype, {"auto", "f32", "bf16"},
            "what is kept for backward is stored in, but for the residual stream, which is f32; "
            "\"auto\": f32 with compute_dtype f32, else bf16");
-  v.choice("gradient_checkpointing", gradient_checkpointing, {"none", "block"},
-           "\"block\": keep the input of each block and compute the rest again in backward");
+  v.choice("gradient_checkpointing", gradient_checkpointing, {"auto", "none", "selective", "block"},
+           "what backward computes again instead of keeping it: \"selective\": the first products "
+           "of each MLP, half of what is kept; \"block\": all of a block but its input; "
+           "\"auto\": the least with which the run fits runtime.max_memory");
+  v.field("gradient_checkpointing_layers", gradient_checkpointing_layers, {1, kMaxLayers},
+          "so many blocks, from the first, do; null: all, or as many as \"auto\" chooses");
   v.field("seed", seed, {0, std::numeric_limits<i64>::max()},
           "of initial weights, order and dropout");
   v.hint("lr", "learning_rate");
@@ -115,6 +120,7 @@ void TrainingConfig::fields(FieldVisitor& v) {
   v.hint("lr_scheduler", "lr_scheduler_type");
   v.hint("optimizer", "optim");
   v.hint("random_seed", "seed");
+  v.hint("activation_checkpointing", "gradient_checkpointing");
 }
 
 void EvalConfig::fields(FieldVisitor& v) {
@@ -139,6 +145,9 @@ void LoggingConfig::fields(FieldVisitor& v) {
 void RuntimeConfig::fields(FieldVisitor& v) {
   v.field("threads", threads, {1, 1024},
           "threads to compute with; \"auto\": all the machine gives; the results are the same");
+  v.field("max_memory", max_memory, {1, std::numeric_limits<i64>::max()},
+          "bytes the process may take, or a text such as \"6GB\" or \"900MiB\": a run that needs "
+          "more is refused before it starts; \"auto\": nine tenths of what is free");
 }
 
 void RunConfig::fields(FieldVisitor& v) {

@@ -65,7 +65,8 @@ struct TrainingConfig {
   double max_grad_norm = 1.0;
   std::string compute_dtype = "auto";
   std::string activation_dtype = "auto";
-  std::string gradient_checkpointing = "none";
+  std::string gradient_checkpointing = "auto";
+  std::optional<i64> gradient_checkpointing_layers;
   i64 seed = 42;
   void fields(FieldVisitor& v);
 };
@@ -91,6 +92,7 @@ struct LoggingConfig {
 
 struct RuntimeConfig {
   AutoOr<i64> threads;
+  IntegerOrString max_memory = "auto";
   void fields(FieldVisitor& v);
 };
 

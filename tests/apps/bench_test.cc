@@ -220,7 +220,7 @@ TEST(Bench, RefusesWhatMakesNoSense) {
        "bench: unknown benchmark \"trian\" (did you mean \"train\"?); there are: train, "
        "attention, gemm, quant, generate"},
       {"train --shape smollm2-135",
-       "--shape: expected one of smollm2-135m, gpt2-124m, qwen2-0.5b, "
+       "--shape: expected one of smollm2-135m, gpt2-124m, qwen2-0.5b, qwen2-7b, "
        "tiny, found \"smollm2-135\" (did you mean \"smollm2-135m\"?)"},
       {"train run.json --shape tiny",
        "bench train: --shape, --peft, --rank and --dtype describe a run without RUN.json (--set "

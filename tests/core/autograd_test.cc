@@ -106,6 +106,29 @@ TEST(Autograd, NormOutputIsMadeAgainInsteadOfKept) {
   EXPECT_TRUE(w1.grad().defined() && w2.grad().defined() && x.grad().defined());
 }
 
+TEST(Autograd, ResultsOfOneRecipeAreMadeTogetherAndOnce) {
+  Tensor x = Tensor::full({64, 64}, 3.0F);
+  x.set_requires_grad(true);
+  int made = 0;
+  const i64 before = current_memory().total();
+  Tensor loss;
+  {
+    const auto make = [&](const Tensor& from) {
+      ++made;
+      return std::vector<Tensor>{scale(from, 2.0F), scale(from, 5.0F)};
+    };
+    const std::vector<Tensor> both = make(x);
+    set_recipes(both, [make, sx = save(x)] { return make(sx.get()); });
+    loss = sum(mul(both[0], both[1]));
+  }
+  EXPECT_EQ(current_memory().total() - before, loss.bytes()) << "one of the results was kept";
+  EXPECT_EQ(made, 1);
+  backward(loss);
+  EXPECT_EQ(made, 2);
+  EXPECT_EQ(x.grad().to_vector(), std::vector<float>(64 * 64, 2 * 2.0F * 5.0F * 3.0F));
+  EXPECT_EQ(current_memory().total() - before, loss.bytes() + x.grad().bytes());
+}
+
 TEST(Autograd, CheckpointGivesTheSameBitsInLessMemory) {
   Tensor w = Tensor::empty({16, 16});
   fill_normal(w.mutable_values(), RandomKey(3), 0.0F, 0.25F);

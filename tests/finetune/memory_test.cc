@@ -116,8 +116,14 @@ struct PassMemory {
   i64 gradients = 0;  // behind the pass
 };
 
+struct PassOptions {
+  Recompute recompute = Recompute::kNone;
+  std::optional<i64> layers = {};  // that recompute
+  bool rounded = false;            // what is kept is bf16
+};
+
 PassMemory memory_of_pass(const CausalLM& model, const Example& example,
-                          bool checkpoint_blocks = false) {
+                          const PassOptions& options = {}) {
   set_num_threads(1);               // scratch is a thread's own
   logits_of(model, {example.ids});  // tables of positions grow once
   const auto used = [](const MemoryReport& report) {
@@ -132,7 +138,9 @@ PassMemory memory_of_pass(const CausalLM& model, const Example& example,
     Pass pass;
     pass.tokens = &batch.tokens;
     pass.training = true;
-    pass.checkpoint_blocks = checkpoint_blocks;
+    pass.recompute = options.recompute;
+    pass.recompute_layers = options.layers;
+    const SaveRounded rounded(options.rounded);
     const Tensor loss = next_token_loss(model, batch, pass, 1.0);
     memory.kept = used(current_memory()) - used(before);
     backward(loss);
@@ -187,12 +195,64 @@ TEST(MemoryOfActivations, OfALayerIsWhatItsBackwardReads) {
   EXPECT_EQ(kept(3, false) - kept(2, false), 64 * 4 * (kKeptFloats + 4));
 }
 
+// What is kept falls by gate and up, 2 f of the values above, and by nothing else: the adapters'
+// A x are too few to make again.
+TEST(MemoryOfActivations, OfALayerThatRecomputesItsMlpHasNoGateAndUp) {
+  const auto kept = [](i64 layers, bool whole, bool rounded) {
+    LoadedModel loaded =
+        make_tiny(medium_llama({{"num_hidden_layers", layers}}), {.trainable = whole});
+    if (!whole) {
+      inject_adapter(*loaded.model, lora({{"target_modules", {"q_proj", "up_proj"}}}),
+                     {.key = RandomKey(1)});
+    }
+    const Example example = random_examples({64}, kVocab).front();
+    const PassMemory all = memory_of_pass(*loaded.model, example, {.rounded = rounded});
+    const PassMemory less = memory_of_pass(
+        *loaded.model, example, {.recompute = Recompute::kSelective, .rounded = rounded});
+    return all.kept - less.kept;
+  };
+  EXPECT_EQ(kept(2, true, false), 2 * 64 * 4 * 2 * kMlp);
+  EXPECT_EQ(kept(3, false, false), 3 * 64 * 4 * 2 * kMlp);
+  EXPECT_EQ(kept(3, false, true), 3 * 64 * 2 * 2 * kMlp) << "in bf16 they were half as large";
+}
+
+TEST(MemoryOfActivations, OfAGpt2LayerThatRecomputesItsMlpHasNoResultOfCFc) {
+  LoadedModel loaded =
+      make_tiny(tiny_gpt2({{"n_embd", 64}, {"n_inner", 200}, {"n_layer", 3}}), {.trainable = true});
+  const Example example = random_examples({60}, 29).front();
+  EXPECT_EQ(memory_of_pass(*loaded.model, example).kept -
+                memory_of_pass(*loaded.model, example, {.recompute = Recompute::kSelective}).kept,
+            3 * 60 * 4 * 200);
+}
+
+TEST(MemoryOfActivations, PeakFallsByWhatTheLayersThatRecomputeDoNotKeep) {
+  constexpr i64 kLayers = 8;
+  constexpr i64 kTokens = 256;
+  LoadedModel loaded = make_tiny(medium_llama({{"num_hidden_layers", kLayers}}));
+  inject_adapter(*loaded.model, lora(), {.key = RandomKey(1)});
+  const Example example = random_examples({kTokens}, kVocab).front();
+  const i64 all = memory_of_pass(*loaded.model, example).peak;
+  constexpr i64 kGateAndUp = kTokens * 4 * 2 * kMlp;
+  for (const i64 layers : {i64{3}, kLayers}) {
+    const i64 peak = memory_of_pass(*loaded.model, example,
+                                    {.recompute = Recompute::kSelective, .layers = layers})
+                         .peak;
+    // The peak is in the last layer's backward, which holds its own gate and up either way.
+    const i64 fewer = std::min(layers, kLayers - 1) * kGateAndUp;
+    // 2 % of the peak: the input of the MLP, a norm's output, is made again beside them.
+    EXPECT_NEAR(static_cast<double>(all - peak), static_cast<double>(fewer),
+                0.02 * static_cast<double>(all))
+        << layers;
+  }
+}
+
 TEST(MemoryOfActivations, ShrinksWhenBlocksAreRecomputed) {
   LoadedModel loaded = make_tiny(medium_llama({{"num_hidden_layers", 6}}));
   inject_adapter(*loaded.model, lora(), {.key = RandomKey(1)});
   const Example example = random_examples({256}, 64).front();
   const PassMemory all = memory_of_pass(*loaded.model, example);
-  const PassMemory inputs = memory_of_pass(*loaded.model, example, /*checkpoint_blocks=*/true);
+  const PassMemory inputs =
+      memory_of_pass(*loaded.model, example, {.recompute = Recompute::kBlock});
   // What is kept is the input of each of 6 blocks, and the head's; and on the way what one block
   // keeps, a sixth of all.
   constexpr i64 kInput = 256 * kHidden * 4;
@@ -255,7 +315,7 @@ TEST(MemoryOfARun, IsReportedByClass) {
   RecordingListener listener;
   const i64 weights_before = current_memory()[MemoryClass::kWeights];
   const RunResult result = run_training(read_run_config(temp, json), {}, listener);
-  const i64 trainable = listener.plan.trainable;
+  const i64 trainable = listener.plan.forecast.trainable;
   EXPECT_EQ(listener.plan.memory[MemoryClass::kAdapters], 4 * trainable);
   EXPECT_EQ(listener.plan.memory[MemoryClass::kOptimizer], 0);
   expect_quantized_bytes(listener.plan.memory[MemoryClass::kWeights] - weights_before);

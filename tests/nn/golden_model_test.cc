@@ -80,7 +80,7 @@ TEST_P(GoldenModel, GivesTheSameGradientsByReferenceAttention) {
 }
 
 TEST_P(GoldenModel, GivesTheSameGradientsWithBlocksRecomputed) {
-  expect_gradients({.checkpoint_blocks = true});
+  expect_gradients({.recompute = Recompute::kBlock});
 }
 
 // Recomputing repeats the very same operations, so not one bit may change.
@@ -88,7 +88,7 @@ TEST_P(GoldenModel, RecomputingBlocksChangesNoBitOfTheGradients) {
   const LoadedModel kept = load_model_at(folder(), /*trainable=*/true);
   const LoadedModel recomputed = load_model_at(folder(), /*trainable=*/true);
   EXPECT_EQ(loss_and_gradients(*kept.model, examples()),
-            loss_and_gradients(*recomputed.model, examples(), {.checkpoint_blocks = true}));
+            loss_and_gradients(*recomputed.model, examples(), {.recompute = Recompute::kBlock}));
   const std::vector<NamedTensor> expected = parameters(*kept.model);
   const std::vector<NamedTensor> found = parameters(*recomputed.model);
   ASSERT_EQ(found.size(), expected.size());

@@ -22,6 +22,9 @@ inline RecordingListener run_example(const std::string& name, i64 steps,
   const RunConfig config = load_run_config(INLAY_SOURCE_DIR "/configs/" + name, overrides);
   const RunResult result = run_training(config, {}, listener);
   EXPECT_TRUE(is_directory(result.output)) << name;
+  // What a plan promises. Of the resident set this process has a part before the run.
+  const auto measured = static_cast<double>(result.peak.total());
+  EXPECT_NEAR(static_cast<double>(listener.plan.forecast.peak.total()), measured, 0.05 * measured);
   return listener;
 }
 

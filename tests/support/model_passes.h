@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "core/autograd/graph.h"
 #include "data/example.h"
 #include "finetune/loaded_model.h"
 #include "finetune/objective.h"
@@ -35,7 +37,9 @@ inline Tensor logits_of(const CausalLM& model, const std::vector<std::vector<i32
 
 struct LossSettings {
   AttentionKind attention = AttentionKind::kTiled;
-  bool checkpoint_blocks = false;
+  Recompute recompute = Recompute::kNone;
+  std::optional<i64> recompute_layers = {};
+  bool save_rounded = false;
 };
 
 /// The mean loss over all trained tokens, with its gradients accumulated in the leaves unless
@@ -52,7 +56,9 @@ inline double loss_and_gradients(const CausalLM& model, const std::vector<Exampl
   pass.tokens = &batch.tokens;
   pass.training = true;
   pass.attention = settings.attention;
-  pass.checkpoint_blocks = settings.checkpoint_blocks;
+  pass.recompute = settings.recompute;
+  pass.recompute_layers = settings.recompute_layers;
+  const SaveRounded rounded(settings.save_rounded);
   const Tensor loss =
       next_token_loss(model, batch, pass, static_cast<double>(batch.targets.size()));
   if (grad_enabled()) {

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "finetune/plan/inputs.h"
+
+#include <cmath>
+
+#include "core/memory/memory.h"
+#include "finetune/adapters/peft_files.h"
+#include "finetune/rows.h"
+
+namespace inlay {
+
+PlannedModel::PlannedModel(const LoadOptions& options, LoadedModel& loaded) : slot_{loaded} {
+  load_weights(options, loaded);
+}
+
+RunInputs open_run(const RunConfig& config) {
+  RunInputs inputs;
+  inputs.loaded = open_model(load_options(config));
+  // Rows are cut to the model's sizes, which it knows when it is put together.
+  { const PlannedModel model(load_options(config), inputs.loaded); }
+  inputs.train = load_rows(*config.data.train, config.data, inputs.loaded);
+  if (config.data.validation) {
+    inputs.validation = load_rows(*config.data.validation, config.data, inputs.loaded);
+  }
+  inputs.resident = current_rss();
+  return inputs;
+}
+
+LoadOptions load_options(const RunConfig& config) {
+  return {.model = config.model,
+          .quantization = config.quantization,
+          .trainable = !config.peft.has_value(),
+          .seed = static_cast<u64>(config.training.seed)};
+}
+
+std::optional<Adapter> add_adapter(const RunConfig& config, CausalLM& model) {
+  if (!config.peft) {
+    return {};
+  }
+  const RandomKey key = RandomKey(static_cast<u64>(config.training.seed)).with("adapter");
+  Adapter adapter = inject_adapter(model, *config.peft, {.key = key});
+  if (config.peft->init_from && !planning()) {  // it compares values with the model's
+    load_adapter_tensors(*config.peft->init_from, adapter);
+  }
+  return adapter;
+}
+
+BatchSchedule schedule_of(const RunConfig& config, i64 rows) {
+  return BatchSchedule({.rows = rows,
+                        .batch_size = config.training.per_device_train_batch_size,
+                        .accumulation = config.training.gradient_accumulation_steps,
+                        .shuffle = config.data.shuffle,
+                        .key = RandomKey(static_cast<u64>(config.training.seed))});
+}
+
+i64 total_steps(const TrainingConfig& config, const BatchSchedule& schedule) {
+  if (config.max_steps > 0) {
+    return config.max_steps;
+  }
+  return static_cast<i64>(
+      std::ceil(config.num_train_epochs * static_cast<double>(schedule.steps_per_epoch())));
+}
+
+}  // namespace inlay

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <optional>
+
+#include "core/memory/planning.h"
+#include "data/batch_schedule.h"
+#include "data/dataset/dataset.h"
+#include "finetune/adapters/adapter.h"
+#include "finetune/config/run_config.h"
+#include "finetune/loaded_model.h"
+
+/// What a run is made of, for those who rehearse it and those who do it.
+namespace inlay {
+
+/// What a run reads besides weights.
+struct RunInputs {
+  LoadedModel loaded;  // without weights, until load_weights
+  Dataset train;
+  std::optional<Dataset> validation;
+  i64 resident = 0;  // bytes of this process with these in memory
+};
+
+/// Throws ConfigError, IoError, DataError.
+RunInputs open_run(const RunConfig& config);
+
+LoadOptions load_options(const RunConfig& config);
+/// The config's adapter put into the model, with the start of init_from; none for full training.
+std::optional<Adapter> add_adapter(const RunConfig& config, CausalLM& model);
+BatchSchedule schedule_of(const RunConfig& config, i64 rows);
+i64 total_steps(const TrainingConfig& config, const BatchSchedule& schedule);
+
+/// A rehearsal in which the model has weights.
+class PlannedModel {
+ public:
+  PlannedModel(const LoadOptions& options, LoadedModel& loaded);
+  CausalLM& model() { return *slot_.loaded.model; }
+
+ private:
+  // Last, so that the weights go before the rehearsal ends, whatever was thrown.
+  struct Slot {
+    LoadedModel& loaded;
+    ~Slot() { loaded.model.reset(); }
+  };
+  Planning planning_;
+  Slot slot_;
+};
+
+}  // namespace inlay
