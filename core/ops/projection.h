@@ -29,9 +29,9 @@ struct Projection {
 /// is one product over all projections:
 ///   t = x [factor A]^T      y_i = x W_i^T + bias_i + t_i B_i^T
 ///   u_i = factor dy_i B_i   dx = sum_i dy_i W_i + u [A]   dA = u^T x   dB_i = dy_i^T t_i
-/// `compute` is what the products of a row round their operands to; t, u, dA and dB are f32, and
-/// the sums over rows, dA and dB, are f32 products.
-/// Saved: x (or its recipe) where an A is trained, t, A, B; nothing for the frozen weights.
+/// `compute` is what the products of a row round their operands to (with kInt8, those of an A or a
+/// B to bf16); t, u, dA and dB are f32, and the sums over rows, dA and dB, are f32 products. Saved:
+/// x (or its recipe) where an A is trained, t, A, B; nothing for the frozen weights.
 std::vector<Tensor> project(const Tensor& x, std::span<const Projection> projections,
                             GemmCompute compute);
 
