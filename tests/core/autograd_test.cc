@@ -121,7 +121,8 @@ TEST(Autograd, ResultsOfOneRecipeAreMadeTogetherAndOnce) {
     set_recipes(both, [make, sx = save(x)] { return make(sx.get()); });
     loss = sum(mul(both[0], both[1]));
   }
-  EXPECT_EQ(current_memory().total() - before, loss.bytes()) << "one of the results was kept";
+  // sum() keeps a tensor of ones, as large as each of the results.
+  EXPECT_LT(current_memory().total() - before, 2 * x.bytes()) << "one of the results was kept";
   EXPECT_EQ(made, 1);
   backward(loss);
   EXPECT_EQ(made, 2);
