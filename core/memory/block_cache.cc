@@ -199,7 +199,7 @@ std::unique_ptr<Arenas>& planned_arenas() {
   return arenas;
 }
 
-Arena& arena_for(i64 bytes) {
+[[maybe_unused]] Arena& arena_for(i64 bytes) {
   // Never destroyed: tensors with static lifetime may be freed after it would be.
   static auto* real = new Arenas(false);
   Arenas& arenas = planned_arenas() ? *planned_arenas() : *real;
