@@ -52,7 +52,7 @@ struct TrainBenchArguments {
       }
       RunConfig run = load_run_config(file, overrides);
       length = length > 0 ? length : run.data.max_length;
-      return with_dtypes(std::move(run));
+      return resolved(std::move(run));
     }
     BenchRun run;
     run.shape = shape.empty() ? run.shape : shape;
@@ -61,10 +61,21 @@ struct TrainBenchArguments {
     run.rank = rank > 0 ? rank : run.rank;
     run.batch = batch > 0 ? batch : run.batch;
     run.length = length = length > 0 ? length : run.length;
-    return with_dtypes(bench_run_config(run, overrides));
+    return resolved(bench_run_config(run, overrides));
   }
 
  private:
+  // A bench computes the steps it is told to: it does not choose what to recompute.
+  static RunConfig resolved(RunConfig run) {
+    if (run.runtime.max_memory != IntegerOrString("auto") &&
+        run.training.gradient_checkpointing == "auto") {
+      throw ConfigError(
+          "bench train: runtime.max_memory needs a plan: set training.gradient_checkpointing, as "
+          "`inlay plan` prints it");
+    }
+    return with_dtypes(std::move(run));
+  }
+
   void check() const {
     if (!file.empty() && !(shape.empty() && peft.empty() && dtype.empty() && rank == 0)) {
       throw ConfigError(

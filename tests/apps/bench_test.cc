@@ -226,6 +226,9 @@ TEST(Bench, RefusesWhatMakesNoSense) {
        "bench train: --shape, --peft, --rank and --dtype describe a run without RUN.json (--set "
        "changes its keys)"},
       {"train --peft dora", "--peft: expected one of lora, qlora, none, found \"dora\"…"},
+      {"train --shape tiny --set runtime.max_memory=1GB",
+       "bench train: runtime.max_memory needs a plan: set training.gradient_checkpointing, as "
+       "`inlay plan` prints it"},
       {"train --length 1", "--length: expected at least 2, found 1"},
       {"train --steps 0", "--steps: expected at least 1, found 0"},
       {"train --threads 100000", "--threads: expected at most 1024, found 100000"},
