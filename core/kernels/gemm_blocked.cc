@@ -60,19 +60,21 @@ class F32Panels {
 
   void multiply(const Chunk& chunk, const Columns& columns, const float* panels,
                 const Rows& rows_of_a, i64 r) const {
-    TileSteps steps[kMaxPieces];
-    find_a(chunk, rows_of_a, r, steps);
+    // A's next rows are asked for in two parts, one with each panel.
+    TileSteps steps[2][kMaxPieces];
+    find_a(chunk, rows_of_a, r, 0, steps[0]);
+    find_a(chunk, rows_of_a, r, 1, steps[1]);
     const i64 rows = std::min(tiles_.rows, rows_of_a.count - r);
     for (i64 j = 0; j < columns.N; j += shape_.width) {
       const float* b = panels + j * chunk.K;
       const i64 width = shape_.width_of(j / shape_.width, columns.N);
       const i64 cols = std::min(width, columns.N - j);
       TileOutput out = chunk_output(args_, chunk, rows_of_a.first + r, columns.n + j);
-      out.stream = streams_ && chunk.last;
+      out.stream = streams_ && chunk.first && chunk.last;
       if (rows == tiles_.rows && cols == width) {
-        tiles_.full[width / shape_.lanes - 1](steps, chunk.count, b, out);
+        tiles_.full[width / shape_.lanes - 1](steps[j / shape_.width % 2], chunk.count, b, out);
       } else {
-        part_of_tile(steps, chunk.count, b, width, rows, cols, out);
+        part_of_tile(steps[0], chunk.count, b, width, rows, cols, out);
       }
     }
   }
@@ -105,8 +107,9 @@ class F32Panels {
     }
   }
 
-  // Where the tile of row r finds its A, piece by piece.
-  void find_a(const Chunk& chunk, const Rows& rows, i64 r, TileSteps* steps) const {
+  // Where the tile of row r finds its A, piece by piece, and what half of the next tile's to fetch.
+  void find_a(const Chunk& chunk, const Rows& rows, i64 r, i64 half, TileSteps* steps) const {
+    const bool more = rows.first + r + 2 * tiles_.rows <= args_.M;
     const float* packed = rows.packed;
     for (i64 p = 0; p < chunk.count; ++p) {
       const Piece& piece = chunk.pieces[p];
@@ -114,6 +117,8 @@ class F32Panels {
       if (is_packed(*piece.term)) {
         steps[p].a = {packed + r * piece.K, 1, tiles_.rows};
         packed += packed_floats(piece, rows);
+      } else if (more) {
+        steps[p].ahead = (tiles_.rows + half * tiles_.rows / 2) * steps[p].a.row_stride;
       }
     }
   }

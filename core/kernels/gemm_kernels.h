@@ -37,6 +37,8 @@ struct TileA {
 struct TileSteps {
   i64 K = 0;
   TileA a;
+  /// Floats from `a` to four rows that will be wanted next.
+  i64 ahead = 0;
 };
 
 struct GemmTiles {

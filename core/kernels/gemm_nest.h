@@ -89,7 +89,8 @@ class PanelNest {
     if constexpr (requires { policy_.min_groups(); }) {
       return policy_.min_groups();
     } else {
-      return kMinGroups;
+      const i64 row_blocks = std::max<i64>(1, args_.M / kMinBlockRows);
+      return std::min(kMinGroups, ceil_div(kMinTasks, row_blocks));
     }
   }
 

@@ -19,9 +19,9 @@
 // be split in any way.
 namespace inlay::kernels {
 
-// Six panels of B, each a slice x 48 floats, fill half an L2 of 2 MB, and eight rows of A half the
-// L1. Longer slices spare reading and writing C.
-inline constexpr i64 kMaxSlice = 768;
+// Three panels of B, each a slice x 48 floats, fill half an L2 of 2 MB. Longer slices spare reading
+// and writing C.
+inline constexpr i64 kMaxSlice = 1536;
 // Operands of 8 bits take a quarter of that room.
 inline constexpr i64 kMaxInt8Slice = 3072;
 // Slices are multiples of this, so as not to cut blocks of quantised weights.

@@ -9,7 +9,7 @@
 namespace inlay::kernels {
 
 /// The most steps of one call: a slice of K (gemm_schemes.h).
-inline constexpr i64 kMaxStoredSteps = 768;
+inline constexpr i64 kMaxStoredSteps = 1536;
 /// The most rows of A of one call.
 inline constexpr i64 kMaxStoredM = 4;
 /// The most stored rows of one call, whatever the instruction set.

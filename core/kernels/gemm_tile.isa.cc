@@ -22,6 +22,10 @@ constexpr i64 kRows = 4, kVectors = 1;
 #endif
 
 constexpr i64 kLanes = Vec::kLanes;
+// Floats of a cache line.
+constexpr i64 kLine = 16;
+// Steps of B asked for ahead: about as far as an L2 is.
+constexpr i64 kAhead = 16;
 
 // The sums must become registers, so every loop over them is unrolled.
 #define INLAY_UNROLL _Pragma("GCC unroll 8")
@@ -34,8 +38,41 @@ struct Tile {
   Vec sum[R][V];
 };
 
+// Where a step finds its values of A, in few registers: rows 0 to 3 from one base, the others from
+// a second. (Given the rows' eight addresses, GCC 12 keeps some of them in vector registers.)
+template <i64 R>
+class StepsOfA {
+ public:
+  explicit StepsOfA(const TileA& a)
+      : low_(a.data),
+        high_(a.data + (R > 4 ? 4 * a.row_stride : 0)),
+        stride_(a.row_stride),
+        thrice_(3 * a.row_stride),
+        next_(a.col_stride) {
+    __asm__("" : "+r"(high_), "+r"(thrice_));
+  }
+  float at(i64 r) const {
+    const float* base = r < 4 ? low_ : high_;
+    return base[r % 4 == 3 ? thrice_ : r % 4 * stride_];
+  }
+  void fetch(i64 ahead) const {
+    INLAY_UNROLL
+    for (i64 r = 0; r < 4; ++r) {
+      __builtin_prefetch(low_ + ahead + (r == 3 ? thrice_ : r * stride_), 0, 2);
+    }
+  }
+  void advance() {
+    low_ += next_;
+    high_ += next_;
+  }
+
+ private:
+  const float *low_, *high_;
+  i64 stride_, thrice_, next_;
+};
+
 template <i64 R, i64 V>
-inline void step(Tile<R, V>& tile, const float* a, i64 a_row_stride, const float* b) {
+inline void step(Tile<R, V>& tile, const StepsOfA<R>& a, const float* b) {
   Vec row[V];
   INLAY_UNROLL
   for (i64 v = 0; v < V; ++v) {
@@ -43,7 +80,7 @@ inline void step(Tile<R, V>& tile, const float* a, i64 a_row_stride, const float
   }
   INLAY_UNROLL
   for (i64 r = 0; r < R; ++r) {
-    const Vec value = Vec::set(a[r * a_row_stride]);
+    const Vec value = Vec::set(a.at(r));
     INLAY_UNROLL
     for (i64 v = 0; v < V; ++v) {
       tile.sum[r][v] = fma(value, row[v], tile.sum[r][v]);
@@ -70,6 +107,18 @@ inline void clear_and_fetch(Tile<kRows, V>& tile, const TileOutput& out) {
       tile.sum[r][v] = Vec::zero();
     }
   }
+}
+
+template <i64 V>
+inline void advance(Tile<kRows, V>& tile, StepsOfA<kRows>& a, const float*& b) {
+  constexpr i64 kWidth = V * kLanes;
+  INLAY_UNROLL
+  for (i64 v = 0; v < V; ++v) {
+    __builtin_prefetch(b + kAhead * kWidth + v * kLanes);
+  }
+  step(tile, a, b);
+  a.advance();
+  b += kWidth;
 }
 
 template <i64 V>
@@ -105,17 +154,20 @@ inline void store_row(Vec (&sum)[V], const TileOutput& out, const float* addend,
 
 template <i64 V>
 void full(const TileSteps* steps, i64 count, const float* b, const TileOutput& out) {
-  constexpr i64 kWidth = V * kLanes;
   Tile<kRows, V> tile;
   clear_and_fetch(tile, out);
   for (i64 i = 0; i < count; ++i) {
-    const float* a = steps[i].a.data;
-    const i64 row_stride = steps[i].a.row_stride, col_stride = steps[i].a.col_stride;
-    INLAY_UNROLL_STEPS
-    for (i64 k = steps[i].K; k > 0; --k) {
-      step(tile, a, row_stride, b);
-      a += col_stride;
-      b += kWidth;
+    StepsOfA<kRows> a(steps[i].a);
+    i64 k = steps[i].K;
+    for (; k >= kLine; k -= kLine) {
+      a.fetch(steps[i].ahead);
+      INLAY_UNROLL_STEPS
+      for (i64 s = 0; s < kLine; ++s) {
+        advance(tile, a, b);
+      }
+    }
+    for (; k > 0; --k) {
+      advance(tile, a, b);
     }
   }
   float* c = out.c;
@@ -141,11 +193,11 @@ void add(i64 K, const TileA& a, const float* b, i64 b_stride, float* sums, i64 s
       tile.sum[r][v] = Vec::load(sums + r * sum_stride + v * kLanes);
     }
   }
-  const float* value = a.data;
+  StepsOfA<R> value(a);
   INLAY_UNROLL_STEPS
   for (i64 k = 0; k < K; ++k) {
-    step(tile, value, a.row_stride, b);
-    value += a.col_stride;
+    step(tile, value, b);
+    value.advance();
     b += b_stride;
   }
   INLAY_UNROLL

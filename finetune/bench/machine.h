@@ -5,7 +5,7 @@
 
 namespace inlay {
 
-/// What this machine can do at best, measured: operations or bytes a second.
+/// What this machine can do, measured: operations or bytes a second.
 struct MachinePeak {
   int threads = 1;
   double f32_flops = 0.0;   // multiply-adds, two operations each, on registers
@@ -14,8 +14,10 @@ struct MachinePeak {
   double read_bytes = 0.0;  // summing memory that no cache holds
 };
 
-/// Measures for about half a second with so many threads: the best of many short runs, since other
-/// programs may share the machine. For the reading it fills half a gigabyte, and gives it back; the
+/// Measures for about a second with so many threads. Operations: the median of many short runs,
+/// after a tenth of a second of the same; the clock of a processor depends on what it has been
+/// doing, and on a shared one on what others do, so the best moment says little of what work can
+/// reach. Bytes: the best of a few runs. For the reading it fills half a gigabyte, and gives it back; the
 /// peak of the resident set keeps it, so read that before. num_threads() is what it was.
 MachinePeak measure_machine(int threads);
 
