@@ -4,6 +4,7 @@
 // The one product all of tiled attention is made of: broadcast a number, multiply it by a vector,
 // add. See attention_tile.h for what is multiplied.
 
+#include "core/kernels/row_values.h"
 #include "core/kernels/simd.h"
 
 namespace inlay::kernels::INLAY_ISA {
@@ -38,6 +39,8 @@ class Fetcher {
       : rows_(rows),
         helping_(rows.count > 0 && helpings > 0 ? (rows.count + helpings - 1) / helpings : 0) {}
 
+  bool busy() const { return rows_.count > 0; }
+
   void fetch() {
     for (i64 r = 0; r < helping_ && rows_.count > 0; ++r) {
       for (i64 d = 0; d < rows_.width; d += kCacheLine) {
@@ -54,12 +57,12 @@ class Fetcher {
 };
 
 // The block of sums that stays in registers is M x N vectors. AVX-512 (32 registers): 8 x 3 = 24
-// sums, 3 vectors, 1 broadcast; 4 vectors where they divide the width. AVX2 (16): 4 x 3. The
+// sums, 3 vectors, 1 broadcast; 6 x 4 where 4 vectors divide the width. AVX2 (16): 4 x 3. The
 // portable form counts on 16 registers of half a Vec.
 #if defined(__AVX512F__)
 constexpr i64 kMaxVectors = 4;
 template <int N>
-constexpr int kBlockRows = N == 4 ? 4 : 8;
+constexpr int kBlockRows = N == 4 ? 6 : 8;
 #elif defined(__AVX2__)
 constexpr i64 kMaxVectors = 3;
 template <int N>
@@ -70,40 +73,68 @@ template <int N>
 constexpr int kBlockRows = 2;
 #endif
 
+template <int M, int N>
+struct Sums {
+  Vec sum[M][N];
+};
+
+/// One step of the contraction.
+template <int M, int N>
+inline void add_step(Sums<M, N>& sums, const RowValues<M>& a, const float* b) {
+  Vec right[N];
+#pragma GCC unroll 4
+  for (int j = 0; j < N; ++j) {
+    right[j] = Vec::load(b + j * kLanes);
+  }
+#pragma GCC unroll 8
+  for (int i = 0; i < M; ++i) {
+    const Vec left = Vec::set(a.at(i));
+#pragma GCC unroll 4
+    for (int j = 0; j < N; ++j) {
+      sums.sum[i][j] = fma(left, right[j], sums.sum[i][j]);
+    }
+  }
+}
+
+/// Steps between two helpings of what is fetched.
+constexpr i64 kFetchSteps = 16;
+
 /// c[i][0 .. N vectors) = or += sum over k < depth of a(i, k) * b[k][0 .. N vectors), i < M.
 template <int M, int N>
 inline void product_block(Broadcast a, const float* b, i64 b_stride, i64 depth, float* c,
-                          i64 c_stride, bool add) {
-  Vec sum[M][N];
-  const float* row[M];
-#pragma GCC unroll 8
-  for (int i = 0; i < M; ++i) {
-    row[i] = a.data + i * a.row;
-#pragma GCC unroll 4
-    for (int j = 0; j < N; ++j) {
-      sum[i][j] = add ? Vec::load(c + i * c_stride + j * kLanes) : Vec::zero();
-    }
-  }
-  for (i64 k = 0; k < depth; ++k, b += b_stride) {
-    Vec right[N];
-#pragma GCC unroll 4
-    for (int j = 0; j < N; ++j) {
-      right[j] = Vec::load(b + j * kLanes);
-    }
-#pragma GCC unroll 8
-    for (int i = 0; i < M; ++i) {
-      const Vec left = Vec::set(row[i][k * a.step]);
-#pragma GCC unroll 4
-      for (int j = 0; j < N; ++j) {
-        sum[i][j] = fma(left, right[j], sum[i][j]);
-      }
-    }
-  }
+                          i64 c_stride, bool add, Fetcher& first, Fetcher& second) {
+  Sums<M, N> sums;
 #pragma GCC unroll 8
   for (int i = 0; i < M; ++i) {
 #pragma GCC unroll 4
     for (int j = 0; j < N; ++j) {
-      sum[i][j].store(c + i * c_stride + j * kLanes);
+      sums.sum[i][j] = add ? Vec::load(c + i * c_stride + j * kLanes) : Vec::zero();
+    }
+  }
+  RowValues<M> values(a.data, a.row, a.step);
+  i64 k = depth;
+  for (; k >= kFetchSteps; k -= kFetchSteps) {
+    if (first.busy() || second.busy()) {
+      first.fetch();
+      second.fetch();
+    }
+#pragma GCC unroll 4
+    for (i64 s = 0; s < kFetchSteps; ++s) {
+      add_step<M, N>(sums, values, b);
+      values.advance();
+      b += b_stride;
+    }
+  }
+  for (; k > 0; --k) {
+    add_step<M, N>(sums, values, b);
+    values.advance();
+    b += b_stride;
+  }
+#pragma GCC unroll 8
+  for (int i = 0; i < M; ++i) {
+#pragma GCC unroll 4
+    for (int j = 0; j < N; ++j) {
+      sums.sum[i][j].store(c + i * c_stride + j * kLanes);
     }
   }
 }
@@ -112,24 +143,24 @@ template <int N>
 void product_panel(i64 rows, Broadcast a, const float* b, i64 b_stride, i64 depth, float* c,
                    i64 c_stride, bool add, const Ahead& ahead) {
   constexpr int kRows = kBlockRows<N>;
-  Fetcher first(ahead.first, rows / kRows), second(ahead.second, rows / kRows);
+  const i64 helpings = rows / kRows * (depth / kFetchSteps);
+  Fetcher first(ahead.first, helpings), second(ahead.second, helpings);
   i64 i = 0;
   const auto at = [&](i64 at_row) { return Broadcast{a.data + at_row * a.row, a.row, a.step}; };
   for (; i + kRows <= rows; i += kRows) {
-    first.fetch();
-    second.fetch();
-    product_block<kRows, N>(at(i), b, b_stride, depth, c + i * c_stride, c_stride, add);
+    product_block<kRows, N>(at(i), b, b_stride, depth, c + i * c_stride, c_stride, add, first,
+                            second);
   }
   if (kRows > 4 && i + 4 <= rows) {
-    product_block<4, N>(at(i), b, b_stride, depth, c + i * c_stride, c_stride, add);
+    product_block<4, N>(at(i), b, b_stride, depth, c + i * c_stride, c_stride, add, first, second);
     i += 4;
   }
   if (kRows > 2 && i + 2 <= rows) {
-    product_block<2, N>(at(i), b, b_stride, depth, c + i * c_stride, c_stride, add);
+    product_block<2, N>(at(i), b, b_stride, depth, c + i * c_stride, c_stride, add, first, second);
     i += 2;
   }
   if (i < rows) {
-    product_block<1, N>(at(i), b, b_stride, depth, c + i * c_stride, c_stride, add);
+    product_block<1, N>(at(i), b, b_stride, depth, c + i * c_stride, c_stride, add, first, second);
   }
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/kernels/gemm_kernels.h"
+#include "core/kernels/row_values.h"
 #include "core/kernels/simd.h"
 
 // The register tile: kRows x (kVectors * lanes) sums stay in registers while k runs; a step of k
@@ -38,41 +39,8 @@ struct Tile {
   Vec sum[R][V];
 };
 
-// Where a step finds its values of A, in few registers: rows 0 to 3 from one base, the others from
-// a second. (Given the rows' eight addresses, GCC 12 keeps some of them in vector registers.)
-template <i64 R>
-class StepsOfA {
- public:
-  explicit StepsOfA(const TileA& a)
-      : low_(a.data),
-        high_(a.data + (R > 4 ? 4 * a.row_stride : 0)),
-        stride_(a.row_stride),
-        thrice_(3 * a.row_stride),
-        next_(a.col_stride) {
-    __asm__("" : "+r"(high_), "+r"(thrice_));
-  }
-  float at(i64 r) const {
-    const float* base = r < 4 ? low_ : high_;
-    return base[r % 4 == 3 ? thrice_ : r % 4 * stride_];
-  }
-  void fetch(i64 ahead) const {
-    INLAY_UNROLL
-    for (i64 r = 0; r < 4; ++r) {
-      __builtin_prefetch(low_ + ahead + (r == 3 ? thrice_ : r * stride_), 0, 2);
-    }
-  }
-  void advance() {
-    low_ += next_;
-    high_ += next_;
-  }
-
- private:
-  const float *low_, *high_;
-  i64 stride_, thrice_, next_;
-};
-
 template <i64 R, i64 V>
-inline void step(Tile<R, V>& tile, const StepsOfA<R>& a, const float* b) {
+inline void step(Tile<R, V>& tile, const RowValues<R>& a, const float* b) {
   Vec row[V];
   INLAY_UNROLL
   for (i64 v = 0; v < V; ++v) {
@@ -110,7 +78,7 @@ inline void clear_and_fetch(Tile<kRows, V>& tile, const TileOutput& out) {
 }
 
 template <i64 V>
-inline void advance(Tile<kRows, V>& tile, StepsOfA<kRows>& a, const float*& b) {
+inline void advance(Tile<kRows, V>& tile, RowValues<kRows>& a, const float*& b) {
   constexpr i64 kWidth = V * kLanes;
   INLAY_UNROLL
   for (i64 v = 0; v < V; ++v) {
@@ -157,7 +125,7 @@ void full(const TileSteps* steps, i64 count, const float* b, const TileOutput& o
   Tile<kRows, V> tile;
   clear_and_fetch(tile, out);
   for (i64 i = 0; i < count; ++i) {
-    StepsOfA<kRows> a(steps[i].a);
+    RowValues<kRows> a(steps[i].a.data, steps[i].a.row_stride, steps[i].a.col_stride);
     i64 k = steps[i].K;
     for (; k >= kLine; k -= kLine) {
       a.fetch(steps[i].ahead);
@@ -193,7 +161,7 @@ void add(i64 K, const TileA& a, const float* b, i64 b_stride, float* sums, i64 s
       tile.sum[r][v] = Vec::load(sums + r * sum_stride + v * kLanes);
     }
   }
-  StepsOfA<R> value(a);
+  RowValues<R> value(a.data, a.row_stride, a.col_stride);
   INLAY_UNROLL_STEPS
   for (i64 k = 0; k < K; ++k) {
     step(tile, value, b);
