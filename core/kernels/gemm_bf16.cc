@@ -29,6 +29,8 @@ namespace {
 constexpr i64 kLongestSlice = 1536;
 // A group, in dwords: 4 MB.
 constexpr i64 kGroupDwords = i64{1} << 20;
+// Panels a task multiplies, in dwords: 512 KB, half of a small L2.
+constexpr i64 kBlockDwords = i64{1} << 17;
 // Rows of A packed by one task, and rows a task multiplies.
 constexpr i64 kPackedRows = 64;
 constexpr i64 kBlockRows = 128;
@@ -178,13 +180,16 @@ class Bf16Nest {
       });
       outer.begin = inner_panels();
     }
-    const i64 column_blocks = std::min(outer.size(), ceil_div(kLeastTasks, row_blocks));
+    const i64 near = std::max<i64>(1, kBlockDwords / panel_);
+    const i64 column_blocks =
+        std::min(outer.size(),
+                 std::max(ceil_div(outer.size(), near), ceil_div(kLeastTasks, row_blocks)));
     parallel_for(row_blocks * column_blocks, [&](i64 task) {
-      const i64 column = task / row_blocks;
+      const i64 column = task % column_blocks;
       multiply(group,
                {outer.begin + column * outer.size() / column_blocks,
                 outer.begin + (column + 1) * outer.size() / column_blocks},
-               rows(task % row_blocks));
+               rows(task / column_blocks));
     });
   }
 
@@ -194,16 +199,14 @@ class Bf16Nest {
     for (i64 i = 0; i < count_; ++i) {
       packs += pack_tasks(parts_[i], group);
     }
-    parallel_for(runs + packs, [&](i64 task) {
-      if (task < runs) {
-        const Range rows = {task * kPackedRows, std::min(M_, (task + 1) * kPackedRows)};
-        pack_rows(parts_[count_ - 1], 0, rows);
-        if (inner_count_ == 0) {
-          pack_short_rows(rows);
-        }
-        return;
+    parallel_for(runs, [&](i64 task) {
+      const Range rows = {task * kPackedRows, std::min(M_, (task + 1) * kPackedRows)};
+      pack_rows(parts_[count_ - 1], 0, rows);
+      if (inner_count_ == 0) {
+        pack_short_rows(rows);
       }
-      task -= runs;
+    });
+    parallel_for(packs, [&](i64 task) {
       const Part* part = parts_;
       for (i64 here = 0; task >= (here = pack_tasks(*part, group)); ++part) {
         task -= here;
@@ -232,6 +235,7 @@ class Bf16Nest {
     const i64 n = (panel - part.first_panel) * kernels_.width;
     const i64 N = std::min(std::min(wide, own.end - panel) * kernels_.width, part.args->N - n);
     u32* to = b_ + (panel - group.begin) * panel_;
+    i64 k2 = 0;
     for (i64 p = 0; p < part.chunk.count; ++p) {
       BPart piece = b_part(part.chunk.pieces[p], n, N);
       const i64 padded = packing_.padded(piece.K);
@@ -239,11 +243,11 @@ class Bf16Nest {
         const i64 k = task % steps * kPackedSteps;
         piece.k += k;
         piece.K = std::min(kPackedSteps, piece.K - k);
-        packing_.columns(piece, to + k / 2 * kernels_.width, panel_);
+        packing_.columns(piece, k / 2, to, panel_);
       } else if (task % steps == 0) {
-        packing_.columns(piece, to, panel_);
+        packing_.columns(piece, k2, to, panel_);
       }
-      to += padded / 2 * kernels_.width;
+      k2 += padded / 2;
     }
   }
 
@@ -268,23 +272,37 @@ class Bf16Nest {
 
   void multiply(const Range& group, const Range& panels, const Range& rows) const {
     kernels_.begin();
-    const Part* part = parts_;
-    for (i64 panel = panels.begin; panel < panels.end; ++panel) {
-      while (panel >= part->end_panel) {
-        ++part;
-      }
-      const u32* b = b_ + (panel - group.begin) * panel_;
+    if (kernels_.full[0] != nullptr) {
       for (i64 r = rows.begin; r < rows.end; r += kernels_.height) {
-        multiply_tile(*part, b, (panel - part->first_panel) * kernels_.width,
-                      {r, std::min(rows.end, r + kernels_.height)});
+        const Range tile = {r, std::min(rows.end, r + kernels_.height)};
+        for_panels(panels,
+                   [&](const Part& part, i64 panel) { multiply_tile(part, group, panel, tile); });
       }
+    } else {
+      for_panels(panels, [&](const Part& part, i64 panel) {
+        for (i64 r = rows.begin; r < rows.end; r += kernels_.height) {
+          multiply_tile(part, group, panel, {r, std::min(rows.end, r + kernels_.height)});
+        }
+      });
     }
     kernels_.end();
     tiles_.finish_streams();
   }
 
-  void multiply_tile(const Part& part, const u32* b, i64 n, const Range& rows) const {
-    alignas(64) float sums[kTileValues];
+  template <class Body>
+  void for_panels(const Range& panels, Body body) const {
+    const Part* part = parts_;
+    for (i64 panel = panels.begin; panel < panels.end; ++panel) {
+      while (panel >= part->end_panel) {
+        ++part;
+      }
+      body(*part, panel);
+    }
+  }
+
+  void multiply_tile(const Part& part, const Range& group, i64 panel, const Range& rows) const {
+    const u32* b = b_ + (panel - group.begin) * panel_;
+    const i64 n = (panel - part.first_panel) * kernels_.width;
     TileOutput out = chunk_output(*part.args, part.chunk, rows.begin, n);
     out.stream = part.streams;
     Bf16Steps steps[kMaxPieces];
@@ -293,9 +311,16 @@ class Bf16Nest {
       const i64 stride = packing_.row_stride(K);
       steps[p] = {packing_.padded(K), a_ + part.a[p] + rows.begin * stride, stride};
     }
-    kernels_.product(steps, part.chunk.count, rows.size(), b, sums);
-    tiles_.write(sums, kernels_.width, rows.size(), std::min(kernels_.width, part.args->N - n),
-                 out);
+    const i64 width = kernels_.panel_width(part.args->N - n);
+    const i64 cols = std::min(width, part.args->N - n);
+    if (const auto full = kernels_.full[width / 16 - 1];
+        full != nullptr && rows.size() == kernels_.height && cols == width) {
+      full(steps, part.chunk.count, b, out);
+      return;
+    }
+    alignas(64) float sums[kTileValues];
+    kernels_.product(steps, part.chunk.count, rows.size(), b, width, sums);
+    tiles_.write(sums, width, rows.size(), cols, out);
   }
 
   const std::span<const GemmArgs> inner_, outer_;

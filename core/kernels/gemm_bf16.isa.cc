@@ -3,6 +3,8 @@
 
 #include "core/kernels/amx.h"
 #include "core/kernels/gemm_bf16_kernels.h"
+#include "core/kernels/gemm_tile_output.h"
+#include "core/kernels/row_values.h"
 
 // The register tile of bf16 products.
 //
@@ -99,7 +101,8 @@ const u32* add_piece(const Bf16Steps& steps, const u32* b) {
   return b;
 }
 
-void product(const Bf16Steps* steps, i64 count, i64 rows, const u32* b, float* sums) {
+void product(const Bf16Steps* steps, i64 count, i64 rows, const u32* b, i64 /*panel*/,
+             float* sums) {
   constexpr int kRowBytes = kWidth * 4;
   const bool both = rows > kTile;
   finish_stores();
@@ -119,70 +122,136 @@ void product(const Bf16Steps* steps, i64 count, i64 rows, const u32* b, float* s
   finish_stores();
 }
 
+constexpr decltype(GemmBf16::full) kFull = {};
+
 #else
 
 constexpr i64 kHeight = 8, kWidth = 48, kStep = 2, kBlock = 1;
-constexpr i64 kVectors = 3;
+// Dwords of a cache line: steps of A that come together.
+constexpr i64 kLine = 16;
+// Pairs of B asked for ahead: about as far as an L2 is.
+constexpr i64 kAhead = 12;
 
 void begin() {}
 void end() {}
 
-template <i64 R>
-void product_of(const Bf16Steps* steps, i64 count, i64 first, const u32* b, float* sums) {
-  __m512 sum[R][kVectors];
+inline __m512bh as_bf16(Vec v) {
+  return reinterpret_cast<__m512bh>(v.v);
+}
+
+template <i64 R, i64 V>
+struct Tile {
+  Vec sum[R][V];
+};
+
+template <i64 R, i64 V>
+inline void clear(Tile<R, V>& tile) {
 #pragma GCC unroll 8
   for (i64 r = 0; r < R; ++r) {
-#pragma GCC unroll 8
-    for (i64 v = 0; v < kVectors; ++v) {
-      sum[r][v] = _mm512_setzero_ps();
-    }
-  }
-  for (i64 p = 0; p < count; ++p) {
-    const i64 a_stride = steps[p].a_stride;
-    const u16* a = steps[p].a + first * a_stride;
-    for (i64 k = 0; k < steps[p].K; k += kStep) {
-      __m512bh row[kVectors];
-#pragma GCC unroll 8
-      for (i64 v = 0; v < kVectors; ++v) {
-        row[v] = reinterpret_cast<__m512bh>(_mm512_loadu_si512(b + 16 * v));
-      }
-#pragma GCC unroll 8
-      for (i64 r = 0; r < R; ++r) {
-        i32 pair;
-        __builtin_memcpy(&pair, a + r * a_stride + k, sizeof pair);
-        const __m512bh left = reinterpret_cast<__m512bh>(_mm512_set1_epi32(pair));
-#pragma GCC unroll 8
-        for (i64 v = 0; v < kVectors; ++v) {
-          sum[r][v] = _mm512_dpbf16_ps(sum[r][v], left, row[v]);
-        }
-      }
-      b += kWidth;
-    }
-  }
-#pragma GCC unroll 8
-  for (i64 r = 0; r < R; ++r) {
-#pragma GCC unroll 8
-    for (i64 v = 0; v < kVectors; ++v) {
-      _mm512_storeu_ps(sums + (first + r) * kWidth + 16 * v, sum[r][v]);
+#pragma GCC unroll 4
+    for (i64 v = 0; v < V; ++v) {
+      tile.sum[r][v] = Vec::zero();
     }
   }
 }
 
-void product(const Bf16Steps* steps, i64 count, i64 rows, const u32* b, float* sums) {
-  if (rows == kHeight) {
-    product_of<kHeight>(steps, count, 0, b, sums);
-    return;
+// A pair of steps, moved as a float is.
+template <i64 R, i64 V>
+inline void advance(Tile<R, V>& tile, RowValues<R>& a, const float*& b) {
+  Vec row[V];
+#pragma GCC unroll 4
+  for (i64 v = 0; v < V; ++v) {
+    __builtin_prefetch(b + kAhead * V * kLine + v * kLine);
+    row[v] = Vec::load(b + v * kLine);
   }
-  for (i64 r = 0; r < rows; ++r) {
-    product_of<1>(steps, count, r, b, sums);
+#pragma GCC unroll 8
+  for (i64 r = 0; r < R; ++r) {
+    const Vec left = Vec::set(a.at(r));
+#pragma GCC unroll 4
+    for (i64 v = 0; v < V; ++v) {
+      tile.sum[r][v].v = _mm512_dpbf16_ps(tile.sum[r][v].v, as_bf16(left), as_bf16(row[v]));
+    }
+  }
+  a.advance();
+  b += V * kLine;
+}
+
+template <i64 R, i64 V>
+inline const float* add_piece(Tile<R, V>& tile, const Bf16Steps& steps, i64 first, const float* b) {
+  const i64 stride = steps.a_stride / 2;
+  RowValues<R> a(reinterpret_cast<const float*>(steps.a) + first * stride, stride, 1);
+  i64 pairs = steps.K / 2;
+  for (; pairs >= 4; pairs -= 4) {
+#pragma GCC unroll 4
+    for (i64 s = 0; s < 4; ++s) {
+      advance(tile, a, b);
+    }
+  }
+  for (; pairs > 0; --pairs) {
+    advance(tile, a, b);
+  }
+  return b;
+}
+
+template <i64 V>
+void full(const Bf16Steps* steps, i64 count, const u32* b, const TileOutput& out) {
+  Tile<kHeight, V> tile;
+  fetch_output<V>(kHeight, out);
+  clear(tile);
+  const auto* from = reinterpret_cast<const float*>(b);
+  for (i64 p = 0; p < count; ++p) {
+    from = add_piece(tile, steps[p], 0, from);
+  }
+  store_tile(tile.sum, out);
+}
+
+template <i64 R, i64 V>
+void product_of(const Bf16Steps* steps, i64 count, i64 first, const u32* b, float* sums) {
+  Tile<R, V> tile;
+  clear(tile);
+  const auto* from = reinterpret_cast<const float*>(b);
+  for (i64 p = 0; p < count; ++p) {
+    from = add_piece(tile, steps[p], first, from);
+  }
+  for (i64 r = 0; r < R; ++r) {
+    for (i64 v = 0; v < V; ++v) {
+      tile.sum[r][v].store(sums + ((first + r) * V + v) * kLine);
+    }
   }
 }
+
+template <i64 V>
+void product_wide(const Bf16Steps* steps, i64 count, i64 rows, const u32* b, float* sums) {
+  i64 r = 0;
+  for (; r + kHeight <= rows; r += kHeight) {
+    product_of<kHeight, V>(steps, count, r, b, sums);
+  }
+  for (; r < rows; ++r) {
+    product_of<1, V>(steps, count, r, b, sums);
+  }
+}
+
+void product(const Bf16Steps* steps, i64 count, i64 rows, const u32* b, i64 panel, float* sums) {
+  const auto wide = panel == 16 ? product_wide<1> : panel == 32 ? product_wide<2> : product_wide<3>;
+  wide(steps, count, rows, b, sums);
+}
+
+constexpr decltype(GemmBf16::full) kFull = {full<1>, full<2>, full<3>};
 
 #endif
 
 }  // namespace
 
-const GemmBf16 kGemmBf16 = {kHeight, kWidth,  kStep, kBlock,     begin,
-                            end,     product, round, interleave, interleave_rounded};
+const GemmBf16 kGemmBf16 = {kHeight,
+                            kWidth,
+                            kStep,
+                            kBlock,
+                            begin,
+                            end,
+                            product,
+                            {kFull[0], kFull[1], kFull[2]},
+                            round,
+                            interleave,
+                            interleave_rounded};
 
 }  // namespace inlay::kernels::INLAY_ISA

@@ -33,32 +33,34 @@ const Value* dense_row(const MatrixRef& m, i64 row, i64 col) {
 
 }  // namespace
 
-void Bf16Packing::columns(const BPart& part, u32* panels, i64 stride) const {
+void Bf16Packing::columns(const BPart& part, i64 k2, u32* panels, i64 stride) const {
   if (part.transposed) {
-    transposed(part, panels, stride);
+    transposed(part, k2, panels, stride);
   } else {
-    straight(part, panels, stride);
+    straight(part, k2, panels, stride);
   }
   for (i64 j = 0; j < part.N; j += kernels_.width) {
-    clear(panels + j / kernels_.width * stride, even(part.K) / 2, padded(part.K) / 2, 0);
+    clear(panels + j / kernels_.width * stride, kernels_.panel_width(part.N - j),
+          k2 + even(part.K) / 2, k2 + padded(part.K) / 2, 0);
   }
 }
 
 // Pairs [k2, end) of a panel's columns from j on, a multiple of 16.
-void Bf16Packing::clear(u32* panel, i64 k2, i64 end, i64 j) const {
+void Bf16Packing::clear(u32* panel, i64 width, i64 k2, i64 end, i64 j) const {
   for (; k2 < end; ++k2) {
-    for (i64 c = j; c < kernels_.width; c += kColumns) {
-      std::fill_n(panel + kernels_.at(k2, c), kColumns, 0U);
+    for (i64 c = j; c < width; c += kColumns) {
+      std::fill_n(panel + kernels_.at(k2, c, width), kColumns, 0U);
     }
   }
 }
 
 // B's columns are rows in memory: a pair lies together, and pairs are transposed as floats are.
-void Bf16Packing::transposed(const BPart& part, u32* panels, i64 stride) const {
+void Bf16Packing::transposed(const BPart& part, i64 k2, u32* panels, i64 stride) const {
   const i64 width = kernels_.width;
   alignas(64) u16 runs[kColumns * kDecodedRun];
   for (i64 j = 0; j < part.N; j += kColumns) {
     u32* panel = panels + j / width * stride;
+    const i64 wide = kernels_.panel_width(part.N - j / width * width);
     const i64 count = std::min(kColumns, part.N - j);
     for (i64 k = 0; k < part.K; k += kDecodedRun) {
       const i64 steps = std::min(kDecodedRun, part.K - k);
@@ -66,27 +68,25 @@ void Bf16Packing::transposed(const BPart& part, u32* panels, i64 stride) const {
       for (i64 c = 0; c < count; ++c) {
         rows[c] = rounded_run(part, part.n + j + c, part.k + k, steps, runs + c * kDecodedRun);
       }
-      turn_columns(rows, count, k / 2, even(steps) / 2, panel, j % width);
+      turn_columns(rows, count, even(steps) / 2, panel + kernels_.at(k2 + k / 2, j % width, wide),
+                   wide);
     }
   }
-  const i64 reached = round_up(part.N, kColumns) % width;
-  if (reached != 0) {
-    clear(panels + part.N / width * stride, 0, even(part.K) / 2, reached);
-  }
+  const i64 last = (part.N - 1) / width * width;
+  const i64 wide = kernels_.panel_width(part.N - last);
+  clear(panels + last / width * stride, wide, k2, k2 + even(part.K) / 2,
+        round_up(part.N - last, kColumns));
 }
 
-// Pairs [k2, k2 + pairs) of 16 columns from j on, where k2 is the first of a block.
-void Bf16Packing::turn_columns(const float** rows, i64 count, i64 k2, i64 pairs, u32* panel,
-                               i64 j) const {
+// Pairs of 16 columns from the first of a block on, into a panel so wide.
+void Bf16Packing::turn_columns(const float** rows, i64 count, i64 pairs, u32* to, i64 width) const {
   if (kernels_.block == 1) {
-    packing_.transpose(rows, count, pairs, reinterpret_cast<float*>(panel + kernels_.at(k2, j)),
-                       kColumns, kernels_.width);
+    packing_.transpose(rows, count, pairs, reinterpret_cast<float*>(to), kColumns, width);
     return;
   }
   for (i64 done = 0; done < pairs; done += kernels_.block) {
     packing_.transpose(rows, count, std::min(kernels_.block, pairs - done),
-                       reinterpret_cast<float*>(panel + kernels_.at(k2 + done, j)), kColumns,
-                       kColumns);
+                       reinterpret_cast<float*>(to + done * width), kColumns, kColumns);
     for (i64 c = 0; c < count; ++c) {
       rows[c] += kernels_.block;
     }
@@ -118,7 +118,7 @@ const float* Bf16Packing::rounded_run(const BPart& part, i64 row, i64 k, i64 cou
 }
 
 // B's rows run across the panels: two at a time make a row of pairs.
-void Bf16Packing::straight(const BPart& part, u32* panels, i64 stride) const {
+void Bf16Packing::straight(const BPart& part, i64 k2, u32* panels, i64 stride) const {
   const i64 width = kernels_.width;
   const i64 run = kDecodedColumns / width * width;
   const bool stored = part.matrix.format == MatrixFormat::kBf16;
@@ -127,9 +127,9 @@ void Bf16Packing::straight(const BPart& part, u32* panels, i64 stride) const {
     u32* to = panels + j / width * stride;
     for (i64 k = 0; k < part.K; k += 2) {
       if (stored && k + 1 < part.K) {
-        halves(part, k, j, count, to, stride);
+        halves(part, k, j, count, k2 + k / 2, to, stride);
       } else {
-        pairs(part, k, j, count, to, stride);
+        pairs(part, k, j, count, k2 + k / 2, to, stride);
       }
     }
   }
@@ -139,18 +139,22 @@ void Bf16Packing::straight(const BPart& part, u32* panels, i64 stride) const {
 // their pairs k2 go. What does not exist is cleared.
 template <class Body>
 void Bf16Packing::for_columns(i64 count, u32* panels, i64 stride, i64 k2, Body body) const {
-  for (i64 c = 0; c < round_up(count, kernels_.width); c += kColumns) {
-    u32* sixteen = panels + c / kernels_.width * stride + kernels_.at(k2, c % kernels_.width);
-    const i64 here = std::clamp<i64>(count - c, 0, kColumns);
-    if (here > 0) {
-      body(c, here, sixteen);
+  for (i64 j = 0; j < count; j += kernels_.width, panels += stride) {
+    const i64 wide = kernels_.panel_width(count - j);
+    for (i64 c = 0; c < wide; c += kColumns) {
+      u32* sixteen = panels + kernels_.at(k2, c, wide);
+      const i64 here = std::clamp<i64>(count - j - c, 0, kColumns);
+      if (here > 0) {
+        body(j + c, here, sixteen);
+      }
+      std::fill(sixteen + here, sixteen + kColumns, 0U);
     }
-    std::fill(sixteen + here, sixteen + kColumns, 0U);
   }
 }
 
 // Steps k and k + 1 of `count` columns from j on.
-void Bf16Packing::pairs(const BPart& part, i64 k, i64 j, i64 count, u32* to, i64 stride) const {
+void Bf16Packing::pairs(const BPart& part, i64 k, i64 j, i64 count, i64 k2, u32* to,
+                        i64 stride) const {
   alignas(64) float values[2][kDecodedColumns];
   const float* rows[2];
   for (i64 s = 0; s < 2; ++s) {
@@ -163,16 +167,17 @@ void Bf16Packing::pairs(const BPart& part, i64 k, i64 j, i64 count, u32* to, i64
       decode_row(part.matrix, part.k + k + s, part.n + j, count, values[s]);
     }
   }
-  for_columns(count, to, stride, k / 2, [&](i64 c, i64 here, u32* sixteen) {
+  for_columns(count, to, stride, k2, [&](i64 c, i64 here, u32* sixteen) {
     kernels_.interleave(rows[0] + c, rows[1] + c, here, sixteen);
   });
 }
 
 // The same where the values are stored as bf16.
-void Bf16Packing::halves(const BPart& part, i64 k, i64 j, i64 count, u32* to, i64 stride) const {
+void Bf16Packing::halves(const BPart& part, i64 k, i64 j, i64 count, i64 k2, u32* to,
+                         i64 stride) const {
   const u16* even_row = dense_row<u16>(part.matrix, part.k + k, part.n + j);
   const u16* odd_row = dense_row<u16>(part.matrix, part.k + k + 1, part.n + j);
-  for_columns(count, to, stride, k / 2, [&](i64 c, i64 here, u32* sixteen) {
+  for_columns(count, to, stride, k2, [&](i64 c, i64 here, u32* sixteen) {
     kernels_.interleave_rounded(even_row + c, odd_row + c, here, sixteen);
   });
 }

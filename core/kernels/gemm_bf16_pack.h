@@ -16,8 +16,9 @@ class Bf16Packing {
 
   i64 padded(i64 K) const { return (K + kernels_.step - 1) / kernels_.step * kernels_.step; }
 
-  /// Steps of B in the columns of whole panels but the last: panel p's at panels + p * stride.
-  void columns(const BPart& part, u32* panels, i64 stride) const;
+  /// Steps of B in the columns of whole panels but the last: panel p's at panels + p * stride,
+  /// from its pair k2 on.
+  void columns(const BPart& part, i64 k2, u32* panels, i64 stride) const;
 
   /// From one packed row of A with K steps to the next: not of a size at which many rows would
   /// meet in a few sets of a cache.
@@ -30,15 +31,15 @@ class Bf16Packing {
   void rows(const TileA& a, i64 K, i64 count, i64 height, u16* to) const;
 
  private:
-  void clear(u32* panel, i64 k2, i64 end, i64 j) const;
-  void transposed(const BPart& part, u32* panels, i64 stride) const;
-  void turn_columns(const float** rows, i64 count, i64 k2, i64 pairs, u32* panel, i64 j) const;
+  void clear(u32* panel, i64 width, i64 k2, i64 end, i64 j) const;
+  void transposed(const BPart& part, i64 k2, u32* panels, i64 stride) const;
+  void turn_columns(const float** rows, i64 count, i64 pairs, u32* to, i64 width) const;
   const float* rounded_run(const BPart& part, i64 row, i64 k, i64 count, u16* run) const;
-  void straight(const BPart& part, u32* panels, i64 stride) const;
+  void straight(const BPart& part, i64 k2, u32* panels, i64 stride) const;
   template <class Body>
   void for_columns(i64 count, u32* panels, i64 stride, i64 k2, Body body) const;
-  void pairs(const BPart& part, i64 k, i64 j, i64 count, u32* to, i64 stride) const;
-  void halves(const BPart& part, i64 k, i64 j, i64 count, u32* to, i64 stride) const;
+  void pairs(const BPart& part, i64 k, i64 j, i64 count, i64 k2, u32* to, i64 stride) const;
+  void halves(const BPart& part, i64 k, i64 j, i64 count, i64 k2, u32* to, i64 stride) const;
   void turned(const TileA& a, i64 K, i64 count, u16* to, i64 stride) const;
 
   const GemmBf16& kernels_;

@@ -121,19 +121,14 @@ class PanelNest {
   void run_groups(const Chunk& chunk, i64 first, i64 count) const {
     const i64 packed_runs = first == 0 && policy_.packs_rows() ? runs() : 0;
     const bool apart = row_blocks_ > 1;
-    parallel_for(packed_runs + (apart ? count : 0), [&](i64 task) {
-      if (task < packed_runs) {
-        policy_.pack_rows(chunk, run(task));
-      } else {
-        pack(chunk, first, first + task - packed_runs);
-      }
-    });
+    parallel_for(packed_runs, [&](i64 task) { policy_.pack_rows(chunk, run(task)); });
+    parallel_for(apart ? count : 0, [&](i64 task) { pack(chunk, first, first + task); });
     parallel_for(count * row_blocks_, [&](i64 task) {
-      const i64 group = first + task / row_blocks_;
+      const i64 group = first + task % count;
       if (!apart) {
         pack(chunk, first, group);
       }
-      multiply(chunk, first, group, task % row_blocks_ * block_rows_);
+      multiply(chunk, first, group, task / count * block_rows_);
     });
   }
 

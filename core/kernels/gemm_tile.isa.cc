@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "core/kernels/gemm_kernels.h"
+#include "core/kernels/gemm_tile_output.h"
 #include "core/kernels/row_values.h"
 #include "core/kernels/simd.h"
 
@@ -61,13 +61,7 @@ inline void step(Tile<R, V>& tile, const RowValues<R>& a, const float* b) {
 
 template <i64 V>
 inline void clear_and_fetch(Tile<kRows, V>& tile, const TileOutput& out) {
-  // C is needed after K steps only: time enough to bring it near.
-  for (i64 r = 0; r < kRows && !out.stream; ++r) {
-    INLAY_UNROLL
-    for (i64 v = 0; v < V; ++v) {
-      __builtin_prefetch(out.c + r * out.c_row_stride + v * kLanes, 1);
-    }
-  }
+  fetch_output<V>(kRows, out);
   INLAY_UNROLL
   for (i64 r = 0; r < kRows; ++r) {
     INLAY_UNROLL
@@ -90,37 +84,6 @@ inline void advance(Tile<kRows, V>& tile, RowValues<kRows>& a, const float*& b) 
 }
 
 template <i64 V>
-inline void store_row(Vec (&sum)[V], const TileOutput& out, const float* addend, float* c) {
-  INLAY_UNROLL
-  for (i64 v = 0; v < V; ++v) {
-    sum[v] = Vec::set(out.alpha) * sum[v];
-  }
-  if (out.bias != nullptr) {
-    INLAY_UNROLL
-    for (i64 v = 0; v < V; ++v) {
-      sum[v] = sum[v] + Vec::load(out.bias + v * kLanes);
-    }
-  }
-  if (addend != nullptr) {
-    INLAY_UNROLL
-    for (i64 v = 0; v < V; ++v) {
-      sum[v] = sum[v] + Vec::load(addend + v * kLanes);
-    }
-  }
-  if (out.stream) {
-    INLAY_UNROLL
-    for (i64 v = 0; v < V; ++v) {
-      sum[v].stream(c + v * kLanes);
-    }
-    return;
-  }
-  INLAY_UNROLL
-  for (i64 v = 0; v < V; ++v) {
-    sum[v].store(c + v * kLanes);
-  }
-}
-
-template <i64 V>
 void full(const TileSteps* steps, i64 count, const float* b, const TileOutput& out) {
   Tile<kRows, V> tile;
   clear_and_fetch(tile, out);
@@ -138,14 +101,7 @@ void full(const TileSteps* steps, i64 count, const float* b, const TileOutput& o
       advance(tile, a, b);
     }
   }
-  float* c = out.c;
-  const float* addend = out.addend;
-  INLAY_UNROLL
-  for (i64 r = 0; r < kRows; ++r) {
-    store_row(tile.sum[r], out, addend, c);
-    c += out.c_row_stride;
-    addend = addend == nullptr ? nullptr : addend + out.addend_row_stride;
-  }
+  store_tile(tile.sum, out);
 }
 
 // ---- any tile, with its sums in memory

@@ -17,8 +17,8 @@ struct MachinePeak {
 /// Measures for about a second with so many threads. Operations: the median of many short runs,
 /// after a tenth of a second of the same; the clock of a processor depends on what it has been
 /// doing, and on a shared one on what others do, so the best moment says little of what work can
-/// reach. Bytes: the best of a few runs. For the reading it fills half a gigabyte, and gives it back; the
-/// peak of the resident set keeps it, so read that before. num_threads() is what it was.
+/// reach. Bytes: the best of a few runs. For the reading it fills half a gigabyte, and gives it
+/// back; the peak of the resident set keeps it, so read that before. num_threads() is what it was.
 MachinePeak measure_machine(int threads);
 
 }  // namespace inlay
