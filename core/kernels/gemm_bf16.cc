@@ -34,6 +34,7 @@ constexpr i64 kBlockDwords = i64{1} << 17;
 // Rows of A packed by one task, and rows a task multiplies.
 constexpr i64 kPackedRows = 64;
 constexpr i64 kBlockRows = 128;
+constexpr i64 kRowRun = 4;  // blocks
 // Of B stored [N, K], panels packed by one task; of B stored [K, N], panels and steps: long runs of
 // its rows are read, and of each panel whole cache lines written.
 constexpr i64 kPackedPanels = 2;
@@ -184,12 +185,17 @@ class Bf16Nest {
     const i64 column_blocks =
         std::min(outer.size(),
                  std::max(ceil_div(outer.size(), near), ceil_div(kLeastTasks, row_blocks)));
+    // A few blocks of rows meet a block of panels before the next does: it stays in L2, and the
+    // rows are near.
     parallel_for(row_blocks * column_blocks, [&](i64 task) {
-      const i64 column = task % column_blocks;
+      const i64 run = task / (kRowRun * column_blocks);
+      const i64 run_blocks = std::min(kRowRun, row_blocks - run * kRowRun);
+      const i64 place = task - run * kRowRun * column_blocks;
+      const i64 column = place / run_blocks;
       multiply(group,
                {outer.begin + column * outer.size() / column_blocks,
                 outer.begin + (column + 1) * outer.size() / column_blocks},
-               rows(task / column_blocks));
+               rows(run * kRowRun + place % run_blocks));
     });
   }
 
@@ -275,13 +281,14 @@ class Bf16Nest {
     if (kernels_.full[0] != nullptr) {
       for (i64 r = rows.begin; r < rows.end; r += kernels_.height) {
         const Range tile = {r, std::min(rows.end, r + kernels_.height)};
-        for_panels(panels,
-                   [&](const Part& part, i64 panel) { multiply_tile(part, group, panel, tile); });
+        for_panels(panels, [&](const Part& part, i64 panel) {
+          multiply_tile(part, group, panel, tile, panel == panels.begin && tile.end < rows.end);
+        });
       }
     } else {
       for_panels(panels, [&](const Part& part, i64 panel) {
         for (i64 r = rows.begin; r < rows.end; r += kernels_.height) {
-          multiply_tile(part, group, panel, {r, std::min(rows.end, r + kernels_.height)});
+          multiply_tile(part, group, panel, {r, std::min(rows.end, r + kernels_.height)}, false);
         }
       });
     }
@@ -300,7 +307,9 @@ class Bf16Nest {
     }
   }
 
-  void multiply_tile(const Part& part, const Range& group, i64 panel, const Range& rows) const {
+  // `fetch`: the next tile's rows are asked for.
+  void multiply_tile(const Part& part, const Range& group, i64 panel, const Range& rows,
+                     bool fetch) const {
     const u32* b = b_ + (panel - group.begin) * panel_;
     const i64 n = (panel - part.first_panel) * kernels_.width;
     TileOutput out = chunk_output(*part.args, part.chunk, rows.begin, n);
@@ -309,7 +318,8 @@ class Bf16Nest {
     for (i64 p = 0; p < part.chunk.count; ++p) {
       const i64 K = part.chunk.pieces[p].K;
       const i64 stride = packing_.row_stride(K);
-      steps[p] = {packing_.padded(K), a_ + part.a[p] + rows.begin * stride, stride};
+      steps[p] = {packing_.padded(K), a_ + part.a[p] + rows.begin * stride, stride,
+                  fetch ? kernels_.height * stride : 0};
     }
     const i64 width = kernels_.panel_width(part.args->N - n);
     const i64 cols = std::min(width, part.args->N - n);

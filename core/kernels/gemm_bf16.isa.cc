@@ -181,9 +181,15 @@ inline const float* add_piece(Tile<R, V>& tile, const Bf16Steps& steps, i64 firs
   const i64 stride = steps.a_stride / 2;
   RowValues<R> a(reinterpret_cast<const float*>(steps.a) + first * stride, stride, 1);
   i64 pairs = steps.K / 2;
-  for (; pairs >= 4; pairs -= 4) {
+  for (; pairs >= kLine; pairs -= kLine) {
+    if constexpr (R > 4) {
+      if (steps.ahead != 0) {
+        a.fetch(steps.ahead / 2);
+        a.fetch(steps.ahead / 2 + 4 * stride);
+      }
+    }
 #pragma GCC unroll 4
-    for (i64 s = 0; s < 4; ++s) {
+    for (i64 s = 0; s < kLine; ++s) {
       advance(tile, a, b);
     }
   }

@@ -19,6 +19,8 @@ struct Bf16Steps {
   i64 K = 0;
   const u16* a = nullptr;
   i64 a_stride = 0;
+  /// Values from `a` to the rows that will be wanted next, or 0.
+  i64 ahead = 0;
 };
 
 struct GemmBf16 {
