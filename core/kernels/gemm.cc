@@ -55,8 +55,11 @@ bool has_bf16_products() {
 }
 
 i64 gemm_scratch(const GemmArgs& args) {
-  if (args.M == 0 || args.N == 0 || is_small(args)) {
+  if (args.M == 0 || args.N == 0) {
     return 0;
+  }
+  if (is_small(args)) {
+    return reads_stored_rows(args) ? 0 : few_rows_scratch(args);
   }
   if (args.compute == GemmCompute::kInt8) {
     return int8_scratch(args);
@@ -73,7 +76,7 @@ void gemm(const GemmArgs& args, std::span<float> scratch) {
     if (reads_stored_rows(args)) {
       stored_rows_products({&args, 1});
     } else {
-      few_rows_product(args);
+      few_rows_product(args, scratch);
     }
   } else if (args.compute == GemmCompute::kInt8) {
     int8_product(args, scratch);

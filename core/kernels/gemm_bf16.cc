@@ -182,9 +182,8 @@ class Bf16Nest {
       outer.begin = inner_panels();
     }
     const i64 near = std::max<i64>(1, kBlockDwords / panel_);
-    const i64 column_blocks =
-        std::min(outer.size(),
-                 std::max(ceil_div(outer.size(), near), ceil_div(kLeastTasks, row_blocks)));
+    const i64 column_blocks = std::min(
+        outer.size(), std::max(ceil_div(outer.size(), near), ceil_div(kLeastTasks, row_blocks)));
     // A few blocks of rows meet a block of panels before the next does: it stays in L2, and the
     // rows are near.
     parallel_for(row_blocks * column_blocks, [&](i64 task) {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "core/error.h"
 #include "core/kernels/gemm_pack.h"
 #include "core/kernels/gemm_schemes.h"
 #include "core/kernels/gemm_stored_rows.h"
@@ -6,8 +7,9 @@
 
 // Decoding a token, or the gradient of a low-rank factor: B is large, and each of its values is
 // used a few times only. Packing it for everybody would cost more than the product, so a task takes
-// some columns through all of K by itself, in strips that stay in the first-level cache; A is read
-// where it lies and the sums rest in memory between strips.
+// some columns through a chunk of K by itself, in strips that stay in the first-level cache; A is
+// read where it lies and the sums rest in memory between strips. Where there are several chunks,
+// each is a task of its own, whose sums wait in the scratch memory for those before them.
 namespace inlay::kernels {
 namespace {
 
@@ -28,18 +30,23 @@ class ColumnsProduct {
         N_(N),
         sum_stride_(round_up(N, shape_.lanes)) {}
 
-  void run() {
+  /// Floats that the sums of a chunk take.
+  i64 floats() const { return args_.M * sum_stride_; }
+
+  void sum(const Chunk& chunk) {
     const i64 steps = kFewStripFloats / sum_stride_ / 16 * 16;
-    for_chunks(args_, [&](const Chunk& chunk) {
-      std::fill_n(sums_, args_.M * sum_stride_, 0.0F);
-      for (i64 p = 0; p < chunk.count; ++p) {
-        const Piece& piece = chunk.pieces[p];
-        for (i64 k = 0; k < piece.K; k += steps) {
-          add_strip({piece.term, piece.k + k, std::min(steps, piece.K - k)});
-        }
+    std::fill_n(sums_, floats(), 0.0F);
+    for (i64 p = 0; p < chunk.count; ++p) {
+      const Piece& piece = chunk.pieces[p];
+      for (i64 k = 0; k < piece.K; k += steps) {
+        add_strip({piece.term, piece.k + k, std::min(steps, piece.K - k)});
       }
-      tiles_.write(sums_, sum_stride_, args_.M, N_, chunk_output(args_, chunk, 0, n_));
-    });
+    }
+  }
+  const float* sums() const { return sums_; }
+
+  void write(const Chunk& chunk, const float* sums) const {
+    tiles_.write(sums, sum_stride_, args_.M, N_, chunk_output(args_, chunk, 0, n_));
   }
 
  private:
@@ -216,14 +223,73 @@ void stored_rows_products(std::span<const GemmArgs> products) {
   });
 }
 
-void few_rows_product(const GemmArgs& args) {
-  const PanelShape shape(INLAY_SELECT(kGemmTiles));
-  const i64 panels = shape.count(args.N);
-  // A transposed B is read along its rows, one panel at a time.
-  const i64 group = args.b_transposed ? 1 : std::clamp(panels / 8, kMinFewGroup, kMaxFewGroup);
-  parallel_for(ceil_div(panels, group), [&](i64 task) {
-    const i64 n = task * group * shape.width;
-    ColumnsProduct(args, n, std::min(group * shape.width, args.N - n)).run();
+namespace {
+
+// How the columns are divided into groups, and what of the scratch memory is a group's.
+struct FewRowsGroups {
+  explicit FewRowsGroups(const GemmArgs& product) : args(product), shape(INLAY_SELECT(kGemmTiles)) {
+    const i64 panels = shape.count(args.N);
+    // A transposed B is read along its rows, one panel at a time.
+    group = args.b_transposed ? 1 : std::clamp(panels / 8, kMinFewGroup, kMaxFewGroup);
+    groups = ceil_div(panels, group);
+    for_chunks(args, [&](const Chunk&) { ++chunks; });
+  }
+
+  ColumnsProduct columns(i64 index) const {
+    const i64 n = index * group * shape.width;
+    return {args, n, std::min(group * shape.width, args.N - n)};
+  }
+  i64 group_floats() const { return args.M * group * shape.width; }
+
+  const GemmArgs& args;
+  const PanelShape shape;
+  i64 group = 0, groups = 0, chunks = 0;
+};
+
+template <class Body>
+void for_numbered_chunks(const GemmArgs& args, Body body) {
+  i64 number = 0;
+  for_chunks(args, [&](const Chunk& chunk) { body(chunk, number++); });
+}
+
+}  // namespace
+
+i64 few_rows_scratch(const GemmArgs& args) {
+  const FewRowsGroups g(args);
+  return g.chunks > 1 ? g.chunks * g.groups * g.group_floats() : 0;
+}
+
+void few_rows_product(const GemmArgs& args, std::span<float> scratch) {
+  const FewRowsGroups g(args);
+  if (g.chunks == 1) {
+    parallel_for(g.groups, [&](i64 index) {
+      ColumnsProduct columns = g.columns(index);
+      for_chunks(args, [&](const Chunk& chunk) {
+        columns.sum(chunk);
+        columns.write(chunk, columns.sums());
+      });
+    });
+    return;
+  }
+  INLAY_ASSERT(std::ssize(scratch) >= few_rows_scratch(args));
+  const auto sums_of = [&](i64 chunk, i64 group) {
+    return scratch.data() + (chunk * g.groups + group) * g.group_floats();
+  };
+  // A thread's tasks are the same tokens in one product after the other: they stay in its caches.
+  parallel_for(g.chunks * g.groups, [&](i64 task) {
+    ColumnsProduct columns = g.columns(task % g.groups);
+    for_numbered_chunks(args, [&](const Chunk& chunk, i64 number) {
+      if (number == task / g.groups) {
+        columns.sum(chunk);
+        std::copy_n(columns.sums(), columns.floats(), sums_of(number, task % g.groups));
+      }
+    });
+  });
+  parallel_for(g.groups, [&](i64 group) {
+    const ColumnsProduct columns = g.columns(group);
+    for_numbered_chunks(args, [&](const Chunk& chunk, i64 number) {
+      columns.write(chunk, sums_of(number, group));
+    });
   });
 }
 

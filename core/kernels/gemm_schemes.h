@@ -22,6 +22,9 @@ namespace inlay::kernels {
 // Three panels of B, each a slice x 48 floats, fill half an L2 of 2 MB. Longer slices spare reading
 // and writing C.
 inline constexpr i64 kMaxSlice = 1536;
+// A sum over tokens (A runs across its rows) in f32 has shorter slices: few rows of results, as the
+// factors of adapters have, can then be summed by several threads, each with some of the tokens.
+inline constexpr i64 kTokenSlice = 512;
 // Operands of 8 bits take a quarter of that room.
 inline constexpr i64 kMaxInt8Slice = 3072;
 // Slices are multiples of this, so as not to cut blocks of quantised weights.
@@ -84,7 +87,10 @@ void for_chunks(const GemmArgs& args, Body body, i64 longest_slice = kMaxSlice) 
     if (!rides && chunk.K > 0) {
       finish();
     }
-    const i64 length = slice_length(term.K, int8 ? kMaxInt8Slice : longest_slice);
+    const bool tokens = args.compute == GemmCompute::kF32 && term.a_col_stride != 1;
+    const i64 length = slice_length(term.K, int8     ? kMaxInt8Slice
+                                            : tokens ? std::min(kTokenSlice, longest_slice)
+                                                     : longest_slice);
     for (i64 k = 0; k < term.K; k += length) {
       if (k > 0) {
         finish();
@@ -155,9 +161,10 @@ void bf16_products(std::span<const GemmArgs> inner, std::span<const GemmArgs> ou
 i64 int8_scratch(const GemmArgs& args);
 void int8_product(const GemmArgs& args, std::span<float> scratch);
 
-/// At most kFewRows rows: B goes past once (gemm_few_rows.cc). Needs no scratch.
+/// At most kFewRows rows: B goes past once (gemm_few_rows.cc).
 inline constexpr i64 kFewRows = 32;
-void few_rows_product(const GemmArgs& args);
+i64 few_rows_scratch(const GemmArgs& args);
+void few_rows_product(const GemmArgs& args, std::span<float> scratch);
 
 /// The same for very few rows and B stored [N, K], where the instruction set has kernels for it:
 /// several products at once.
