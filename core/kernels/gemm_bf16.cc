@@ -35,6 +35,10 @@ constexpr i64 kBlockDwords = i64{1} << 17;
 constexpr i64 kPackedRows = 64;
 constexpr i64 kBlockRows = 128;
 constexpr i64 kRowRun = 4;  // blocks
+// So few rows are one block; then the tasks of a group, and their panels.
+constexpr i64 kOneBlockRows = 256;
+constexpr i64 kLeastOwnTasks = 16;
+constexpr i64 kMostOwnPanels = 4;
 // Of B stored [N, K], panels packed by one task; of B stored [K, N], panels and steps: long runs of
 // its rows are read, and of each panel whole cache lines written.
 constexpr i64 kPackedPanels = 2;
@@ -168,6 +172,11 @@ class Bf16Nest {
   }
 
   void multiply_group(const Range& group) {
+    pack_a(group);
+    if (M_ <= kOneBlockRows && inner_count_ == 0) {
+      multiply_with_own_panels(group);
+      return;
+    }
     pack_group(group);
     const i64 row_blocks = ceil_div(M_, kBlockRows);
     const auto rows = [&](i64 block) {
@@ -198,12 +207,36 @@ class Bf16Nest {
     });
   }
 
-  void pack_group(const Range& group) {
-    const i64 runs = group.begin == 0 ? ceil_div(M_, kPackedRows) : 0;
-    i64 packs = 0;
-    for (i64 i = 0; i < count_; ++i) {
-      packs += pack_tasks(parts_[i], group);
+  // Few rows: who packs some panels multiplies them with all rows, and finds them in its own
+  // caches.
+  void multiply_with_own_panels(const Range& group) {
+    const i64 wide = std::clamp<i64>(group.size() / kLeastOwnTasks, 1, kMostOwnPanels);
+    parallel_for(ceil_div(group.size(), wide), [&](i64 task) {
+      const i64 begin = group.begin + task * wide;
+      const Range own = {begin, std::min(group.end, begin + wide)};
+      for (i64 i = 0; i < count_; ++i) {
+        const Range panels = own_panels(parts_[i], own);
+        if (panels.size() > 0) {
+          pack_all_steps(parts_[i], group, panels);
+        }
+      }
+      multiply(group, own, {0, M_});
+    });
+  }
+
+  void pack_all_steps(const Part& part, const Range& group, const Range& panels) {
+    const i64 n = (panels.begin - part.first_panel) * kernels_.width;
+    const i64 N = std::min(panels.size() * kernels_.width, part.args->N - n);
+    i64 k2 = 0;
+    for (i64 p = 0; p < part.chunk.count; ++p) {
+      const BPart piece = b_part(part.chunk.pieces[p], n, N);
+      packing_.columns(piece, k2, b_ + (panels.begin - group.begin) * panel_, panel_);
+      k2 += packing_.padded(piece.K) / 2;
     }
+  }
+
+  void pack_a(const Range& group) {
+    const i64 runs = group.begin == 0 ? ceil_div(M_, kPackedRows) : 0;
     parallel_for(runs, [&](i64 task) {
       const Range rows = {task * kPackedRows, std::min(M_, (task + 1) * kPackedRows)};
       pack_rows(parts_[count_ - 1], 0, rows);
@@ -211,6 +244,13 @@ class Bf16Nest {
         pack_short_rows(rows);
       }
     });
+  }
+
+  void pack_group(const Range& group) {
+    i64 packs = 0;
+    for (i64 i = 0; i < count_; ++i) {
+      packs += pack_tasks(parts_[i], group);
+    }
     parallel_for(packs, [&](i64 task) {
       const Part* part = parts_;
       for (i64 here = 0; task >= (here = pack_tasks(*part, group)); ++part) {

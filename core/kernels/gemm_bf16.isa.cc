@@ -177,9 +177,9 @@ inline void advance(Tile<R, V>& tile, RowValues<R>& a, const float*& b) {
 }
 
 template <i64 R, i64 V>
-inline const float* add_piece(Tile<R, V>& tile, const Bf16Steps& steps, i64 first, const float* b) {
+inline const float* add_piece(Tile<R, V>& tile, const Bf16Steps& steps, const float* b) {
   const i64 stride = steps.a_stride / 2;
-  RowValues<R> a(reinterpret_cast<const float*>(steps.a) + first * stride, stride, 1);
+  RowValues<R> a(reinterpret_cast<const float*>(steps.a), stride, 1);
   i64 pairs = steps.K / 2;
   for (; pairs >= kLine; pairs -= kLine) {
     if constexpr (R > 4) {
@@ -206,34 +206,33 @@ void full(const Bf16Steps* steps, i64 count, const u32* b, const TileOutput& out
   clear(tile);
   const auto* from = reinterpret_cast<const float*>(b);
   for (i64 p = 0; p < count; ++p) {
-    from = add_piece(tile, steps[p], 0, from);
+    from = add_piece(tile, steps[p], from);
   }
   store_tile(tile.sum, out);
 }
 
 template <i64 R, i64 V>
-void product_of(const Bf16Steps* steps, i64 count, i64 first, const u32* b, float* sums) {
+void product_of(const Bf16Steps* steps, i64 count, const u32* b, float* sums) {
   Tile<R, V> tile;
   clear(tile);
   const auto* from = reinterpret_cast<const float*>(b);
   for (i64 p = 0; p < count; ++p) {
-    from = add_piece(tile, steps[p], first, from);
+    from = add_piece(tile, steps[p], from);
   }
   for (i64 r = 0; r < R; ++r) {
     for (i64 v = 0; v < V; ++v) {
-      tile.sum[r][v].store(sums + ((first + r) * V + v) * kLine);
+      tile.sum[r][v].store(sums + (r * V + v) * kLine);
     }
   }
 }
 
+// Packed rows go on with zeros up to a tile's height.
 template <i64 V>
 void product_wide(const Bf16Steps* steps, i64 count, i64 rows, const u32* b, float* sums) {
-  i64 r = 0;
-  for (; r + kHeight <= rows; r += kHeight) {
-    product_of<kHeight, V>(steps, count, r, b, sums);
-  }
-  for (; r < rows; ++r) {
-    product_of<1, V>(steps, count, r, b, sums);
+  if (rows == 1) {
+    product_of<1, V>(steps, count, b, sums);
+  } else {
+    product_of<kHeight, V>(steps, count, b, sums);
   }
 }
 

@@ -14,9 +14,17 @@
 namespace inlay {
 namespace {
 
-// Rows of logits held at once.
+// Rows of logits held at once, a multiple of what a product takes together: the last piece must not
+// be a handful of rows, for which all of the head would be read once more.
 constexpr i64 kFewestRows = 64;
 constexpr i64 kMostRows = 256;
+constexpr i64 kRowsTogether = 16;
+
+i64 rows_at_once(i64 N) {
+  const i64 pieces = std::max<i64>(1, std::min(N / kFewestRows, std::max<i64>(8, N / kMostRows)));
+  const i64 rows = (N + pieces - 1) / pieces;
+  return std::min(kMostRows, (rows + kRowsTogether - 1) / kRowsTogether * kRowsTogether);
+}
 
 void check_targets(const Tensor& logits, std::span<const i32> targets) {
   if (logits.rank() != 2 || logits.dim(0) != static_cast<i64>(targets.size())) {
@@ -82,7 +90,7 @@ std::vector<double> cross_entropy_rows(const Tensor& logits, std::span<const i32
 Tensor chunked_cross_entropy(const Tensor& h, std::span<const i32> targets, double normalizer,
                              const std::function<Tensor(const Tensor&)>& head, i64 chunk) {
   const i64 N = h.dim(0);
-  chunk = chunk > 0 ? chunk : std::clamp<i64>(N / 8, kFewestRows, kMostRows);
+  chunk = chunk > 0 ? chunk : rows_at_once(N);
   INLAY_ASSERT(N == static_cast<i64>(targets.size()));
   const Tensor rows = dense(h).detach();
   const bool h_wanted = should_record({h});
