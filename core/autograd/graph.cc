@@ -310,6 +310,17 @@ void backward(const Tensor& loss, Tensor seed) {
   engine.run();
 }
 
+Tensor wanting_leaf(const Tensor& t) {
+  return wants_grad(t) && t.autograd()->node == nullptr ? t : Tensor();
+}
+
+Tensor gradient_so_far(const Tensor& leaf) {
+  if (!leaf.defined() || !leaf.autograd()->grad.defined() || !leaf.autograd()->grad.is_unique()) {
+    return {};
+  }
+  return leaf.autograd()->grad;
+}
+
 Tensor checkpoint(std::function<Tensor(const Tensor& x)> body, const Tensor& x) {
   if (!grad_enabled()) {
     return body(x);

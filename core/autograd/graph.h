@@ -104,6 +104,13 @@ void set_recipes(std::span<const Tensor> ys, std::function<std::vector<Tensor>()
 /// Contributions are added in the reverse order of recording, so the bits do not depend on threads.
 void backward(const Tensor& loss, Tensor seed = {});
 
+/// t when it is a leaf that wants a gradient, else undefined: what an op captures to add its share
+/// of the gradient in place, without a copy as large as the weight.
+Tensor wanting_leaf(const Tensor& t);
+/// The gradient of such a leaf so far, to be added to; the op then returns none for it. Undefined
+/// where there is none yet (or no leaf), or others hold it: then the op returns its share.
+Tensor gradient_so_far(const Tensor& leaf);
+
 /// Runs `body(x)` without recording, keeping only x; backward runs it again, recorded (Chen et al.
 /// 2016, arXiv:1604.06174). Leaves that `body` uses get their gradients as if it had been recorded.
 Tensor checkpoint(std::function<Tensor(const Tensor& x)> body, const Tensor& x);

@@ -22,12 +22,13 @@ Tensor look_up(const kernels::MatrixRef& table, std::span<const i32> ids) {
 
 Tensor embedding(const Tensor& table, std::span<const i32> ids) {
   return record("embedding", look_up(matrix_ref(table), ids), {table},
-                [index = std::vector<i32>(ids.begin(), ids.end()), shape = table.shape()](
-                    const Tensor& dy, Wants) -> Grads {
-                  Tensor dtable = Tensor::zeros(shape);
+                [index = std::vector<i32>(ids.begin(), ids.end()), shape = table.shape(),
+                 leaf = wanting_leaf(table)](const Tensor& dy, Wants) -> Grads {
+                  const Tensor so_far = gradient_so_far(leaf);
+                  Tensor dtable = so_far.defined() ? so_far : Tensor::zeros(shape);
                   kernels::embedding_backward(index, dy.values(), shape[1],
                                               dtable.mutable_values());
-                  return {dtable};
+                  return {so_far.defined() ? Tensor() : dtable};
                 });
 }
 

@@ -35,7 +35,8 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias, WeightL
            {.transposed = out_in, .bias = bias_values, .compute = compute});
   return record("linear", std::move(y), {input, weight, bias},
                 [sx = save(input, weight.requires_grad()), sw = save(weight, input.requires_grad()),
-                 out_in, compute, in_shape = x.shape()](const Tensor& dy, Wants wants) {
+                 leaf = wanting_leaf(weight), out_in, compute,
+                 in_shape = x.shape()](const Tensor& dy, Wants wants) {
                   Grads grads(3);
                   if (wants[0]) {
                     grads[0] = Tensor::empty(in_shape);
@@ -44,8 +45,13 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias, WeightL
                   }
                   if (wants[1]) {
                     const Tensor in = sx.get();
-                    grads[1] = out_in ? sum_of_outer_products(dy, in, 1.0F, compute)
-                                      : sum_of_outer_products(in, dy, 1.0F, compute);
+                    const Tensor& left = out_in ? dy : in;
+                    const Tensor& right = out_in ? in : dy;
+                    if (const Tensor so_far = gradient_so_far(leaf); so_far.defined()) {
+                      add_outer_products(left, right, compute, so_far);
+                    } else {
+                      grads[1] = sum_of_outer_products(left, right, 1.0F, compute);
+                    }
                   }
                   if (wants[2]) {
                     grads[2] = column_sums(dy);

@@ -7,6 +7,7 @@
 namespace inlay {
 
 using kernels::GemmArgs;
+using kernels::GemmCompute;
 using kernels::GemmTerm;
 using kernels::MatrixRef;
 
@@ -53,10 +54,12 @@ void run_low_rank(std::span<const GemmArgs> inner, std::span<const GemmArgs> out
   kernels::gemm_low_rank(inner, outer, scratch.mutable_values());
 }
 
-Tensor sum_of_outer_products(const Tensor& left, const Tensor& right, float alpha,
-                             kernels::GemmCompute compute) {
+namespace {
+
+// out = left^T right, over the rows of both; to be completed.
+GemmArgs outer_products(const Tensor& left, const Tensor& right, GemmCompute compute,
+                        const Tensor& out) {
   const i64 rows = rows_of(left);
-  Tensor out = Tensor::empty({left.dim(-1), right.dim(-1)});
   GemmArgs args;
   args.M = left.dim(-1);
   args.K = rows;
@@ -67,10 +70,27 @@ Tensor sum_of_outer_products(const Tensor& left, const Tensor& right, float alph
   args.b = matrix_ref(right.view({rows, right.dim(-1)}));
   args.c = out.data<float>();
   args.c_row_stride = args.N;
-  args.alpha = alpha;
   args.compute = compute;
+  return args;
+}
+
+}  // namespace
+
+Tensor sum_of_outer_products(const Tensor& left, const Tensor& right, float alpha,
+                             GemmCompute compute) {
+  Tensor out = Tensor::empty({left.dim(-1), right.dim(-1)});
+  GemmArgs args = outer_products(left, right, compute, out);
+  args.alpha = alpha;
   run_product(args);
   return out;
+}
+
+void add_outer_products(const Tensor& left, const Tensor& right, GemmCompute compute,
+                        const Tensor& out) {
+  GemmArgs args = outer_products(left, right, compute, out);
+  args.addend = args.c;
+  args.addend_row_stride = args.c_row_stride;
+  run_product(args);
 }
 
 Tensor column_sums(const Tensor& dy) {

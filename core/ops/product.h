@@ -38,6 +38,10 @@ void run_low_rank(std::span<const kernels::GemmArgs> inner,
 Tensor sum_of_outer_products(const Tensor& left, const Tensor& right, float alpha,
                              kernels::GemmCompute compute);
 
+/// out += left^T right.
+void add_outer_products(const Tensor& left, const Tensor& right, kernels::GemmCompute compute,
+                        const Tensor& out);
+
 /// [columns] sums over the rows.
 Tensor column_sums(const Tensor& dy);
 

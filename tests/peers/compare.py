@@ -49,6 +49,13 @@ def attempt(work):
         return {"error": str(failure)}
 
 
+def allowed_memory(case, theirs):
+    """What inlay may use: a share of the peer's peak, where the case names one."""
+    if theirs is None or "error" in theirs or "memory_share" not in case.settings:
+        return None
+    return case.settings["memory_share"] * theirs["peak_rss"]
+
+
 def measure(case, inlay, options):
     """Both sides in turn, round after round, so that both see the same weather."""
     name, script = peer_of(case)
@@ -59,7 +66,8 @@ def measure(case, inlay, options):
         if not options.no_peers:
             theirs = join(theirs, attempt(
                 lambda: process.python_child(script, asked, options.threads)))
-        ours = join(ours, attempt(lambda: inlay.measure(case, options.steps)))
+        allowed = allowed_memory(case, theirs)
+        ours = join(ours, attempt(lambda: inlay.measure(case, options.steps, allowed)))
     return {"case": case.as_dict(), "inlay": ours,
             "peers": {name: theirs or {"error": "left out by --no-peers"}}}
 

@@ -11,18 +11,24 @@ import process
 from shapes import MODELS
 
 
+# A plan may be a few percent off what the run then takes.
+PLAN_MARGIN = 0.97
+
+
 class Inlay:
     def __init__(self, binary, threads, overrides=()):
         self.binary, self.threads = binary, threads
         self.overrides = [word for item in overrides for word in ("--set", item)]
         self.version = process.run([binary, "--version"], threads)[0].strip()
 
-    def measure(self, case, steps):
+    def measure(self, case, steps, allowed=None):
+        """`allowed`: bytes that a training run may use; None for all there are."""
         settings = case.settings
         if case.kind in ("train", "sample"):
             make = {"train": _random_run, "sample": _sample_run}[case.kind]
             with tempfile.TemporaryDirectory() as folder:
-                return self._train(make(settings, steps + 1, Path(folder)), Path(folder))
+                config = make(settings, steps + 1, Path(folder))
+                return self._train(config, Path(folder), allowed)
         arguments = {"attention": _attention, "gemm": _gemm, "generate": _generate}[case.kind]
         command = [self.binary, "bench", *arguments(settings), "--steps", str(steps),
                    "--threads", str(self.threads), "--json"]
@@ -31,9 +37,11 @@ class Inlay:
         return dict(_rates(case, answer), version=self.version,
                     peak_rss=answer["peak_rss_bytes"])
 
-    def _train(self, config, folder):
+    def _train(self, config, folder, allowed):
         config["save"] = {"output_dir": str(folder / "run")}
         config["runtime"] = {"threads": self.threads}
+        if allowed is not None:
+            config["runtime"]["max_memory"] = f"{int(allowed * PLAN_MARGIN / 1e6)}MB"
         file = folder / "run.json"
         file.write_text(json.dumps(config))
         metrics = folder / "run" / "metrics.jsonl"
@@ -89,7 +97,7 @@ def _random_run(settings, steps, folder):
         "data": {"train": str(rows), "format": "tokens", "max_length": settings["length"],
                  "shuffle": False, "add_eos": False},
         "training": {"max_steps": steps, "per_device_train_batch_size": settings["batch"],
-                     "compute_dtype": settings["dtype"]},
+                     "compute_dtype": settings["compute"]},
     }
     if settings["method"] == "qlora":
         config["quantization"] = {"load_in_4bit": True, "bnb_4bit_quant_type": "nf4",

@@ -44,8 +44,10 @@ class Case:
         return asdict(self)
 
 
-def _train(name, model, batch, length, dtype, method):
-    settings = dict(model=model, batch=batch, length=length, dtype=dtype, method=method, rank=8)
+def _train(name, model, batch, length, dtype, method, share, compute=None):
+    # `share` of the peer's peak is what inlay may use: it recomputes as little as that allows.
+    settings = dict(model=model, batch=batch, length=length, dtype=dtype, method=method, rank=8,
+                    memory_share=share, compute=compute or dtype)
     return Case(name, "train", "tokens/s", settings)
 
 
@@ -66,9 +68,12 @@ def _generate(phase, unit_of_work):
 
 
 CASES = [
-    *[_train(f"LoRA {d}", "smollm2-135m", 4, 512, d, "lora") for d in ("f32", "bf16")],
-    *[_train(f"QLoRA {d}", "smollm2-135m", 4, 512, d, "qlora") for d in ("f32", "bf16")],
-    _train("full GPT-2 f32", "gpt2-124m", 4, 256, "f32", "full"),
+    _train("LoRA f32", "smollm2-135m", 4, 512, "f32", "lora", 1 / 4),
+    _train("LoRA bf16", "smollm2-135m", 4, 512, "bf16", "lora", 1 / 5),
+    _train("LoRA int8", "smollm2-135m", 4, 512, "bf16", "lora", 1 / 5, compute="int8"),
+    _train("QLoRA f32", "smollm2-135m", 4, 512, "f32", "qlora", 1 / 5),
+    _train("QLoRA bf16", "smollm2-135m", 4, 512, "bf16", "qlora", 1 / 6),
+    _train("full GPT-2 f32", "gpt2-124m", 4, 256, "f32", "full", 1 / 2),
     *[Case(f"sample task {d}", "sample", "tokens/s", dict(dtype=d, rank=16, batch=4))
       for d in ("f32", "bf16")],
     *[_attention(length, d) for length in (512, 2048, 8192) for d in ("f32", "bf16")],
