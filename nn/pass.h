@@ -30,7 +30,8 @@ struct PackedTokens {
 /// arXiv:2205.05198).
 enum class Recompute : u8 {
   kNone,
-  kSelective,  // the results of the MLP's first products: the widest of a block
+  kSelective,  // the results of the MLP's first products, the widest of a block, and of the
+               // attention's last, the cheapest
   kBlock,      // all of a block but its input
 };
 

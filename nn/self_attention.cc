@@ -4,6 +4,7 @@
 #include <array>
 #include <utility>
 
+#include "core/autograd/graph.h"
 #include "core/ops/shape.h"
 
 namespace inlay {
@@ -42,7 +43,15 @@ Tensor RotarySelfAttention::forward_onto(const Tensor& residual, const Tensor& x
   const Tensor q = rope(std::move(qkv[0]), sizes_.head_dim, positions, tables);
   const Tensor k = rope(std::move(qkv[1]), sizes_.head_dim, positions, tables);
   const Tensor v = std::move(qkv[2]);
-  return inlay::forward_onto(residual, *parts_.o_proj, attend(sizes_, q, k, v, pass), pass);
+  const Tensor o = attend(sizes_, q, k, v, pass);
+  const Tensor y = inlay::forward_onto(residual, *parts_.o_proj, o, pass);
+  if (pass.recompute == Recompute::kSelective) {
+    // Both are held for other reasons; the product is the cheapest of the block.
+    set_recipe(y, [this, pass, sr = save_exact(residual), so = save(o)] {
+      return inlay::forward_onto(sr.get(), *parts_.o_proj, so.get(), pass);
+    });
+  }
+  return y;
 }
 
 void RotarySelfAttention::visit(Visitor& visitor, const std::string& name) {

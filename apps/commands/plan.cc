@@ -76,8 +76,8 @@ std::string recomputed_text(const RunPlan& plan) {
   const std::string of = plan.gradient_checkpointing_layers
                              ? str("the first ", *plan.gradient_checkpointing_layers, " layers")
                              : std::string("every layer");
-  return str(plan.gradient_checkpointing == "block" ? "all" : "the MLP's first products", " of ",
-             of, " (gradient_checkpointing ", plan.gradient_checkpointing, ")");
+  return str(plan.gradient_checkpointing == "block" ? "all" : "selected products", " of ", of,
+             " (gradient_checkpointing ", plan.gradient_checkpointing, ")");
 }
 
 int run_plan(std::span<const std::string> arguments) {

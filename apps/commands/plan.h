@@ -7,8 +7,7 @@
 
 namespace inlay {
 
-/// What backward computes again: "nothing", "the MLP's first products (selective) of the first 12
-/// layers".
+/// What backward computes again: "nothing", "selected products of the first 12 layers".
 std::string recomputed_text(const RunPlan& plan);
 
 }  // namespace inlay

@@ -34,6 +34,7 @@ struct Node {
 struct Recipe {
   std::function<Tensor()> rebuild;
   Tensor value;
+  bool exact = true;  // it makes the same bits
 };
 
 namespace {
@@ -57,6 +58,7 @@ void keep_rounded(const Tensor& t) {
   const AutogradMeta& meta = *t.autograd();
   if (meta.node != nullptr && meta.recipe == nullptr) {
     set_recipe(t, [rounded = t.to(DType::kBf16)] { return rounded.to(DType::kF32); });
+    meta.recipe->exact = false;
   }
 }
 
@@ -244,7 +246,12 @@ Saved save(const Tensor& t, bool needed) {
 
 Saved save_exact(const Tensor& t) {
   Saved saved;
-  if (t.defined() && grad_enabled()) {
+  if (!t.defined() || !grad_enabled()) {
+    return saved;
+  }
+  if (t.autograd() != nullptr && t.autograd()->recipe != nullptr && t.autograd()->recipe->exact) {
+    saved.recipe_ = t.autograd()->recipe;
+  } else {
     saved.tensor_ = t.detach();
   }
   return saved;

@@ -88,7 +88,7 @@ class Saved {
 /// Holds t for backward when `needed` and recording is on. An op must not save its own recorded
 /// result (a cycle that never frees).
 Saved save(const Tensor& t, bool needed = true);
-/// Holds t as it is, whatever SaveRounded says: the residual stream.
+/// Holds t, or a recipe for its very bits, whatever SaveRounded says: the residual stream.
 Saved save_exact(const Tensor& t);
 /// Holds the values of the operation's own result y, once y is recorded.
 Saved save_result(const Tensor& y);

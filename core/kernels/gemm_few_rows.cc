@@ -233,6 +233,7 @@ struct FewRowsGroups {
     group = args.b_transposed ? 1 : std::clamp(panels / 8, kMinFewGroup, kMaxFewGroup);
     groups = ceil_div(panels, group);
     for_chunks(args, [&](const Chunk&) { ++chunks; });
+    splits_chunks = chunks > 1 && args.a_col_stride != 1 && all_floats() <= kMostWaiting;
   }
 
   ColumnsProduct columns(i64 index) const {
@@ -240,10 +241,15 @@ struct FewRowsGroups {
     return {args, n, std::min(group * shape.width, args.N - n)};
   }
   i64 group_floats() const { return args.M * group * shape.width; }
+  i64 all_floats() const { return chunks * groups * group_floats(); }
+
+  // Beyond 2 MB of sums there are columns enough to share out.
+  static constexpr i64 kMostWaiting = i64{1} << 19;
 
   const GemmArgs& args;
   const PanelShape shape;
   i64 group = 0, groups = 0, chunks = 0;
+  bool splits_chunks = false;  // a sum over tokens is shared out by tokens too
 };
 
 template <class Body>
@@ -256,12 +262,12 @@ void for_numbered_chunks(const GemmArgs& args, Body body) {
 
 i64 few_rows_scratch(const GemmArgs& args) {
   const FewRowsGroups g(args);
-  return g.chunks > 1 ? g.chunks * g.groups * g.group_floats() : 0;
+  return g.splits_chunks ? g.all_floats() : 0;
 }
 
 void few_rows_product(const GemmArgs& args, std::span<float> scratch) {
   const FewRowsGroups g(args);
-  if (g.chunks == 1) {
+  if (!g.splits_chunks) {
     parallel_for(g.groups, [&](i64 index) {
       ColumnsProduct columns = g.columns(index);
       for_chunks(args, [&](const Chunk& chunk) {

@@ -106,7 +106,8 @@ void TrainingConfig::fields(FieldVisitor& v) {
            "\"auto\": f32 with compute_dtype f32, else bf16");
   v.choice("gradient_checkpointing", gradient_checkpointing, {"auto", "none", "selective", "block"},
            "what backward computes again instead of keeping it: \"selective\": the first products "
-           "of each MLP, half of what is kept; \"block\": all of a block but its input; "
+           "of each MLP and the last of each attention, two thirds of what is kept; \"block\": all "
+           "of a block but its input; "
            "\"auto\": the least with which the run fits runtime.max_memory");
   v.field("gradient_checkpointing_layers", gradient_checkpointing_layers, {1, kMaxLayers},
           "so many blocks, from the first, do; null: all, or as many as \"auto\" chooses");
