@@ -135,19 +135,20 @@ void Bf16Packing::straight(const BPart& part, i64 k2, u32* panels, i64 stride) c
   }
 }
 
-// body(c, n, where) for each 16 columns, n of which exist, up to the end of the last panel: where
-// their pairs k2 go. What does not exist is cleared.
+// body(c, n, where) for columns that lie together in a row of pairs, n of which exist, up to the
+// end of the last panel: where their pairs k2 go. What does not exist is cleared.
 template <class Body>
 void Bf16Packing::for_columns(i64 count, u32* panels, i64 stride, i64 k2, Body body) const {
   for (i64 j = 0; j < count; j += kernels_.width, panels += stride) {
     const i64 wide = kernels_.panel_width(count - j);
-    for (i64 c = 0; c < wide; c += kColumns) {
-      u32* sixteen = panels + kernels_.at(k2, c, wide);
-      const i64 here = std::clamp<i64>(count - j - c, 0, kColumns);
+    const i64 together = kernels_.block == 1 ? wide : kColumns;
+    for (i64 c = 0; c < wide; c += together) {
+      u32* to = panels + kernels_.at(k2, c, wide);
+      const i64 here = std::clamp<i64>(count - j - c, 0, together);
       if (here > 0) {
-        body(j + c, here, sixteen);
+        body(j + c, here, to);
       }
-      std::fill(sixteen + here, sixteen + kColumns, 0U);
+      std::fill(to + here, to + together, 0U);
     }
   }
 }
@@ -167,8 +168,8 @@ void Bf16Packing::pairs(const BPart& part, i64 k, i64 j, i64 count, i64 k2, u32*
       decode_row(part.matrix, part.k + k + s, part.n + j, count, values[s]);
     }
   }
-  for_columns(count, to, stride, k2, [&](i64 c, i64 here, u32* sixteen) {
-    kernels_.interleave(rows[0] + c, rows[1] + c, here, sixteen);
+  for_columns(count, to, stride, k2, [&](i64 c, i64 here, u32* where) {
+    kernels_.interleave(rows[0] + c, rows[1] + c, here, where);
   });
 }
 
@@ -177,8 +178,8 @@ void Bf16Packing::halves(const BPart& part, i64 k, i64 j, i64 count, i64 k2, u32
                          i64 stride) const {
   const u16* even_row = dense_row<u16>(part.matrix, part.k + k, part.n + j);
   const u16* odd_row = dense_row<u16>(part.matrix, part.k + k + 1, part.n + j);
-  for_columns(count, to, stride, k2, [&](i64 c, i64 here, u32* sixteen) {
-    kernels_.interleave_rounded(even_row + c, odd_row + c, here, sixteen);
+  for_columns(count, to, stride, k2, [&](i64 c, i64 here, u32* where) {
+    kernels_.interleave_rounded(even_row + c, odd_row + c, here, where);
   });
 }
 

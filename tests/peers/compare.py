@@ -51,9 +51,10 @@ def attempt(work):
 
 def allowed_memory(case, theirs):
     """What inlay may use: a share of the peer's peak, where the case names one."""
-    if theirs is None or "error" in theirs or "memory_share" not in case.settings:
+    share = case.settings.get("memory_share")
+    if share is None or theirs is None or "error" in theirs:
         return None
-    return case.settings["memory_share"] * theirs["peak_rss"]
+    return share * theirs["peak_rss"]
 
 
 def measure(case, inlay, options):
