@@ -8,8 +8,32 @@
 
 namespace inlay {
 
+namespace {
+
+// By several chains of comparisons: one waits for each of its own. NaNs behind the first value are
+// passed over, as std::max_element does it.
+float largest(std::span<const float> x) {
+  constexpr std::size_t kChains = 32;
+  float most[kChains];
+  std::fill_n(most, kChains, x[0]);
+  std::size_t i = 0;
+  for (; i + kChains <= x.size(); i += kChains) {
+    for (std::size_t c = 0; c < kChains; ++c) {
+      most[c] = most[c] < x[i + c] ? x[i + c] : most[c];
+    }
+  }
+  for (; i < x.size(); ++i) {
+    most[0] = most[0] < x[i] ? x[i] : most[0];
+  }
+  return *std::max_element(most, most + kChains);
+}
+
+}  // namespace
+
 i32 argmax(std::span<const float> logits) {
-  return static_cast<i32>(std::ranges::max_element(logits) - logits.begin());
+  return std::isnan(logits[0])
+             ? 0
+             : static_cast<i32>(std::ranges::find(logits, largest(logits)) - logits.begin());
 }
 
 i32 sample(std::span<const float> logits, const SamplingOptions& options, RandomKey key,

@@ -110,7 +110,13 @@ void run_keys(const Head& head, const Tile& tile, KeyRange keys, const Attention
   for (i64 i = 0; i < D * kTileRows; ++i) {
     Ot[i] = 0.0F;
   }
-  const KeyRows rows_of = key_rows(D, keys, 2);
+  KeyRows rows_of = key_rows(D, keys, 2);
+  if (attention::head_tiles(head) == 1) {  // nobody has met the keys before: a decoder's cache
+    rows_of.far = true;
+    const i64 first = keys.end - keys.begin;
+    fetch(rows_of(head.k + keys.begin * head.k_stride, head.k_stride,
+                  first < attention::kBlockKeys ? first : attention::kBlockKeys));
+  }
   for_each_block(head, tile, keys, [&](const Block& block) {
     const float* key = head.k + block.begin * head.k_stride;
     const float* value = head.v + block.begin * head.v_stride;

@@ -30,6 +30,15 @@ struct Ahead {
   Rows first, second;
 };
 
+/// Asks for rows at once.
+[[maybe_unused]] void fetch(const Rows& rows) {
+  for (i64 r = 0; r < rows.count; ++r) {
+    for (i64 d = 0; d < rows.width; d += kCacheLine) {
+      __builtin_prefetch(rows.base + r * rows.stride + d, 0, 2);
+    }
+  }
+}
+
 /// Asks for some rows at a time, for the second-level cache: many requests at once would stall the
 /// product's own loads.
 class Fetcher {

@@ -122,11 +122,9 @@ class StoredRowsProduct {
 
   void run(i64 task) const {
     const i64 end = std::min(args_.N, (task + 1) * task_columns_);
-    // After the last rows of this task, another thread takes the next ones.
-    const i64 after = end + (num_threads() - 1) * task_columns_;
+    fetch_first(task * task_columns_);
     for (i64 n = task * task_columns_; n < end; n += kernels_.rows) {
-      const bool last = n + kernels_.rows >= end;
-      run_columns(n, std::min(kernels_.rows, end - n), last ? after : n + kernels_.rows);
+      run_columns(n, std::min(kernels_.rows, end - n), n + kernels_.rows);
     }
   }
 
@@ -165,30 +163,50 @@ class StoredRowsProduct {
   void find_rows(const MatrixRef& b, i64 n, i64 N, StoredRows& s) const {
     s.four_bit = &b.four_bit;
     const u8* data = static_cast<const u8*>(b.data);
+    const i64 row_bytes = stored_row_bytes(b);
     for (i64 r = 0; r < kernels_.rows; ++r) {
       const i64 row = n + std::min(r, N - 1);
-      const i64 stored = b.row_map != nullptr ? b.row_map[row] : row;
-      if (b.format == MatrixFormat::kFourBit) {
-        s.rows[r] = data + stored * b.cols / 2;
-        s.first_block[r] = stored * b.cols / b.four_bit.block_size;
-      } else {
-        s.rows[r] = data + stored * b.row_bytes;
+      s.rows[r] = data + (b.row_map != nullptr ? b.row_map[row] : row) * row_bytes;
+    }
+    if (b.format == MatrixFormat::kFourBit) {
+      for (i64 r = 0; r < kernels_.rows; ++r) {
+        s.first_block[r] = (s.rows[r] - data) * 2 / b.four_bit.block_size;
       }
     }
   }
 
-  // The rows this thread will probably take next, a part of them with each piece: the processor's
-  // own prefetching finds no pattern in many rows at once. Row maps move a row a little only.
+  static i64 stored_row_bytes(const MatrixRef& b) {
+    return b.format == MatrixFormat::kFourBit ? b.cols / 2 : b.row_bytes;
+  }
+
+  // Where the rows from n on lie, some of them read by a call. Row maps move a row a little only.
+  std::span<const u8> bytes_of(const MatrixRef& b, i64 n) const {
+    const i64 rows = std::clamp<i64>(args_.N - n, 0, kernels_.rows);
+    const i64 row_bytes = stored_row_bytes(b);
+    return {static_cast<const u8*>(b.data) + n * row_bytes,
+            static_cast<std::size_t>(rows * row_bytes)};
+  }
+
+  // The rows this thread takes next, a part of them with each piece: the processor's own
+  // prefetching finds no pattern in many rows at once.
   void prefetch_rows(const Piece& piece, i64 next, StoredRows& s) const {
-    const i64 rows = std::min(kernels_.rows, args_.N - next);
-    if (rows <= 0) {
-      return;
+    const std::span<const u8> bytes = bytes_of(piece.term->b, next);
+    const i64 size = static_cast<i64>(bytes.size());
+    s.next = bytes.data() + size * piece.k / piece.term->K;
+    s.next_bytes = size * piece.K / piece.term->K;
+  }
+
+  // The first rows of a thread's share nobody has asked for: all at once, in the order of their
+  // addresses, rather than one wait after the other.
+  void fetch_first(i64 n) const {
+    static thread_local const u8* expected = nullptr;
+    const std::span<const u8> bytes = bytes_of(args_.b, n);
+    if (bytes.data() != expected) {
+      for (std::size_t at = 0; at < bytes.size(); at += 64) {
+        __builtin_prefetch(bytes.data() + at);
+      }
     }
-    const MatrixRef& b = piece.term->b;
-    const i64 row_bytes = b.format == MatrixFormat::kFourBit ? b.cols / 2 : b.row_bytes;
-    const i64 bytes = rows * row_bytes;
-    s.next = static_cast<const u8*>(b.data) + next * row_bytes + bytes * piece.k / piece.term->K;
-    s.next_bytes = bytes * piece.K / piece.term->K;
+    expected = bytes_of(args_.b, n + task_columns_).data();
   }
 
   const GemmArgs& args_;

@@ -13,7 +13,7 @@ inline constexpr i64 kMaxStoredSteps = 1536;
 /// The most rows of A of one call.
 inline constexpr i64 kMaxStoredM = 4;
 /// The most stored rows of one call, whatever the instruction set.
-inline constexpr i64 kMaxStoredRows = 32;
+inline constexpr i64 kMaxStoredRows = 48;
 
 /// Steps [k, k + K) of a product with a B that is stored [N, K]; k is a multiple of 32.
 struct StoredRows {

@@ -5,20 +5,24 @@
 
 // The product of a few rows of A with a B stored [N, K], in which lane n of a vector is row n of B:
 //
-//   16 bytes of each row   transposed as 32-bit words: word j holds some values of every row
-//   value k of every row   a few operations on its word
+//   some bytes of each row   transposed as 32-bit words: word j holds some values of every row
+//   value k of every row     a few operations on its word
 //   sums[i] = fma(a(i, k), value k, sums[i])
 //
 // So each sum is the same chain of fma, k upwards, that the panels of gemm_tile.isa.cc give, with
-// nothing written to memory between the weights and the sums (simd_words.h says how a word's
-// fields become floats).
+// nothing written to memory between the weights and the sums but words that stay in the first-level
+// cache (simd_words.h says how a word's fields become floats).
 namespace inlay::kernels::INLAY_ISA {
 
 #if defined(__AVX512F__) || defined(__AVX2__)
 
 namespace {
 
-constexpr i64 kRows = 2 * kLanes;  // two chains: one would wait for its own fma
+// Vectors of rows, each a chain of fma: one alone would mostly wait for itself, and more rows would
+// leave too few tasks in a small matrix.
+constexpr int kVectors = 3;
+constexpr i64 kRows = kVectors * kLanes;
+static_assert(kRows <= kMaxStoredRows);
 constexpr i64 kMaxGroups = kMaxStoredSteps / kGroup;
 
 /// The scales of a strip of 4-bit codes, block by block, by row.
@@ -29,66 +33,81 @@ struct Scales {
 void read_scales(const StoredRows& s, Scales& out) {
   const FourBitScales& scales = *s.four_bit;
   const i64 first = s.k / scales.block_size;
-  const i64 last = (s.k + s.K - 1) / scales.block_size;
-  for (i64 b = first; b <= last; ++b) {
-    for (i64 n = 0; n < kRows; ++n) {
-      const i64 block = s.first_block[n] + b;
-      out.of[b - first][n] = scales.absmax != nullptr
-                                 ? scales.absmax[block]
-                                 : scales.nested_code[scales.absmax_codes[block]] *
-                                           scales.nested_absmax[block / scales.nested_block_size] +
-                                       scales.offset;
+  const i64 count = (s.k + s.K - 1) / scales.block_size + 1 - first;
+  for (i64 n = 0; n < kRows; ++n) {
+    const i64 block = s.first_block[n] + first;
+    if (scales.absmax != nullptr) {
+      for (i64 b = 0; b < count; ++b) {
+        out.of[b][n] = scales.absmax[block + b];
+      }
+      continue;
     }
-  }
-}
-
-template <class Format>
-INLAY_INLINE Format make(const Place& place, const StoredRows& s) {
-  if constexpr (Format::kStoring == Storing::kFourBit) {
-    return Format(place, s.four_bit->code);
-  } else {
-    static_cast<void>(s);
-    return Format(place);
+    // One division a row, not one a block.
+    i64 nested = block / scales.nested_block_size;
+    i64 left = (nested + 1) * scales.nested_block_size - block;
+    for (i64 b = 0; b < count; ++b, --left) {
+      if (left == 0) {
+        left = scales.nested_block_size;
+        nested += 1;
+      }
+      out.of[b][n] =
+          scales.nested_code[scales.absmax_codes[block + b]] * scales.nested_absmax[nested] +
+          scales.offset;
+    }
   }
 }
 
 /// The sums of M rows of A.
 template <int M>
 struct Sums {
-  Vec low[M], high[M];
+  Vec of[M][kVectors];
   const float* a[M];  // of the step that is next
 
   INLAY_INLINE explicit Sums(const StoredRows& s) {
     for (int i = 0; i < M; ++i) {  // rows that are not asked for repeat the last
       const i64 row = i < s.M ? i : s.M - 1;
       a[i] = s.a + row * s.a_row_stride + s.k;
-      low[i] = Vec::load(s.sums + row * s.sum_stride);
-      high[i] = Vec::load(s.sums + row * s.sum_stride + kLanes);
+      for (int v = 0; v < kVectors; ++v) {
+        of[i][v] = Vec::load(s.sums + row * s.sum_stride + v * kLanes);
+      }
     }
   }
 
   INLAY_INLINE void store(const StoredRows& s) const {
     for (int i = 0; i < M && i < s.M; ++i) {
-      low[i].store(s.sums + i * s.sum_stride);
-      high[i].store(s.sums + i * s.sum_stride + kLanes);
+      for (int v = 0; v < kVectors; ++v) {
+        of[i][v].store(s.sums + i * s.sum_stride + v * kLanes);
+      }
+    }
+  }
+
+  INLAY_INLINE void advance(i64 steps) {
+    for (int i = 0; i < M; ++i) {
+      a[i] += steps;
     }
   }
 };
 
+/// One decoded group of each vector of rows.
+template <class Format>
+using Groups = const Format (&)[kVectors];
+
 /// Steps k to `count` of the group; all of it where kWhole.
-template <int k, bool kWhole, int M, class Format>
-INLAY_INLINE void add_steps(const Format& low, const Format& high, Sums<M>& sums, i64 count) {
+template <int k, bool kWhole, class Format, int M>
+INLAY_INLINE void add_steps(Groups<Format> groups, Sums<M>& sums, i64 count) {
   if constexpr (k < Format::kValues) {
     if (!kWhole && k >= count) {
       return;
     }
-    const Vec x = low.template value<k>(), y = high.template value<k>();
+    const Vec values[kVectors] = {groups[0].template value<k>(), groups[1].template value<k>(),
+                                  groups[2].template value<k>()};
     for (int i = 0; i < M; ++i) {
       const Vec a = Vec::set(sums.a[i][k]);
-      sums.low[i] = fma(a, x, sums.low[i]);
-      sums.high[i] = fma(a, y, sums.high[i]);
+      for (int v = 0; v < kVectors; ++v) {
+        sums.of[i][v] = fma(a, values[v], sums.of[i][v]);
+      }
     }
-    add_steps<k + 1, kWhole>(low, high, sums, count);
+    add_steps<k + 1, kWhole, Format>(groups, sums, count);
   }
 }
 
@@ -108,6 +127,35 @@ struct Ahead {
   }
 };
 
+/// Blocks are transposed a run at a time. make(place, v, k): the group of vector v that starts at
+/// step k.
+template <class Format, int M, class Make>
+INLAY_INLINE void add_blocks(const StoredRows& s, Sums<M>& sums, const Make& make) {
+  constexpr i64 kBytes = Format::kBlockBytes, kRunGroups = Format::kRun * Format::kGroups;
+  Words words[kVectors][(Format::kRun * kBytes + 3) / 4];
+  const i64 begin = s.k / kGroup, end = begin + s.K / kGroup;
+  Ahead ahead(s, end - begin);
+  for (i64 g = begin; g < end;) {
+    const i64 first = g / Format::kGroups;
+    const i64 whole_run = first * Format::kGroups + kRunGroups;
+    const i64 run_end = end < whole_run ? end : whole_run;
+    const i64 blocks = (run_end + Format::kGroups - 1) / Format::kGroups - first;
+    for (int v = 0; v < kVectors; ++v) {
+      transposed_bytes(s.rows + v * kLanes, first * kBytes, blocks * kBytes, words[v]);
+    }
+    for (; g < run_end; ++g) {
+      ahead.fetch();
+      const auto place = [&](int v) __attribute__((always_inline)) {
+        return Place{words[v], (g / Format::kGroups - first) * kBytes, g % Format::kGroups};
+      };
+      const Format group[kVectors] = {make(place(0), 0, g * kGroup), make(place(1), 1, g * kGroup),
+                                      make(place(2), 2, g * kGroup)};
+      add_steps<0, true, Format>(group, sums, kGroup);
+      sums.advance(kGroup);
+    }
+  }
+}
+
 /// The last values of dense rows: nothing may be read behind a row.
 template <class Format, int M>
 void add_ends(const StoredRows& s, i64 count, Sums<M>& sums) {
@@ -118,39 +166,46 @@ void add_ends(const StoredRows& s, i64 count, Sums<M>& sums) {
                      static_cast<u64>(count * Format::kValueBytes));
     rows[n] = ends[n];
   }
-  const Format low(Place{rows, 0, nullptr}), high(Place{rows + kLanes, 0, nullptr});
-  add_steps<0, false>(low, high, sums, count);
+  const Format group[kVectors] = {Format(rows, 0), Format(rows + kLanes, 0),
+                                  Format(rows + 2 * kLanes, 0)};
+  add_steps<0, false, Format>(group, sums, count);
+}
+
+template <class Format, int M>
+INLAY_INLINE void add_dense(const StoredRows& s, Sums<M>& sums) {
+  const i64 begin = s.k / Format::kValues, end = begin + s.K / Format::kValues;
+  Ahead ahead(s, end - begin);
+  for (i64 g = begin; g < end; ++g) {
+    ahead.fetch();
+    const Format group[kVectors] = {Format(s.rows, g), Format(s.rows + kLanes, g),
+                                    Format(s.rows + 2 * kLanes, g)};
+    add_steps<0, true, Format>(group, sums, Format::kValues);
+    sums.advance(Format::kValues);
+  }
+  if (s.K % Format::kValues != 0) {
+    add_ends<Format>(s, s.K % Format::kValues, sums);
+  }
 }
 
 template <class Format, int M>
 void sum_of(const StoredRows& s) {
-  constexpr bool kScaled = Format::kStoring == Storing::kFourBit;
-  Scales scales;
-  if constexpr (kScaled) {
-    read_scales(s, scales);
-  }
   Sums<M> sums(s);
-  const i64 groups = s.K / Format::kValues, first = s.k / Format::kValues;
-  Ahead ahead(s, groups);
-  for (i64 g = 0; g < groups; ++g) {
-    const float* scale = nullptr;
-    if constexpr (kScaled) {
-      const i64 size = s.four_bit->block_size;
-      scale = scales.of[(s.k + g * kGroup) / size - s.k / size];
-    }
-    const Format low = make<Format>(Place{s.rows, first + g, scale}, s);
-    const Format high =
-        make<Format>(Place{s.rows + kLanes, first + g, kScaled ? scale + kLanes : nullptr}, s);
-    ahead.fetch();
-    add_steps<0, true>(low, high, sums, Format::kValues);
-    for (int i = 0; i < M; ++i) {
-      sums.a[i] += Format::kValues;
-    }
-  }
-  if constexpr (Format::kStoring == Storing::kDense) {
-    if (s.K % Format::kValues != 0) {
-      add_ends<Format>(s, s.K % Format::kValues, sums);
-    }
+  if constexpr (Format::kStoring == Storing::kBlocks) {
+    add_blocks<Format>(
+        s, sums, [](const Place& p, int /*v*/, i64 /*k*/) __attribute__((always_inline)) {
+          return Format(p);
+        });
+  } else if constexpr (Format::kStoring == Storing::kFourBit) {
+    Scales scales;
+    read_scales(s, scales);
+    const i64 size = s.four_bit->block_size;
+    add_blocks<Format>(
+        s, sums, [&](const Place& p, int v, i64 k) __attribute__((always_inline)) {
+          const float* scale = scales.of[k / size - s.k / size] + v * kLanes;
+          return Format(p, scale, s.four_bit->code);
+        });
+  } else {
+    add_dense<Format>(s, sums);
   }
   sums.store(s);
 }

@@ -11,10 +11,10 @@
 //   bits [s, s + b) of a word | 2^(23 - s)  =  the float 2^(23 - s) + q
 //
 // wherever in the low 23 bits the field lies, so two fields of a byte need no shift, and those of
-// the word's upper half one shift for all. From it, q d rounded once, as the formats define it:
+// the word's upper half one shift for all. From it, exactly as the formats define the value:
 //
-//   fma(2^(23 - s) + q, d, -2^(23 - s) d)       d times a power of two is exact
-//   ((2^(23 - s) + q) - (2^(23 - s) + c)) d     for (q - c) d: the difference is exact
+//   ((2^(23 - s) + q) - (2^(23 - s) + c)) d        for (q - c) d: the difference is exact
+//   fma((2^(23 - s) + q) - 2^(23 - s), d, m)       for q d + m: so is q d, of at most 22 bits
 namespace inlay::kernels::INLAY_ISA {
 
 #if defined(__AVX512F__) || defined(__AVX2__)
@@ -35,12 +35,13 @@ INLAY_INLINE Words set_words(u32 x) {
 INLAY_INLINE Words operator&(Words a, Words b) {
   return {_mm512_and_si512(a.v, b.v)};
 }
-INLAY_INLINE Words operator^(Words a, Words b) {
-  return {_mm512_xor_si512(a.v, b.v)};
-}
 /// (a & b) | c
 INLAY_INLINE Words and_or(Words a, Words b, Words c) {
   return {_mm512_ternarylogic_epi32(a.v, b.v, c.v, 0xEA)};
+}
+/// (a & b) ^ c
+INLAY_INLINE Words and_xor(Words a, Words b, Words c) {
+  return {_mm512_ternarylogic_epi32(a.v, b.v, c.v, 0x6A)};
 }
 /// a << kBits, or a >> -kBits
 template <int kBits>
@@ -73,6 +74,15 @@ INLAY_INLINE Vec high_halves(Words a) {
   return low_halves(shifted<-16>(a));
 }
 
+/// The upper half of a, and the lower half of b above it.
+INLAY_INLINE Words high_then_low(Words a, Words b) {
+  return {_mm512_rol_epi32(_mm512_mask_blend_epi16(0x55555555U, a.v, b.v), 16)};
+}
+
+INLAY_INLINE Words load_words(const u32* p) {
+  return {_mm512_loadu_si512(p)};
+}
+
 /// A table of 16 floats, indexed by the low four bits of each word.
 struct Code {
   __m512 entries;
@@ -82,6 +92,17 @@ struct Code {
   }
 };
 
+/// q - kCentre for the four bits q from kFrom on.
+template <int kFrom, int kCentre>
+INLAY_INLINE Vec nibble(Words a) {
+  // vpermps reads four bits of its index: a table spares masks.
+  constexpr float c = static_cast<float>(kCentre);
+  const __m512 numbers =
+      _mm512_setr_ps(0 - c, 1 - c, 2 - c, 3 - c, 4 - c, 5 - c, 6 - c, 7 - c, 8 - c, 9 - c, 10 - c,
+                     11 - c, 12 - c, 13 - c, 14 - c, 15 - c);
+  return {_mm512_permutexvar_ps(shifted<-kFrom>(a).v, numbers)};
+}
+
 INLAY_INLINE __m512i load_four_rows(const u8* const* rows, i64 r, i64 offset) {
   const auto row = [&](i64 i) {
     return _mm_loadu_si128(reinterpret_cast<const __m128i*>(rows[r + 4 * i] + offset));
@@ -90,15 +111,6 @@ INLAY_INLINE __m512i load_four_rows(const u8* const* rows, i64 r, i64 offset) {
   out = _mm512_inserti32x4(out, row(1), 1);
   out = _mm512_inserti32x4(out, row(2), 2);
   return _mm512_inserti32x4(out, row(3), 3);
-}
-
-/// The four bytes at `offset` of each row.
-INLAY_INLINE Words gathered_words(const u8* const* rows, i64 offset) {
-  const auto eight = [&](i64 r) {
-    return _mm512_i64gather_epi32(_mm512_loadu_si512(rows + r),
-                                  reinterpret_cast<const void*>(offset), 1);
-  };
-  return {_mm512_inserti64x4(_mm512_castsi256_si512(eight(0)), eight(8), 1)};
 }
 
 /// word[j]: word j of the 16 bytes at `offset` of each row.
@@ -125,11 +137,11 @@ INLAY_INLINE Words set_words(u32 x) {
 INLAY_INLINE Words operator&(Words a, Words b) {
   return {_mm256_and_si256(a.v, b.v)};
 }
-INLAY_INLINE Words operator^(Words a, Words b) {
-  return {_mm256_xor_si256(a.v, b.v)};
-}
 INLAY_INLINE Words and_or(Words a, Words b, Words c) {
   return {_mm256_or_si256(_mm256_and_si256(a.v, b.v), c.v)};
+}
+INLAY_INLINE Words and_xor(Words a, Words b, Words c) {
+  return {_mm256_xor_si256(_mm256_and_si256(a.v, b.v), c.v)};
 }
 template <int kBits>
 INLAY_INLINE Words shifted(Words a) {
@@ -160,6 +172,14 @@ INLAY_INLINE Vec high_halves(Words a) {
   return low_halves(shifted<-16>(a));
 }
 
+INLAY_INLINE Words high_then_low(Words a, Words b) {
+  return {_mm256_or_si256(_mm256_srli_epi32(a.v, 16), _mm256_slli_epi32(b.v, 16))};
+}
+
+INLAY_INLINE Words load_words(const u32* p) {
+  return {_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))};
+}
+
 struct Code {
   __m256 low, high;
   INLAY_INLINE explicit Code(const float* code)
@@ -177,15 +197,6 @@ INLAY_INLINE __m256i load_two_rows(const u8* const* rows, i64 r, i64 offset) {
     return _mm_loadu_si128(reinterpret_cast<const __m128i*>(rows[r + 4 * i] + offset));
   };
   return _mm256_inserti128_si256(_mm256_castsi128_si256(row(0)), row(1), 1);
-}
-
-INLAY_INLINE Words gathered_words(const u8* const* rows, i64 offset) {
-  const auto four = [&](i64 r) {
-    return _mm256_i64gather_epi32(reinterpret_cast<const i32*>(offset),
-                                  _mm256_loadu_si256(reinterpret_cast<const __m256i*>(rows + r)),
-                                  1);
-  };
-  return {_mm256_inserti128_si256(_mm256_castsi128_si256(four(0)), four(4), 1)};
 }
 
 INLAY_INLINE void transposed_words(const u8* const* rows, i64 offset, Words* word) {
@@ -214,35 +225,65 @@ INLAY_INLINE Words field(Words w) {
   return and_or(w, set_words(((1U << kBits) - 1U) << kFrom), set_words(kPowerBits<kFrom>));
 }
 
-/// q d
+/// The same of a signed byte that starts at kFrom, whose sign is turned over: q + 128.
 template <int kFrom>
-INLAY_INLINE Vec times(Words field, Vec d) {
-  return fma(as_floats(field), d, d * Vec::set(-kPower<kFrom>));
+INLAY_INLINE Words signed_field(Words w) {
+  static_assert(kFrom + 8 <= 23);
+  return and_xor(w, set_words(0xFFU << kFrom), set_words(kPowerBits<kFrom> | 0x80U << kFrom));
 }
 
-/// (q - kCentre) d
+/// q - kCentre
 template <int kFrom, int kCentre>
-INLAY_INLINE Vec centred_times(Words field, Vec d) {
-  return (as_floats(field) - Vec::set(kPower<kFrom> + static_cast<float>(kCentre))) * d;
+INLAY_INLINE Vec centred(Words field) {
+  return as_floats(field) - Vec::set(kPower<kFrom> + static_cast<float>(kCentre));
+}
+
+#if !defined(__AVX512F__)
+template <int kFrom, int kCentre>
+INLAY_INLINE Vec nibble(Words a) {
+  constexpr int kHalf = kFrom / 16 * 16;
+  return centred<kFrom - kHalf, kCentre>(field<kFrom - kHalf, 4>(shifted<-kHalf>(a)));
+}
+#endif
+
+/// Bytes [offset, offset + bytes) of each row as words: an even number of them, from 16 on. No
+/// byte behind them is read; some of the last are transposed twice.
+INLAY_INLINE void transposed_bytes(const u8* const* rows, i64 offset, i64 bytes, Words* words) {
+  const i64 whole = bytes / 4 * 4;
+  for (i64 at = 0; at + 16 <= whole; at += 16) {
+    transposed_words(rows, offset + at, words + at / 4);
+  }
+  if (whole % 16 != 0) {
+    transposed_words(rows, offset + whole - 16, words + whole / 4 - 4);
+  }
+  if (whole < bytes) {
+    u32 halves[Vec::kLanes];
+    for (i64 n = 0; n < Vec::kLanes; ++n) {
+      u16 half;
+      __builtin_memcpy(&half, rows[n] + offset + whole, sizeof half);
+      halves[n] = half;
+    }
+    words[whole / 4] = load_words(halves);
+  }
 }
 
 /// Where value k of a group lies when byte i holds values i (low nibble) and i + 16 (high nibble):
-/// in `word`, shifted down by 16 for the upper bytes so that the field fits a fraction.
+/// from kFrom on in the word; shifted down by kHalf, a field of it fits a fraction.
 template <int k>
 struct SplitNibble {
-  static constexpr int kWord = k % 16 / 4, kByte = k % 4;
-  static constexpr int kFrom = kByte % 2 * 8 + k / 16 * 4;
-  static constexpr int kShift = kByte < 2 ? 0 : -16;
-  INLAY_INLINE static Words of(const Words* words) { return shifted<kShift>(words[kWord]); }
+  static constexpr int kWord = k % 16 / 4, kHalf = k % 4 / 2 * 16;
+  static constexpr int kFrom = k % 4 * 8 + k / 16 * 4, kFieldFrom = kFrom - kHalf;
+  INLAY_INLINE static Words of(const Words* words) { return words[kWord]; }
+  INLAY_INLINE static Words field_of(const Words* words) { return shifted<-kHalf>(words[kWord]); }
 };
 
 /// The same when byte i holds value i.
 template <int k>
 struct WholeByte {
-  static constexpr int kWord = k / 4, kByte = k % 4;
-  static constexpr int kFrom = kByte % 2 * 8;
-  static constexpr int kShift = kByte < 2 ? 0 : -16;
-  INLAY_INLINE static Words of(const Words* words) { return shifted<kShift>(words[kWord]); }
+  static constexpr int kWord = k / 4, kHalf = k % 4 / 2 * 16;
+  static constexpr int kFrom = k % 4 * 8, kFieldFrom = kFrom - kHalf;
+  INLAY_INLINE static Words of(const Words* words) { return words[kWord]; }
+  INLAY_INLINE static Words field_of(const Words* words) { return shifted<-kHalf>(words[kWord]); }
 };
 
 /// ORs bit k of `bits` into a field of four bits that starts at kFrom, as its fifth.

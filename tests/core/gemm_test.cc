@@ -197,13 +197,13 @@ TEST_P(GemmOnEachIsa, ReadsEveryFormatInBothDirections) {
   }
 }
 
-// Few rows of A meet B's rows as they are stored, 32 or 16 side by side, in slices of up to 768
+// Few rows of A meet B's rows as they are stored, 48 or 24 side by side, in slices of up to 1536
 // values.
 TEST_P(GemmOnEachIsa, ReadsStoredRowsOfEveryFormat) {
   for (int f = 0; f <= static_cast<int>(MatrixFormat::kQ6_K); ++f) {
     const auto format = static_cast<MatrixFormat>(f);
     const i64 block = std::max<i64>(32, block_size(format).values);
-    for (const i64 N : {1, 15, 17, 32, 67}) {
+    for (const i64 N : {1, 15, 17, 23, 25, 32, 48, 67, 97}) {
       for (const i64 M : {1, 2, 4, 5, 8}) {
         expect_right({.M = M, .N = N, .K = block, .format = format, .b_transposed = true});
         expect_right({.M = M,
@@ -217,6 +217,55 @@ TEST_P(GemmOnEachIsa, ReadsStoredRowsOfEveryFormat) {
                       .row_map = N > 1});
       }
     }
+  }
+}
+
+// Blocks are transposed some at a time, and every other one of an odd number of halves lies across
+// words: each number of blocks at the end of a slice, and of groups where slices cut a block.
+TEST_P(GemmOnEachIsa, ReadsStoredRowsOfAnyNumberOfBlocks) {
+  for (int f = 0; f <= static_cast<int>(MatrixFormat::kQ6_K); ++f) {
+    const auto format = static_cast<MatrixFormat>(f);
+    const i64 block = std::max<i64>(32, block_size(format).values);
+    for (const i64 blocks : {2, 3, 4, 5, 6, 7, 8, 9, 13}) {
+      for (const i64 M : {1, 3}) {
+        expect_right(
+            {.M = M, .N = 50, .K = blocks * block, .format = format, .b_transposed = true});
+      }
+    }
+  }
+}
+
+// The scales' own blocks begin and end inside rows.
+TEST_P(GemmOnEachIsa, ReadsStoredRowsWithScalesThatAreCodes) {
+  const i64 N = 50, K = 1664;
+  const inlay::testing::RandomMatrix b({.format = MatrixFormat::kFourBit,
+                                        .rows = N,
+                                        .cols = K,
+                                        .four_bit_block = 64,
+                                        .double_quant = true},
+                                       RandomKey(3));
+  std::vector<float> x(K), y(N), row(K);
+  fill_uniform(x, RandomKey(4), -1.0F, 1.0F);
+  GemmArgs args;
+  args.M = 1;
+  args.N = N;
+  args.K = K;
+  args.a = x.data();
+  args.a_row_stride = K;
+  args.b = b.ref;
+  args.b_transposed = true;
+  args.c = y.data();
+  args.c_row_stride = N;
+  gemm(args, {});
+  for (i64 n = 0; n < N; ++n) {
+    decode_row(b.ref, n, 0, K, row.data());
+    double sum = 0.0, size = 0.0;
+    for (i64 k = 0; k < K; ++k) {
+      sum += double{x[k]} * row[k];
+      size += std::abs(double{x[k]} * row[k]);
+    }
+    // K products and K additions, each rounded by at most 2^-24 of a value no larger than `size`.
+    EXPECT_NEAR(y[n], sum, 2.0 * static_cast<double>(K) * size * std::ldexp(1.0, -24)) << n;
   }
 }
 

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <map>
 #include <set>
 #include <string>
@@ -38,6 +39,20 @@ const std::vector<float>& halves() {
 TEST(Sample, AtTemperatureZeroIsTheLikeliestLowestId) {
   EXPECT_EQ(sample(halves(), {}, RandomKey(1), 0), 1);
   EXPECT_EQ(argmax(std::vector<float>{1.0F, 3.0F, 3.0F}), 1);
+}
+
+TEST(Sample, FindsTheLikeliestWhereverItIs) {
+  constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+  for (const i32 size : {1, 2, 31, 32, 33, 63, 64, 100}) {  // 32 chains of comparisons
+    for (i32 i = 0; i < size; ++i) {
+      std::vector<float> logits(size, -2.0F);
+      logits[i] = -1.0F;
+      EXPECT_EQ(argmax(logits), i) << size;
+      logits.back() = i + 1 < size ? kNan : logits.back();
+      EXPECT_EQ(argmax(logits), i) << size << ", with a NaN";
+    }
+  }
+  EXPECT_EQ(argmax(std::vector<float>{kNan, 1.0F}), 0);
 }
 
 TEST(Sample, FollowsTheProbabilities) {
