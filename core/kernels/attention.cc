@@ -24,17 +24,6 @@ using Segments = std::span<const AttentionSegment>;
 
 constexpr i64 kCacheLine = 64 / sizeof(float);
 
-/// The processor has dot products of bf16.
-bool has_dots() {
-  const attention::Bf16ForwardKernels* kernels = INLAY_SELECT_DOTS(attention_bf16_forward_kernels);
-  return kernels != nullptr;
-}
-
-/// The products of this head are dot products of bf16.
-bool dots(const Head& head) {
-  return head.tile_rows == attention::kDotRows;
-}
-
 /// A decoder asks one query of a long cache: then the heads are too few to share out, and the keys
 /// of a tile are split as well. Joining costs the parts one more pass over their sums, so a part is
 /// long.
@@ -43,8 +32,8 @@ i64 key_parts(const Head& head) {
   constexpr i64 kPartKeys = 1024;
   constexpr i64 kMaxParts = 16;
   const i64 tiles = head_tiles(head);
-  return tiles < kFewTiles && !dots(head) ? std::clamp<i64>(head.k_count / kPartKeys, 1, kMaxParts)
-                                          : 1;
+  return tiles < kFewTiles && !head.dots ? std::clamp<i64>(head.k_count / kPartKeys, 1, kMaxParts)
+                                         : 1;
 }
 
 Head segment_head(const AttentionParams& params, Segments segments, i64 segment, i64 kv_head) {
@@ -56,8 +45,11 @@ Head segment_head(const AttentionParams& params, Segments segments, i64 segment,
   constexpr i64 kFewRows = 16;
   if (params.compute == AttentionCompute::kBf16 && key_parts(head) == 1 &&
       head.q_count * head.group > kFewRows) {
-    head.rounds = !has_dots();
-    head.tile_rows = has_dots() ? attention::kDotRows : kTileRows;
+    const attention::Bf16ForwardKernels* kernels =
+        INLAY_SELECT_DOTS(attention_bf16_forward_kernels);
+    head.dots = kernels != nullptr;
+    head.rounds = !head.dots;
+    head.tile_rows = head.dots ? kernels->tile_rows : kTileRows;
   }
   return head;
 }
@@ -213,7 +205,7 @@ i64 copy_floats(const Head& head, bool backward) {
   if (head.rounds) {
     return attention::round_up(2 * head.k_count * head.params->head_dim, kCacheLine);
   }
-  return dots(head) ? attention::copy_floats(*head.params, head.k_count, backward) : 0;
+  return head.dots ? attention::copy_floats(*head.params, head.k_count, backward) : 0;
 }
 i64 forward_copies(const Head& head) {
   return copy_floats(head, false);
@@ -226,8 +218,8 @@ i64 backward_copies(const Head& head) {
 constexpr i64 kCopyKeys = 256;
 
 i64 copy_pieces(const Head& head) {
-  const i64 keys = dots(head) ? attention::copied_keys(head.k_count) : head.k_count;
-  return dots(head) || head.rounds ? (keys + kCopyKeys - 1) / kCopyKeys : 0;
+  const i64 keys = head.dots ? attention::copied_keys(head.k_count) : head.k_count;
+  return head.dots || head.rounds ? (keys + kCopyKeys - 1) / kCopyKeys : 0;
 }
 
 /// A head that is one task copies its keys there, and finds them in its cache.
@@ -322,12 +314,13 @@ class KeySource {
 };
 
 i64 forward_thread_floats(const AttentionParams& params) {
-  return std::max(attention::forward_thread_floats(params),
-                  attention::bf16_forward_thread_floats(params));
+  const attention::Bf16ForwardKernels* dots = INLAY_SELECT_DOTS(attention_bf16_forward_kernels);
+  return std::max(attention::forward_thread_floats(params), dots ? dots->thread_floats(params) : 0);
 }
 i64 backward_thread_floats(const AttentionParams& params) {
+  const attention::Bf16BackwardKernels* dots = INLAY_SELECT_DOTS(attention_bf16_backward_kernels);
   return std::max(attention::backward_thread_floats(params),
-                  attention::bf16_backward_thread_floats(params));
+                  dots ? dots->thread_floats(params) : 0);
 }
 
 struct BackwardTask {
@@ -351,7 +344,7 @@ struct BackwardTask {
       source.fill(head);
     }
     head = source.with_keys(head);
-    if (dots(head)) {
+    if (head.dots) {
       bf16_kernels->tiles(head, tiles.begin, tiles.end, args, sums, scratch);
     } else {
       kernels.tiles(head, tiles.begin, tiles.end, args, sums, scratch);
@@ -428,7 +421,7 @@ void attention_forward(const AttentionParams& params, Segments segments,
     // Backwards: under a causal mask the last tiles are the longest.
     const i64 begin = (forward_tasks(head) - 1 - index) * kTaskTiles;
     const i64 end = std::min(begin + kTaskTiles, tiles);
-    if (dots(head)) {
+    if (head.dots) {
       bf16_kernels->tiles(head, begin, end, args, own);
     } else {
       kernels.tiles(head, begin, end, args, own);

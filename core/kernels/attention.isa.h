@@ -11,8 +11,8 @@ namespace inlay::kernels::attention {
 
 /// Query rows of a tile: 3 AVX-512 vectors. 8 keys x 3 vectors of sums fill 24 of the 32 registers.
 constexpr i64 kTileRows = 48;
-/// Query rows of a tile whose products are dot products of bf16: whole AMX tiles, two by two.
-constexpr i64 kDotRows = 96;
+/// Where the products are those of AMX: whole tiles, two by two.
+constexpr i64 kAmxRows = 96;
 /// Keys a tile meets at a time: their scores (24 KB) stay in the first-level cache, and reading the
 /// 48 x D sums back in costs 1/128 of the products that go into them.
 constexpr i64 kBlockKeys = 128;
@@ -36,7 +36,8 @@ struct Head {
   i64 q_begin = 0, q_count = 0;
   i64 k_begin = 0, k_count = 0;
   i64 tile_rows = kTileRows;
-  const u16* copies = nullptr;             // K and V in bf16, where the products are dot products
+  bool dots = false;                       // products are dot products of bf16
+  const u16* copies = nullptr;             // K and V in bf16, for dot products
   bool rounds = false;                     // operands of f32 products are rounded to bf16
   const float *k = nullptr, *v = nullptr;  // its first rows: of the tensors, or of rounded copies
   i64 k_stride = 0, v_stride = 0;
@@ -123,13 +124,16 @@ struct BackwardKernels {
                    i64 to_stride);
 };
 
-/// The same with bf16 operands. Their products read copies of K and V (Head::copies), which the
-/// first function writes for a range of keys.
+/// The same with bf16 operands, in tiles of `tile_rows`. Their products read copies of K and V
+/// (Head::copies), which copy_keys() writes for a range of keys.
 struct Bf16ForwardKernels {
+  i64 tile_rows;
+  i64 (*thread_floats)(const AttentionParams& params);
   void (*copy_keys)(const Head& head, KeyRange keys, const AttentionForward& args, u16* copies);
   void (*tiles)(const Head& head, i64 begin, i64 end, const AttentionForward& args, float* scratch);
 };
 struct Bf16BackwardKernels {
+  i64 (*thread_floats)(const AttentionParams& params);
   void (*copy_keys)(const Head& head, KeyRange keys, const AttentionBackward& args, u16* copies);
   void (*tiles)(const Head& head, i64 begin, i64 end, const AttentionBackward& args,
                 const KeyGradients& into, float* scratch);
@@ -147,17 +151,6 @@ static inline i64 copied_keys(i64 k_count) {
 static inline i64 copy_floats(const AttentionParams& params, i64 k_count, bool backward) {
   const i64 rows = round_up(params.head_dim, kStripKeys), columns = round_up(params.head_dim, kPad);
   return copied_keys(k_count) * ((backward ? 2 : 1) * rows + columns) / 2;
-}
-static inline i64 bf16_forward_thread_floats(const AttentionParams& params) {
-  const i64 depth = round_up(params.head_dim, kStripKeys);
-  const i64 width = round_up(params.head_dim, kPad);
-  return (2 + width + 2 * kStripKeys + 1 + depth / 2 + kBlockKeys / 2) * kDotRows;
-}
-static inline i64 bf16_backward_thread_floats(const AttentionParams& params) {
-  const i64 depth = round_up(params.head_dim, kStripKeys);
-  const i64 width = round_up(params.head_dim, kPad);
-  const i64 strip = 4 * kStripKeys + kStripKeys;  // S and dP, twice; P and dS in bf16
-  return (strip + width + depth + width + kBlockKeys / 2) * kDotRows + 2 * kStripKeys * width;
 }
 
 /// Floats of scratch a thread needs.

@@ -43,6 +43,7 @@ struct Ahead {
 /// product's own loads.
 class Fetcher {
  public:
+  Fetcher() = default;
   /// In `helpings` equal ones.
   Fetcher(const Rows& rows, i64 helpings)
       : rows_(rows),
@@ -62,7 +63,7 @@ class Fetcher {
 
  private:
   Rows rows_;
-  i64 helping_;
+  i64 helping_ = 0;
 };
 
 // The block of sums that stays in registers is M x N vectors. AVX-512 (32 registers): 8 x 3 = 24

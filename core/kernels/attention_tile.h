@@ -47,8 +47,8 @@ using attention::Head;
 using attention::KeyRange;
 using attention::Tile;
 
-#if defined(__AVX512BF16__)
-constexpr i64 kTileRows = attention::kDotRows;
+#if defined(__AMX_BF16__)
+constexpr i64 kTileRows = attention::kAmxRows;
 #else
 constexpr i64 kTileRows = attention::kTileRows;
 #endif
@@ -153,25 +153,44 @@ inline void transpose(const Vec (&in)[kLanes], Vec (&out)[kLanes]) {
 #endif
 }
 
+/// Calls block(d, width) for 16 columns at a time (as many as a Vec has), `width` being AllLanes or
+/// the number left.
+template <class Block>
+inline void for_each_column(i64 D, Block block) {
+  i64 d = 0;
+  for (; d + kLanes <= D; d += kLanes) {
+    block(d, AllLanes());
+  }
+  if (d < D) {
+    block(d, D - d);
+  }
+}
+
+inline i64 count_of(AllLanes /*all*/) {
+  return kLanes;
+}
+inline i64 count_of(i64 count) {
+  return count;
+}
+
 /// transposed[d][r] = scale * base[r][d]; lanes behind the last row are 0.
 inline void pack_transposed(const float* base, const TileRows& rows, i64 D, float scale,
                             float* transposed) {
   for (i64 r0 = 0; r0 < rows.count; r0 += kLanes) {
     const i64 lanes = rows.count - r0 < kLanes ? rows.count - r0 : kLanes;
-    for (i64 d0 = 0; d0 < D; d0 += kLanes) {
-      const i64 width = D - d0 < kLanes ? D - d0 : kLanes;
+    for_each_column(D, [&](i64 d0, auto width) {
       Vec in[kLanes], out[kLanes];
       for (i64 r = 0; r < lanes; ++r) {
-        in[r] = Vec::load(base + rows.offset[r0 + r] + d0, width);
+        in[r] = load(base + rows.offset[r0 + r] + d0, width);
       }
       for (i64 r = lanes; r < kLanes; ++r) {
         in[r] = Vec::zero();
       }
       transpose(in, out);
-      for (i64 d = 0; d < width; ++d) {
+      for (i64 d = 0; d < count_of(width); ++d) {
         (out[d] * Vec::set(scale)).store(transposed + (d0 + d) * kTileRows + r0);
       }
-    }
+    });
   }
 }
 
@@ -181,20 +200,19 @@ inline void unpack_transposed(const float* transposed, const float* scale, const
   for (i64 r0 = 0; r0 < rows.count; r0 += kLanes) {
     const i64 lanes = rows.count - r0 < kLanes ? rows.count - r0 : kLanes;
     const Vec factor = Vec::load(scale + r0);
-    for (i64 d0 = 0; d0 < D; d0 += kLanes) {
-      const i64 width = D - d0 < kLanes ? D - d0 : kLanes;
+    for_each_column(D, [&](i64 d0, auto width) {
       Vec in[kLanes], out[kLanes];
-      for (i64 d = 0; d < width; ++d) {
+      for (i64 d = 0; d < count_of(width); ++d) {
         in[d] = factor * Vec::load(transposed + (d0 + d) * kTileRows + r0);
       }
-      for (i64 d = width; d < kLanes; ++d) {
+      for (i64 d = count_of(width); d < kLanes; ++d) {
         in[d] = Vec::zero();
       }
       transpose(in, out);
       for (i64 r = 0; r < lanes; ++r) {
-        out[r].store(base + rows.offset[r0 + r] + d0, width);
+        store(out[r], base + rows.offset[r0 + r] + d0, width);
       }
-    }
+    });
   }
 }
 

@@ -4,22 +4,12 @@
 // lie. Keys come in strips of 32: a strip's scores become weights while they are in the first-level
 // cache, and the weights of a whole block meet V at once.
 
-#include "core/kernels/attention_bf16.h"
+#include "core/kernels/attention_amx.h"
 #include "core/kernels/attention_dropout.h"
 #include "core/kernels/attention_softmax.h"
 
 namespace inlay::kernels::INLAY_ISA {
 namespace {
-
-void copy_forward_keys(const Head& head, KeyRange keys, const AttentionForward& args, u16* copies) {
-  const AttentionParams& params = *head.params;
-  const i64 D = params.head_dim;
-  const KeyCopies to = key_copies(head, copies, false);
-  copy_rows(args.k + head.k_begin * params.k_stride + head.kv_head * D, params.k_stride, keys,
-            head.k_count, D, to.k);
-  copy_transposed(args.v + head.k_begin * params.v_stride + head.kv_head * D, params.v_stride, keys,
-                  head.k_count, D, to.transposed);
-}
 
 /// The running softmax of a tile, as state_floats() has it.
 struct RunningSoftmax {
@@ -79,6 +69,11 @@ void weigh(const Block& block, float factor, const TileDraws* draws, const float
     }
     (sum + other).store(state.l + j);
   }
+}
+
+i64 thread_floats(const AttentionParams& params) {
+  const i64 depth = round_up(params.head_dim, kDepth), width = round_up(params.head_dim, kPad);
+  return (2 + width + 2 * kStripKeys + 1 + depth / 2 + attention::kBlockKeys / 2) * kTileRows;
 }
 
 void forward_tile(const Head& head, const Tile& tile, const Tile& next,
@@ -160,7 +155,7 @@ void forward_tiles(const Head& head, i64 begin, i64 end, const AttentionForward&
 
 }  // namespace
 
-const attention::Bf16ForwardKernels attention_bf16_forward_kernels = {copy_forward_keys,
-                                                                      forward_tiles};
+const attention::Bf16ForwardKernels attention_bf16_forward_kernels = {
+    kTileRows, thread_floats, copy_forward_keys, forward_tiles};
 
 }  // namespace inlay::kernels::INLAY_ISA

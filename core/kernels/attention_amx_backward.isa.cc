@@ -4,25 +4,13 @@
 // lie. P and dS of a strip of 32 keys are written twice: as rows, for dV and dK, and dS as pairs of
 // keys, for dQ, which waits for a whole block.
 
-#include "core/kernels/attention_bf16.h"
+#include "core/kernels/attention_amx.h"
 #include "core/kernels/attention_dropout.h"
 
 namespace inlay::kernels::INLAY_ISA {
 namespace {
 
 using attention::KeyGradients;
-
-void copy_backward_keys(const Head& head, KeyRange keys, const AttentionBackward& args,
-                        u16* copies) {
-  const AttentionParams& params = *head.params;
-  const i64 D = params.head_dim;
-  const KeyCopies to = key_copies(head, copies, true);
-  const float* K = args.k + head.k_begin * params.k_stride + head.kv_head * D;
-  const float* V = args.v + head.k_begin * params.v_stride + head.kv_head * D;
-  copy_rows(K, params.k_stride, keys, head.k_count, D, to.k);
-  copy_rows(V, params.v_stride, keys, head.k_count, D, to.v);
-  copy_transposed(K, params.k_stride, keys, head.k_count, D, to.transposed);
-}
 
 /// A thread's scratch memory.
 struct DotBuffers {
@@ -59,6 +47,13 @@ DotBuffers dot_buffers(i64 D, float* scratch) {
   b.dS = words(kStripKeys, kTileRows);
   b.dS_pairs = words(attention::kBlockKeys / 2, 2 * kTileRows);
   return b;
+}
+
+i64 thread_floats(const AttentionParams& params) {
+  const i64 depth = round_up(params.head_dim, kDepth), width = round_up(params.head_dim, kPad);
+  const i64 strip = 4 * kStripKeys + kStripKeys;  // S and dP, twice; P and dS in bf16
+  return (strip + width + depth + width + attention::kBlockKeys / 2) * kTileRows +
+         2 * kStripKeys * width;
 }
 
 /// S and dP of a strip become P o Z and scale dS, in bf16.
@@ -222,7 +217,7 @@ void backward_tiles(const Head& head, i64 begin, i64 end, const AttentionBackwar
 
 }  // namespace
 
-const attention::Bf16BackwardKernels attention_bf16_backward_kernels = {copy_backward_keys,
-                                                                        backward_tiles};
+const attention::Bf16BackwardKernels attention_bf16_backward_kernels = {
+    thread_floats, copy_backward_keys, backward_tiles};
 
 }  // namespace inlay::kernels::INLAY_ISA
