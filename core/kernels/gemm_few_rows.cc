@@ -196,13 +196,15 @@ class StoredRowsProduct {
     s.next_bytes = size * piece.K / piece.term->K;
   }
 
-  // The first rows of a thread's share nobody has asked for: all at once, in the order of their
-  // addresses, rather than one wait after the other.
+  // The first rows of a thread's share nobody has asked for: at once, in the order of their
+  // addresses, rather than one wait after the other; but no more than the first-level cache holds.
   void fetch_first(i64 n) const {
+    constexpr std::size_t kMostAtOnce = 24 << 10;
     static thread_local const u8* expected = nullptr;
     const std::span<const u8> bytes = bytes_of(args_.b, n);
     if (bytes.data() != expected) {
-      for (std::size_t at = 0; at < bytes.size(); at += 64) {
+      const std::size_t size = std::min(bytes.size(), kMostAtOnce);
+      for (std::size_t at = 0; at < size; at += 64) {
         __builtin_prefetch(bytes.data() + at);
       }
     }
