@@ -16,9 +16,12 @@
 //       pack the group; with the first, A
 //       with the first, where there are inner products: they, and the rows of A they make
 //       for each block of A's rows x block of the group's panels      tasks
-//         for each panel                                  its part of B comes from L2, or L3
-//           for each tile's rows of A                     from L2
-//             one tile of C
+//         for each tile's rows of A                       from L1 with dot products, after the
+//         first
+//           for each panel                                its part of B comes from L2
+//             one tile of C                               (with AMX the panels are the outer loop)
+//
+// Few rows are one block: there, who packs some panels multiplies them, too.
 //
 // Scratch: A's rows, of the piece all products share and of the short pieces of each; the group.
 namespace inlay::kernels {

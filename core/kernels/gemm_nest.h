@@ -20,8 +20,8 @@
 //           for each panel of the group                   streams from the thread's L2
 //             one tile of C
 //
-// Each value is packed once, by whichever thread; the blocks of one group follow one another, so
-// that a thread meets its panels again in its L2.
+// Each value is packed once, by whichever thread; the groups that one block of rows meets follow
+// one another, so that rows stay with the thread that had them in the product before (parallel.cc).
 //
 // Scratch: A's packed rows, and the groups.
 //
