@@ -165,9 +165,10 @@ KeyRange chunk_keys(const Head& head, TileRange tiles) {
   return {head_tile(head, tiles.begin).some.begin, head_tile(head, tiles.end - 1).some.end};
 }
 
-/// One chunk, and rows of whole vectors: dK and dV are summed where they belong.
-bool in_place(const Head& head) {
-  return query_chunks(head) == 1 && head.params->head_dim % attention::kPad == 0;
+/// Chunks with sums of their own. The last one, which under a causal mask sees the most keys, adds
+/// up dK and dV where they belong, if rows are whole vectors.
+i64 private_chunks(const Head& head) {
+  return query_chunks(head) - (head.params->head_dim % attention::kPad == 0 ? 1 : 0);
 }
 
 i64 padded_dim(const AttentionParams& params) {
@@ -176,7 +177,7 @@ i64 padded_dim(const AttentionParams& params) {
 
 /// Floats of the private sums of one head.
 i64 partial_floats(const Head& head) {
-  return in_place(head) ? 0 : query_chunks(head) * 2 * head.k_count * padded_dim(*head.params);
+  return private_chunks(head) * 2 * head.k_count * padded_dim(*head.params);
 }
 
 /// Where the private sums of a head's chunk lie.
@@ -334,7 +335,7 @@ struct BackwardTask {
   void run_chunk(Head head, i64 chunk, float* scratch) const {
     const TileRange tiles = chunk_tiles(head, chunk);
     KeyGradients sums = final_sums(head, args);
-    if (in_place(head)) {
+    if (chunk >= private_chunks(head)) {
       clear(sums, {0, head.k_count}, head.params->head_dim);
     } else {
       sums = partial_sums(head, segments, chunk, partials);
@@ -351,12 +352,15 @@ struct BackwardTask {
     }
   }
 
-  /// Keys [begin, end) of dK and dV: the chunks' sums, added in their order.
+  /// Keys [begin, end) of dK and dV: what the last chunk left there, if anything, and the chunks'
+  /// own sums, added in their order.
   void add_chunks(const Head& head, KeyRange keys) const {
     const i64 D = head.params->head_dim;
     const KeyGradients to = final_sums(head, args);
-    clear(to, keys, D);
-    const i64 chunks = query_chunks(head);
+    const i64 chunks = private_chunks(head);
+    if (chunks == query_chunks(head)) {
+      clear(to, keys, D);
+    }
     for (i64 chunk = 0; chunk < chunks; ++chunk) {
       const KeyGradients from = partial_sums(head, segments, chunk, partials);
       const KeyRange seen = chunk_keys(head, chunk_tiles(head, chunk));
@@ -461,7 +465,7 @@ void attention_backward(const AttentionParams& params, Segments segments,
 
   constexpr i64 kSumKeys = 256;
   const auto sums = [](const Head& head) {
-    return in_place(head) ? 0 : (head.k_count + kSumKeys - 1) / kSumKeys;
+    return private_chunks(head) == 0 ? 0 : (head.k_count + kSumKeys - 1) / kSumKeys;
   };
   parallel_for(count_tasks(params, segments, sums), [&](i64 task) {
     const auto [head, index] = find_task(params, segments, task, sums);
