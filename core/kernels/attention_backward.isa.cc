@@ -92,9 +92,7 @@ Packed pack(const AttentionParams& params, bool rounds, const AttentionBackward&
     round_to_bf16(q_rows.count, p.stride, params.scale, p.Q, p.stride);
     round_to_bf16(q_rows.count, p.stride, 1.0F, p.dO, p.stride);
   }
-  for (i64 i = 0; i < D * kTileRows; ++i) {
-    p.dQt[i] = 0.0F;
-  }
+  set_zero(D * kTileRows, p.dQt);
   return p;
 }
 

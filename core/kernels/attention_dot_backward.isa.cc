@@ -143,9 +143,7 @@ void start(const Head& head, const AttentionBackward& args, i64 index, BackwardB
   pack_pairs_of_columns(args.dO, o_rows, D, 1.0F, work.dO);
   pack_pairs_of_rows(args.q, work.q_rows, D, b.Q_rows.from(first, 0));
   pack_pairs_of_rows(args.dO, o_rows, D, b.dO_rows.from(first, 0));
-  for (i64 i = 0; i < round_up(D, kPad) * kTileRows; ++i) {
-    work.dQt[i] = 0.0F;
-  }
+  set_zero(round_up(D, kPad) * kTileRows, work.dQt);
 }
 
 /// Tiles [begin, begin + count) of a head, at most kTiles.

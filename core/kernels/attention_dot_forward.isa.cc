@@ -124,9 +124,7 @@ void forward_tile(const Head& head, const Tile& tile, const Tile& next,
     b.m[i] = -kInfinity;
     b.minus[i] = b.l[i] = 0.0F;
   }
-  for (i64 i = 0; i < width * kTileRows; ++i) {
-    b.Ot[i] = 0.0F;
-  }
+  set_zero(width * kTileRows, b.Ot);
   const i64 groups = (tile.some.end - tile.some.begin + kGroupKeys - 1) / kGroupKeys;
   RowsAhead<2> ahead(groups, {tile_span(head, tile, args.o, params.o_stride),
                               tile_span(head, next, args.q, params.q_stride)});

@@ -107,9 +107,7 @@ void run_keys(const Head& head, const Tile& tile, KeyRange keys, const Attention
     m[r] = -kInfinity;
     l[r] = 0.0F;
   }
-  for (i64 i = 0; i < D * kTileRows; ++i) {
-    Ot[i] = 0.0F;
-  }
+  set_zero(D * kTileRows, Ot);
   KeyRows rows_of = key_rows(D, keys, 2);
   if (attention::head_tiles(head) == 1) {  // nobody has met the keys before: a decoder's cache
     rows_of.far = true;

@@ -91,6 +91,13 @@ inline TileRows tile_rows(const Head& head, const Tile& tile, i64 stride) {
   return rows;
 }
 
+/// x[i] = 0, for whole vectors.
+inline void set_zero(i64 count, float* x) {
+  for (i64 i = 0; i < count; i += kLanes) {
+    Vec::zero().store(x + i);
+  }
+}
+
 /// Where a tile's row keeps its log-sum-exp.
 inline i64 lse_index(const Head& head, i64 total_q, i64 query, i64 member) {
   return (head.first_head + member) * total_q + head.q_begin + query;
