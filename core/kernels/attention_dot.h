@@ -164,7 +164,7 @@ class RowsAhead {
   }
 
  private:
-  static constexpr i64 kTurns = 16;
+  static constexpr i64 kTurns = 64;
   i64 wait_;
   Fetcher rows_[kTensors] = {};
 };
