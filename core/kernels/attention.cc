@@ -184,14 +184,16 @@ i64 partial_floats(const Head& head) {
 KeyGradients partial_sums(const Head& head, Segments segments, i64 chunk, float* partials) {
   const i64 D = padded_dim(*head.params);
   partials += sum_before(head, segments, partial_floats) + chunk * 2 * head.k_count * D;
-  return {partials, partials + head.k_count * D, D, D};
+  return {.dk = partials, .dv = partials + head.k_count * D, .dk_stride = D, .dv_stride = D};
 }
 
 KeyGradients final_sums(const Head& head, const AttentionBackward& args) {
   const AttentionParams& params = *head.params;
   const i64 column = head.kv_head * params.head_dim;
-  return {args.dk + head.k_begin * params.k_stride + column,
-          args.dv + head.k_begin * params.v_stride + column, params.k_stride, params.v_stride};
+  return {.dk = args.dk + head.k_begin * params.k_stride + column,
+          .dv = args.dv + head.k_begin * params.v_stride + column,
+          .dk_stride = params.k_stride,
+          .dv_stride = params.v_stride};
 }
 
 void clear(const KeyGradients& sums, KeyRange keys, i64 columns) {
@@ -334,13 +336,15 @@ struct BackwardTask {
 
   void run_chunk(Head head, i64 chunk, float* scratch) const {
     const TileRange tiles = chunk_tiles(head, chunk);
+    const KeyRange keys = chunk_keys(head, tiles);
     KeyGradients sums = final_sums(head, args);
-    if (chunk >= private_chunks(head)) {
-      clear(sums, {0, head.k_count}, head.params->head_dim);
-    } else {
+    if (chunk < private_chunks(head)) {
       sums = partial_sums(head, segments, chunk, partials);
-      clear(sums, chunk_keys(head, tiles), padded_dim(*head.params));
+    } else {
+      clear(sums, {0, keys.begin}, head.params->head_dim);
+      clear(sums, {keys.end, head.k_count}, head.params->head_dim);
     }
+    sums.fresh = keys.begin;
     if (query_chunks(head) == 1) {
       source.fill(head);
     }

@@ -93,11 +93,13 @@ static inline i64 state_floats(const AttentionParams& params) {
   return (params.head_dim + 2) * kTileRows;
 }
 
-/// Where a chunk of the backward pass adds up dK and dV: row c at dk + c * dk_stride.
+/// Where a chunk of the backward pass adds up dK and dV: row c at dk + c * dk_stride. From row
+/// `fresh` on they hold anything, and become 0 just before something is added.
 struct KeyGradients {
   float* dk = nullptr;
   float* dv = nullptr;
   i64 dk_stride = 0, dv_stride = 0;
+  i64 fresh = 0;
 };
 
 /// The kernels of one instruction set. `scratch` is one thread's, 64-byte aligned.
@@ -118,7 +120,7 @@ struct ForwardKernels {
 struct BackwardKernels {
   /// Tiles [begin, end): writes their rows of dQ, adds to dK and dV.
   void (*tiles)(const Head& head, i64 begin, i64 end, const AttentionBackward& args,
-                const KeyGradients& into, float* scratch);
+                KeyGradients into, float* scratch);
   /// to[i][j] += from[i][j]
   void (*add_rows)(i64 rows, i64 columns, const float* from, i64 from_stride, float* to,
                    i64 to_stride);
@@ -136,7 +138,7 @@ struct Bf16BackwardKernels {
   i64 (*thread_floats)(const AttentionParams& params);
   void (*copy_keys)(const Head& head, KeyRange keys, const AttentionBackward& args, u16* copies);
   void (*tiles)(const Head& head, i64 begin, i64 end, const AttentionBackward& args,
-                const KeyGradients& into, float* scratch);
+                KeyGradients into, float* scratch);
 };
 
 /// Keys whose scores become bf16 weights at a time.

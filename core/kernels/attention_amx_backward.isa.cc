@@ -146,7 +146,7 @@ void add_key_gradients(const Block& block, i64 keys, i64 width, const DotBuffers
 }
 
 void backward_tile(const Head& head, const Tile& tile, const Tile& next,
-                   const AttentionBackward& args, const KeyGradients& into, float* scratch) {
+                   const AttentionBackward& args, KeyGradients& into, float* scratch) {
   const AttentionParams& params = *head.params;
   const i64 D = params.head_dim, depth = round_up(D, kDepth), width = round_up(D, kPad);
   const KeyCopies copies = key_copies(head, const_cast<u16*>(head.copies), true);
@@ -163,9 +163,7 @@ void backward_tile(const Head& head, const Tile& tile, const Tile& next,
   pack_pairs_of_columns(args.dO, o_rows, D, 1.0F, b.dO);
   pack_pairs_of_rows(args.q, q_rows, D, b.Q_rows);
   pack_pairs_of_rows(args.dO, o_rows, D, b.dO_rows);
-  for (i64 i = 0; i < width * kTileRows; ++i) {
-    b.dQt[i] = 0.0F;
-  }
+  set_zero(width * kTileRows, b.dQt);
   i64 base = tile.some.begin;  // the first key of dS_pairs
   const i64 strips = (tile.some.end - base + kStripKeys - 1) / kStripKeys;
   Fetcher ahead[4] = {{tile_span(head, tile, args.dq, params.q_stride), strips},
@@ -191,6 +189,7 @@ void backward_tile(const Head& head, const Tile& tile, const Tile& next,
     }
     clear_vectors(first, b.dS_pairs.from((key - base) / 2, 0));
     const i64 keys = head.k_count - key < kStripKeys ? head.k_count - key : kStripKeys;
+    start_sums(key + keys, width, into);
     add_key_gradients({key, kStripKeys, first, ends.vectors - first}, keys, width, b, into);
     const i64 end = key + kStripKeys;
     if (end - base == attention::kBlockKeys || end >= tile.some.end) {
@@ -207,7 +206,7 @@ void backward_tile(const Head& head, const Tile& tile, const Tile& next,
 }
 
 void backward_tiles(const Head& head, i64 begin, i64 end, const AttentionBackward& args,
-                    const KeyGradients& into, float* scratch) {
+                    KeyGradients into, float* scratch) {
   [[maybe_unused]] const TileRegisters registers;
   for (i64 t = begin; t < end; ++t) {
     const Tile next = attention::head_tile(head, t + 1 < end ? t + 1 : t);

@@ -97,9 +97,7 @@ void forward_tile(const Head& head, const Tile& tile, const Tile& next,
     state.m[i] = -kInfinity;
     state.l[i] = 0.0F;
   }
-  for (i64 i = 0; i < width * kTileRows; ++i) {
-    state.Ot[i] = 0.0F;
-  }
+  set_zero(width * kTileRows, state.Ot);
   // The keys before `met` have their weights in Ot, those behind in P, whose first is `base`.
   i64 base = tile.some.begin, met = base;
   const auto meet_values = [&](i64 end) {

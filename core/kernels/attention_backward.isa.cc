@@ -98,7 +98,7 @@ Packed pack(const AttentionParams& params, bool rounds, const AttentionBackward&
 
 /// One tile; `next` is the one that will follow.
 void backward_tile(const Head& head, const Tile& tile, const Tile& next,
-                   const AttentionBackward& args, const KeyGradients& into, float* scratch) {
+                   const AttentionBackward& args, KeyGradients& into, float* scratch) {
   const AttentionParams& params = *head.params;
   const i64 D = params.head_dim;
   const i64 columns = (D + kLanes - 1) / kLanes;
@@ -116,6 +116,7 @@ void backward_tile(const Head& head, const Tile& tile, const Tile& next,
     const i64 row = block.from * kLanes, rows = tile.count - row;
     const Broadcast key = {head.k + k * head.k_stride, head.k_stride, 1};
     const Broadcast value = {head.v + k * head.v_stride, head.v_stride, 1};
+    start_sums(k + count, p.stride, into);
     float* dk = into.dk + k * into.dk_stride;
     float* dv = into.dv + k * into.dv_stride;
     const i64 rest = tile.some.end - k - count;
@@ -152,7 +153,7 @@ void backward_tile(const Head& head, const Tile& tile, const Tile& next,
 }
 
 void backward_tiles(const Head& head, i64 begin, i64 end, const AttentionBackward& args,
-                    const KeyGradients& into, float* scratch) {
+                    KeyGradients into, float* scratch) {
   for (i64 t = begin; t < end; ++t) {
     const Tile tile = attention::head_tile(head, t);
     const Tile next = attention::head_tile(head, t + 1 < end ? t + 1 : t);

@@ -203,7 +203,7 @@ void add_key_gradients(i64 base, KeyRange keys, i64 first, i64 width, const Back
 
 /// One pair of tiles; `next` is the one that will follow.
 void backward_pair(const Head& head, const Pair& pair, const Pair& next,
-                   const AttentionBackward& args, const KeyGradients& into, float* scratch) {
+                   const AttentionBackward& args, KeyGradients& into, float* scratch) {
   const AttentionParams& params = *head.params;
   const i64 D = params.head_dim, width = round_up(D, kPad);
   const KeyCopies copies = key_copies(head, const_cast<u16*>(head.copies), true);
@@ -235,6 +235,7 @@ void backward_pair(const Head& head, const Pair& pair, const Pair& next,
     }
     meet_keys(head, copies, begin, both, 0, b, ahead);
     const i64 shared = both < exist ? both : exist;
+    start_sums(begin + exist, width, into);
     add_key_gradients(begin, {0, shared}, 0, width, b, into);
     add_key_gradients(begin, {shared, exist}, 1, width, b, into);
   });
@@ -248,7 +249,7 @@ void backward_pair(const Head& head, const Pair& pair, const Pair& next,
 }
 
 void backward_tiles(const Head& head, i64 begin, i64 end, const AttentionBackward& args,
-                    const KeyGradients& into, float* scratch) {
+                    KeyGradients into, float* scratch) {
   const auto pair_at = [&](i64 t) { return Pair{t, end - t < kTiles ? end - t : kTiles}; };
   for (i64 t = begin; t < end; t += kTiles) {
     const i64 next = t + kTiles < end ? t + kTiles : t;

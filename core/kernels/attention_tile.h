@@ -98,6 +98,14 @@ inline void set_zero(i64 count, float* x) {
   }
 }
 
+/// Sums of keys before `end` are about to grow: those that are fresh become 0.
+inline void start_sums(i64 end, i64 width, attention::KeyGradients& into) {
+  for (; into.fresh < end; ++into.fresh) {
+    set_zero(width, into.dk + into.fresh * into.dk_stride);
+    set_zero(width, into.dv + into.fresh * into.dv_stride);
+  }
+}
+
 /// Where a tile's row keeps its log-sum-exp.
 inline i64 lse_index(const Head& head, i64 total_q, i64 query, i64 member) {
   return (head.first_head + member) * total_q + head.q_begin + query;
