@@ -286,11 +286,10 @@ inline RowSums row_sums(const Head& head, const Tile& tile, const AttentionBackw
   for_each_row(head, tile, [&](i64 r, i64 query, i64 member) {
     sums.lse[r] = kLog2E * args.lse[lse_index(head, args.total_q, query, member)];
     Vec sum = Vec::zero();
-    for (i64 d = 0; d < D; d += kLanes) {
-      const i64 width = D - d < kLanes ? D - d : kLanes;
-      sum = fma(Vec::load(args.dO + rows.offset[r] + d, width),
-                Vec::load(args.o + rows.offset[r] + d, width), sum);
-    }
+    for_each_column(D, [&](i64 d, auto width) {
+      sum = fma(load(args.dO + rows.offset[r] + d, width), load(args.o + rows.offset[r] + d, width),
+                sum);
+    });
     sums.delta[r] = reduce_add(sum);
   });
   return sums;
