@@ -68,26 +68,53 @@ template <int M, int N, int kUnroll, bool kAdd>
   }
 }
 
-/// A panel of N vectors; `steps` is a multiple of kUnroll.
-template <int N, int kUnroll, bool kAdd>
+/// c += a b for a panel of N vectors; `steps` is a multiple of kUnroll.
+template <int N, int kUnroll>
 void dots_panel(i64 rows, i64 steps, const float* a, i64 a_stride, const float* b, i64 b_stride,
                 float* c, i64 c_stride) {
   constexpr int kRows = N == 4 ? 4 : 8;
   for (; rows >= kRows; rows -= kRows) {
-    dots_block<kRows, N, kUnroll, kAdd>(a, a_stride, b, b_stride, steps, c, c_stride);
+    dots_block<kRows, N, kUnroll, true>(a, a_stride, b, b_stride, steps, c, c_stride);
     a += kRows * a_stride;
     c += kRows * c_stride;
   }
   for (; rows > 0; --rows) {
-    dots_block<1, N, kUnroll, kAdd>(a, a_stride, b, b_stride, steps, c, c_stride);
+    dots_block<1, N, kUnroll, true>(a, a_stride, b, b_stride, steps, c, c_stride);
     a += a_stride;
     c += c_stride;
   }
 }
 
-/// c[rows][vectors] = or += a[rows][depth] b[depth][vectors]; depth is a multiple of 8, and not 0.
+/// A panel of a tile, whose strides the compiler knows: computing the addresses of so few sums
+/// would cost as much as a step of them.
+template <int N, int kUnroll, bool kAdd>
+void dots_tile_panel(i64 rows, i64 steps, const float* a, i64 a_stride, const float* b, float* c) {
+  do {
+    dots_block<8, N, kUnroll, kAdd>(a, a_stride, b, kTileRows, steps, c, kTileRows);
+    a += 8 * a_stride;
+    c += 8 * kTileRows;
+    rows -= 8;
+  } while (rows > 0);
+}
+
+/// c[rows][vectors] = or += a[rows][depth] b[depth][vectors], b and c as wide as a tile; rows and
+/// depth are multiples of 8, and not 0.
 template <bool kAdd>
-inline void dots(i64 rows, i64 vectors, i64 depth, Bf16Rows a, Bf16Rows b, float* c, i64 c_stride) {
+inline void tile_dots(i64 rows, i64 vectors, i64 depth, Bf16Rows a, Bf16Rows b, float* c) {
+  static_assert(kTileRows == 3 * kLanes);
+  const i64 steps = depth / 2;
+  const bool whole = steps % 8 == 0;
+  const auto panel =
+      vectors == 3   ? (whole ? dots_tile_panel<3, 8, kAdd> : dots_tile_panel<3, 4, kAdd>)
+      : vectors == 2 ? (whole ? dots_tile_panel<2, 8, kAdd> : dots_tile_panel<2, 4, kAdd>)
+                     : (whole ? dots_tile_panel<1, 8, kAdd> : dots_tile_panel<1, 4, kAdd>);
+  panel(rows, steps, reinterpret_cast<const float*>(a.data), a.stride / 2,
+        reinterpret_cast<const float*>(b.data), c);
+}
+
+/// c[rows][vectors] += a[rows][depth] b[depth][vectors]; depth is a multiple of 8, and not 0.
+inline void add_dots(i64 rows, i64 vectors, i64 depth, Bf16Rows a, Bf16Rows b, float* c,
+                     i64 c_stride) {
   const float* left = reinterpret_cast<const float*>(a.data);
   const float* right = reinterpret_cast<const float*>(b.data);
   const i64 steps = depth / 2;
@@ -95,10 +122,10 @@ inline void dots(i64 rows, i64 vectors, i64 depth, Bf16Rows a, Bf16Rows b, float
   while (vectors > 0) {
     // Panels of even width: 5 vectors are 3 + 2, not 4 + 1.
     const i64 panels = (vectors + 3) / 4, width = (vectors + panels - 1) / panels;
-    const auto panel = width == 4   ? (whole ? dots_panel<4, 8, kAdd> : dots_panel<4, 4, kAdd>)
-                       : width == 3 ? (whole ? dots_panel<3, 8, kAdd> : dots_panel<3, 4, kAdd>)
-                       : width == 2 ? (whole ? dots_panel<2, 8, kAdd> : dots_panel<2, 4, kAdd>)
-                                    : (whole ? dots_panel<1, 8, kAdd> : dots_panel<1, 4, kAdd>);
+    const auto panel = width == 4   ? (whole ? dots_panel<4, 8> : dots_panel<4, 4>)
+                       : width == 3 ? (whole ? dots_panel<3, 8> : dots_panel<3, 4>)
+                       : width == 2 ? (whole ? dots_panel<2, 8> : dots_panel<2, 4>)
+                                    : (whole ? dots_panel<1, 8> : dots_panel<1, 4>);
     panel(rows, steps, left, a.stride / 2, right, b.stride / 2, c, c_stride);
     right += width * kLanes;
     c += width * kLanes;

@@ -171,18 +171,16 @@ void meet_keys(const Head& head, const KeyCopies& copies, i64 begin, i64 count, 
   const WeightGradients gradients = weight_gradients_for(params);
   for (i64 key = 0; key < count; key += kGroupKeys) {
     const Block group = {begin + key, kGroupKeys, 0, work.vectors};
-    dots<false>(kGroupKeys, work.vectors, depth, copies.k.from(group.begin, 0), work.Q, b.S,
-                kTileRows);
-    dots<false>(kGroupKeys, work.vectors, depth, copies.v.from(group.begin, 0), work.dO, b.dP,
-                kTileRows);
+    tile_dots<false>(kGroupKeys, work.vectors, depth, copies.k.from(group.begin, 0), work.Q, b.S);
+    tile_dots<false>(kGroupKeys, work.vectors, depth, copies.v.from(group.begin, 0), work.dO, b.dP);
     ahead.fetch();
     hide(work.tile, work.mask, group, -kInfinity, b.S);
     gradients(params, group, work, b.S, b.dP, b.P.from(key, index * kTileRows),
               b.dS.from(key, index * kTileRows), work.dS_pairs.from(key / 2, 0));
   }
   if (count > 0) {
-    dots<true>(round_up(D, kPad), work.vectors, count, copies.transposed.from(0, begin),
-               work.dS_pairs, work.dQt, kTileRows);
+    tile_dots<true>(round_up(D, kPad), work.vectors, count, copies.transposed.from(0, begin),
+                    work.dS_pairs, work.dQt);
   }
 }
 
@@ -195,10 +193,10 @@ void add_key_gradients(i64 base, KeyRange keys, i64 first, i64 width, const Back
   if (count <= 0) {
     return;
   }
-  dots<true>(count, width / kLanes, rows, b.P.from(keys.begin, row), b.dO_rows.from(row / 2, 0),
-             into.dv + (base + keys.begin) * into.dv_stride, into.dv_stride);
-  dots<true>(count, width / kLanes, rows, b.dS.from(keys.begin, row), b.Q_rows.from(row / 2, 0),
-             into.dk + (base + keys.begin) * into.dk_stride, into.dk_stride);
+  add_dots(count, width / kLanes, rows, b.P.from(keys.begin, row), b.dO_rows.from(row / 2, 0),
+           into.dv + (base + keys.begin) * into.dv_stride, into.dv_stride);
+  add_dots(count, width / kLanes, rows, b.dS.from(keys.begin, row), b.Q_rows.from(row / 2, 0),
+           into.dk + (base + keys.begin) * into.dk_stride, into.dk_stride);
 }
 
 /// One pair of tiles; `next` is the one that will follow.

@@ -134,14 +134,14 @@ void forward_tile(const Head& head, const Tile& tile, const Tile& next,
     i64 met = 0;
     const auto meet_values = [&](i64 end) {
       if (end > met) {
-        dots<true>(width, vectors, end - met, copies.transposed.from(0, begin + met),
-                   b.P.from(met / 2, 0), b.Ot, kTileRows);
+        tile_dots<true>(width, vectors, end - met, copies.transposed.from(0, begin + met),
+                        b.P.from(met / 2, 0), b.Ot);
       }
       met = end;
     };
     for (i64 key = 0; key < count; key += kGroupKeys) {
       const Block group = {begin + key, kGroupKeys, 0, vectors};
-      dots<false>(kGroupKeys, vectors, depth, copies.k.from(group.begin, 0), b.Q, b.S, kTileRows);
+      tile_dots<false>(kGroupKeys, vectors, depth, copies.k.from(group.begin, 0), b.Q, b.S);
       if (params.softcap > 0.0F) {
         cap_scores(params, positive_scale(params), kGroupKeys, vectors, b.S);
       }
