@@ -25,10 +25,18 @@ inline Vec add_dot(Vec left, Vec right, Vec sum) {
                            reinterpret_cast<__m512bh>(right.v))};
 }
 
-/// c[i][0 .. N vectors) = or += sum over k < steps of a[i][k] b[k][0 .. N vectors), i < M.
-template <int M, int N, int kUnroll, bool kAdd>
+/// What happens to a block of sums besides.
+struct Nothing {
+  template <int M, int N>
+  void operator()(const Vec (&/*sum*/)[M][N]) const {}
+};
+
+/// c[i][0 .. N vectors) = or += sum over k < steps of a[i][k] b[k][0 .. N vectors), i < M. Calls
+/// look(sums) when they are done.
+template <int M, int N, int kUnroll, bool kAdd, class Look = Nothing>
 [[gnu::always_inline]] inline void dots_block(const float* a, i64 a_stride, const float* b,
-                                              i64 b_stride, i64 steps, float* c, i64 c_stride) {
+                                              i64 b_stride, i64 steps, float* c, i64 c_stride,
+                                              Look look = {}) {
   Vec sum[M][N];
 #pragma GCC unroll 8
   for (int i = 0; i < M; ++i) {
@@ -59,6 +67,7 @@ template <int M, int N, int kUnroll, bool kAdd>
     }
     steps -= kUnroll;
   } while (steps > 0);
+  look(sum);
 #pragma GCC unroll 8
   for (int i = 0; i < M; ++i) {
 #pragma GCC unroll 4

@@ -16,6 +16,7 @@ struct ForwardBuffers {
   float *m, *l, *Ot;  // the running softmax, as state_floats() has it
   float* minus;       // [kTileRows]: -m, or 0 before a row's first key
   float* shrink;      // [kTileRows]: what a risen m multiplies the sums with
+  float* limit;       // [kTileRows]: a higher product of Q and K makes m rise
   float* S;           // [kGroupKeys, kTileRows]
   Bf16Rows Q;         // pairs of columns, [D / 2, kTileRows]
   Bf16Rows P;         // pairs of keys, [kBlockKeys / 2, kTileRows]
@@ -23,7 +24,7 @@ struct ForwardBuffers {
 
 i64 thread_floats(const AttentionParams& params) {
   const i64 depth = round_up(params.head_dim, kDepth), width = round_up(params.head_dim, kPad);
-  return (2 + width + 2 + kGroupKeys + depth / 2 + kBlockKeys / 2) * kTileRows;
+  return (2 + width + 3 + kGroupKeys + depth / 2 + kBlockKeys / 2) * kTileRows;
 }
 
 ForwardBuffers forward_buffers(i64 D, float* scratch) {
@@ -34,7 +35,8 @@ ForwardBuffers forward_buffers(i64 D, float* scratch) {
   b.Ot = b.l + kTileRows;
   b.minus = b.Ot + width * kTileRows;
   b.shrink = b.minus + kTileRows;
-  b.S = b.shrink + kTileRows;
+  b.limit = b.shrink + kTileRows;
+  b.S = b.limit + kTileRows;
   b.Q = {reinterpret_cast<u16*>(b.S + kGroupKeys * kTileRows), 2 * kTileRows};
   b.P = {b.Q.at(depth / 2, 0), 2 * kTileRows};
   return b;
@@ -51,13 +53,39 @@ inline Vec highest(float factor, const float* S) {
 }
 
 /// Some score of a group is so high that its row's m must follow.
-inline bool must_rise(i64 vectors, float factor, const float* S, const float* m) {
+inline bool must_rise(i64 vectors, const float* S, const float* limit) {
   __mmask16 some = 0;
   for (i64 j = 0; j < vectors * kLanes; j += kLanes) {
-    const Vec bound = Vec::load(m + j) + Vec::set(kSlack);
-    some |= _mm512_cmp_ps_mask(bound.v, highest(factor, S + j).v, _CMP_LT_OQ);
+    some |= _mm512_cmp_ps_mask(Vec::load(limit + j).v, highest(1.0F, S + j).v, _CMP_LT_OQ);
   }
   return some != 0;
+}
+
+/// The scores of a group; returns must_rise(), as long as they are in registers.
+template <int N, int kUnroll>
+bool score_panel(i64 steps, const float* K, i64 stride, const float* Q, const float* limit,
+                 float* S) {
+  __mmask16 some = 0;
+  const auto look = [&](const Vec(&sum)[kGroupKeys][N]) {
+#pragma GCC unroll 3
+    for (int j = 0; j < N; ++j) {
+      const Vec low = max(max(sum[0][j], sum[1][j]), max(sum[2][j], sum[3][j]));
+      const Vec high = max(max(sum[4][j], sum[5][j]), max(sum[6][j], sum[7][j]));
+      some |= _mm512_cmp_ps_mask(Vec::load(limit + j * kLanes).v, max(low, high).v, _CMP_LT_OQ);
+    }
+  };
+  dots_block<kGroupKeys, N, kUnroll, false>(K, stride, Q, kTileRows, steps, S, kTileRows, look);
+  return some != 0;
+}
+
+bool score_group(i64 vectors, i64 depth, Bf16Rows keys, const ForwardBuffers& b) {
+  const i64 steps = depth / 2;
+  const bool whole = steps % 8 == 0;
+  const auto panel = vectors == 3   ? (whole ? score_panel<3, 8> : score_panel<3, 4>)
+                     : vectors == 2 ? (whole ? score_panel<2, 8> : score_panel<2, 4>)
+                                    : (whole ? score_panel<1, 8> : score_panel<1, 4>);
+  return panel(steps, reinterpret_cast<const float*>(keys.data), keys.stride / 2,
+               reinterpret_cast<const float*>(b.Q.data), b.limit, b.S);
 }
 
 /// m follows, and the sums shrink.
@@ -70,6 +98,7 @@ void raise_maxima(i64 D, i64 vectors, float factor, const ForwardBuffers& b) {
     const Vec shrink = select_less(old, Vec::set(kLowest), Vec::set(1.0F), exp2(old - base));
     now.store(b.m + j);
     (-base).store(b.minus + j);
+    (Vec::set(1.0F / factor) * (now + Vec::set(kSlack))).store(b.limit + j);
     shrink.store(b.shrink + j);
     (shrink * Vec::load(b.l + j)).store(b.l + j);
   }
@@ -121,7 +150,7 @@ void forward_tile(const Head& head, const Tile& tile, const Tile& next,
 
   pack_pairs_of_columns(args.q, tile_rows(head, tile, params.q_stride), D, scale_sign(params), b.Q);
   for (i64 i = 0; i < kTileRows; ++i) {
-    b.m[i] = -kInfinity;
+    b.m[i] = b.limit[i] = -kInfinity;
     b.minus[i] = b.l[i] = 0.0F;
   }
   set_zero(width * kTileRows, b.Ot);
@@ -141,12 +170,12 @@ void forward_tile(const Head& head, const Tile& tile, const Tile& next,
     };
     for (i64 key = 0; key < count; key += kGroupKeys) {
       const Block group = {begin + key, kGroupKeys, 0, vectors};
-      tile_dots<false>(kGroupKeys, vectors, depth, copies.k.from(group.begin, 0), b.Q, b.S);
+      const bool may_rise = score_group(vectors, depth, copies.k.from(group.begin, 0), b);
       if (params.softcap > 0.0F) {
         cap_scores(params, positive_scale(params), kGroupKeys, vectors, b.S);
       }
       hide(tile, mask, group, -kInfinity, b.S);
-      if (must_rise(vectors, factor, b.S, b.m)) {
+      if ((may_rise || params.softcap > 0.0F) && must_rise(vectors, b.S, b.limit)) {
         meet_values(key);
         raise_maxima(width, vectors, factor, b);
       }
