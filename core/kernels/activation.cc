@@ -34,12 +34,28 @@ void gated(Activation kind, std::span<const float> gate, std::span<const float> 
   });
 }
 
+void gated(Activation kind, std::span<const u16> gate, std::span<const u16> up, std::span<u16> y) {
+  parallel_rows(static_cast<i64>(y.size()), kActivationGrain, [&](i64 begin, i64 end) {
+    INLAY_SELECT(activations)
+        .gated_bf16(kind, gate.data() + begin, up.data() + begin, y.data() + begin, end - begin);
+  });
+}
+
 void gated_backward(Activation kind, std::span<const float> gate, std::span<const float> up,
                     std::span<const float> dy, std::span<float> dgate, std::span<float> dup) {
   parallel_rows(static_cast<i64>(dy.size()), kActivationGrain, [&](i64 begin, i64 end) {
     INLAY_SELECT(activations)
         .gated_backward(kind, gate.data() + begin, up.data() + begin, dy.data() + begin,
                         dgate.data() + begin, dup.data() + begin, end - begin);
+  });
+}
+
+void gated_backward(Activation kind, std::span<const u16> gate, std::span<const u16> up,
+                    std::span<const u16> dy, std::span<u16> dgate, std::span<u16> dup) {
+  parallel_rows(static_cast<i64>(dy.size()), kActivationGrain, [&](i64 begin, i64 end) {
+    INLAY_SELECT(activations)
+        .gated_backward_bf16(kind, gate.data() + begin, up.data() + begin, dy.data() + begin,
+                             dgate.data() + begin, dup.data() + begin, end - begin);
   });
 }
 

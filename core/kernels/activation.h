@@ -5,7 +5,7 @@
 
 #include "core/types.h"
 
-/// Activation functions over contiguous f32 values, and the gated products built on them. The
+/// Activation functions over contiguous values, and the gated products built on them. The
 /// backward forms read the inputs of the forward, never its result. An output may be an input.
 namespace inlay::kernels {
 
@@ -21,11 +21,16 @@ void activation(Activation kind, std::span<const float> x, std::span<float> y);
 void activation_backward(Activation kind, std::span<const float> x, std::span<const float> dy,
                          std::span<float> dx);
 
+/// Of bf16 (u16), computed in f32 and rounded at the end; subnormal values become zeros.
+///
 /// y = act(gate) * up  (SwiGLU for kSilu, GeGLU for the others; Shazeer 2020, arXiv:2002.05202)
 void gated(Activation kind, std::span<const float> gate, std::span<const float> up,
            std::span<float> y);
+void gated(Activation kind, std::span<const u16> gate, std::span<const u16> up, std::span<u16> y);
 /// dgate = dy up act'(gate),  dup = dy act(gate)
 void gated_backward(Activation kind, std::span<const float> gate, std::span<const float> up,
                     std::span<const float> dy, std::span<float> dgate, std::span<float> dup);
+void gated_backward(Activation kind, std::span<const u16> gate, std::span<const u16> up,
+                    std::span<const u16> dy, std::span<u16> dgate, std::span<u16> dup);
 
 }  // namespace inlay::kernels

@@ -87,7 +87,8 @@ void backward(Activation kind, const float* x, const float* dy, float* dx, i64 n
   });
 }
 
-void gated(Activation kind, const float* gate, const float* up, float* y, i64 n) {
+template <class Value>
+void gated(Activation kind, const Value* gate, const Value* up, Value* y, i64 n) {
   with_activation(kind, [&](auto act) {
     sweep(n, [&](i64 i, auto lanes) {
       store(act.value(load(gate + i, lanes)) * load(up + i, lanes), y + i, lanes);
@@ -95,8 +96,9 @@ void gated(Activation kind, const float* gate, const float* up, float* y, i64 n)
   });
 }
 
-void gated_backward(Activation kind, const float* gate, const float* up, const float* dy,
-                    float* dgate, float* dup, i64 n) {
+template <class Value>
+void gated_backward(Activation kind, const Value* gate, const Value* up, const Value* dy,
+                    Value* dgate, Value* dup, i64 n) {
   with_activation(kind, [&](auto act) {
     sweep(n, [&](i64 i, auto lanes) {
       const ValueAndSlope a = act.both(load(gate + i, lanes));
@@ -110,6 +112,7 @@ void gated_backward(Activation kind, const float* gate, const float* up, const f
 
 }  // namespace
 
-extern const ActivationTable activations = {forward, backward, gated, gated_backward};
+extern const ActivationTable activations = {
+    forward, backward, gated<float>, gated_backward<float>, gated<u16>, gated_backward<u16>};
 
 }  // namespace inlay::kernels::INLAY_ISA

@@ -13,6 +13,10 @@ struct ActivationTable {
   void (*gated)(Activation kind, const float* gate, const float* up, float* y, i64 n);
   void (*gated_backward)(Activation kind, const float* gate, const float* up, const float* dy,
                          float* dgate, float* dup, i64 n);
+  // The same for bf16.
+  void (*gated_bf16)(Activation kind, const u16* gate, const u16* up, u16* y, i64 n);
+  void (*gated_backward_bf16)(Activation kind, const u16* gate, const u16* up, const u16* dy,
+                              u16* dgate, u16* dup, i64 n);
 };
 INLAY_DECLARE_TABLES(ActivationTable, activations)
 

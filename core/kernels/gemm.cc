@@ -45,13 +45,17 @@ bool one_walk(std::span<const GemmArgs> inner, std::span<const GemmArgs> outer) 
 bool can_stream(const GemmArgs& args) {
   constexpr i64 kLeastFloats = i64{1} << 19;
   constexpr i64 kLine = 64;
-  return args.M * args.N >= kLeastFloats &&
+  return args.c_bf16 == nullptr && args.M * args.N >= kLeastFloats &&
          args.c_row_stride * static_cast<i64>(sizeof(float)) % kLine == 0 &&
          reinterpret_cast<std::uintptr_t>(args.c) % kLine == 0;
 }
 
 bool has_bf16_products() {
   return INLAY_SELECT_DOTS(kGemmBf16) != nullptr;
+}
+
+bool has_bf16_operands(GemmCompute compute) {
+  return compute == GemmCompute::kBf16 && has_bf16_products();
 }
 
 i64 gemm_scratch(const GemmArgs& args) {

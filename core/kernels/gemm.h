@@ -10,7 +10,8 @@ namespace inlay::kernels {
 
 /// One product of a sum: A[M, K] * B[K, N].
 ///
-///   A: f32, a(i, k) = a[i * a_row_stride + k * a_col_stride]; one of the strides is 1.
+///   A: f32, a(i, k) = a[i * a_row_stride + k * a_col_stride]; one of the strides is 1. Or bf16, at
+///      `a_bf16`, where has_bf16_operands(compute); then a_col_stride is 1.
 ///   exact: with kInt8, this product is rounded to bf16 and not to 8 bits: an adapter's, whose
 ///   factors
 ///      are trained.
@@ -21,6 +22,7 @@ namespace inlay::kernels {
 struct GemmTerm {
   i64 K = 0;
   const float* a = nullptr;
+  const u16* a_bf16 = nullptr;
   i64 a_row_stride = 0, a_col_stride = 1;
   MatrixRef b;
   bool b_transposed = false;
@@ -52,14 +54,20 @@ constexpr GemmCompute unquantised(GemmCompute compute) {
 /// Whether this processor multiplies bf16 faster than f32: by AMX tiles or AVX-512 BF16.
 bool has_bf16_products();
 
+/// Whether products take bf16 values for A, and give C as bf16: those that would round A anyway,
+/// on such a processor.
+bool has_bf16_operands(GemmCompute compute);
+
 /// C[M, N] = alpha * (A B + the products of `more`) (+ bias[N]) (+ addend), f32 sums.
-///   C: f32, row i at c + i * c_row_stride.
+///   C: f32, row i at c + i * c_row_stride. Or bf16, at c_bf16 + i * c_row_stride, where
+///      has_bf16_operands(compute): the same value, rounded to the nearest, ties to even.
 /// More than one product is how an adapter's update, or the gradients that meet in one input, are
 /// added while the sums are in registers.
 struct GemmArgs : GemmTerm {
   i64 M = 0, N = 0;
   std::span<const GemmTerm> more;
   float* c = nullptr;
+  u16* c_bf16 = nullptr;
   i64 c_row_stride = 0;
   float alpha = 1.0F;
   const float* bias = nullptr;  // [N], added once; not scaled by alpha

@@ -21,9 +21,11 @@
 //           for each panel                                its part of B comes from L2
 //             one tile of C                               (with AMX the panels are the outer loop)
 //
-// Few rows are one block: there, who packs some panels multiplies them, too.
+// Few rows are one block: there, who packs some panels multiplies them, too. An A of bf16 is read
+// where it lies, but for the rows that fill no tile.
 //
-// Scratch: A's rows, of the piece all products share and of the short pieces of each; the group.
+// Scratch: A's rows, of the pieces all products share and of the short pieces of each; the group;
+// the sums so far of a C of bf16 that has several chunks.
 namespace inlay::kernels {
 namespace {
 
@@ -69,8 +71,17 @@ i64 count_chunks(const GemmArgs& args) {
 }
 
 bool same_a(const GemmTerm& one, const GemmTerm& other) {
-  return one.a == other.a && one.K == other.K && one.a_row_stride == other.a_row_stride &&
-         one.a_col_stride == other.a_col_stride;
+  return one.a == other.a && one.a_bf16 == other.a_bf16 && one.K == other.K &&
+         one.a_row_stride == other.a_row_stride && one.a_col_stride == other.a_col_stride;
+}
+
+bool is_short(const GemmTerm& term) {
+  return term.K <= kShortProduct;
+}
+
+// Whether piece p of a chunk is a short one that rides along with the others.
+bool rides(const Chunk& chunk, i64 p) {
+  return p > 0 && is_short(*chunk.pieces[p].term);
 }
 
 class Bf16Nest {
@@ -91,14 +102,14 @@ class Bf16Nest {
       enter(c);
       most = std::max(most, round_up(a_values_ / 2, kLineFloats) + group_panels_ * panel_);
     }
-    return most + kLineFloats;
+    return most + kLineFloats + sums_floats();
   }
 
   void run(std::span<float> scratch) {
     INLAY_ASSERT(static_cast<i64>(scratch.size()) >= this->scratch());
     const auto address = reinterpret_cast<std::uintptr_t>(scratch.data()) / sizeof(float);
-    float* start =
-        scratch.data() + (kLineFloats - static_cast<i64>(address % kLineFloats)) % kLineFloats;
+    sums_ = scratch.data() + (kLineFloats - static_cast<i64>(address % kLineFloats)) % kLineFloats;
+    float* start = sums_ + sums_floats();
     for (i64 c = 0; c < chunks_; ++c) {
       enter(c);
       a_ = reinterpret_cast<u16*>(start);
@@ -117,7 +128,8 @@ class Bf16Nest {
     Chunk chunk;
     i64 a[kMaxPieces] = {};
     i64 first_panel = 0, end_panel = 0;
-    bool streams = false;  // to C, which is complete after this chunk
+    bool streams = false;   // to C, which is complete after this chunk
+    float* sums = nullptr;  // [M, N] of the chunks so far, if C cannot hold them
 
     bool across() const { return chunk.count > 0 && !chunk.pieces[0].term->b_transposed; }
   };
@@ -125,6 +137,18 @@ class Bf16Nest {
     i64 begin, end;
     i64 size() const { return end - begin; }
   };
+
+  // Of the sums that an outer product keeps from chunk to chunk.
+  i64 sums_floats(const GemmArgs& args) const {
+    return args.c_bf16 != nullptr && chunks_ > 1 ? round_up(M_ * args.N, kLineFloats) : 0;
+  }
+  i64 sums_floats() const {
+    i64 floats = 0;
+    for (const GemmArgs& args : outer_) {
+      floats += sums_floats(args);
+    }
+    return floats;
+  }
 
   i64 panels() const { return parts_[count_ - 1].end_panel; }
   i64 inner_panels() const { return inner_count_ == 0 ? 0 : parts_[inner_count_ - 1].end_panel; }
@@ -135,27 +159,41 @@ class Bf16Nest {
     a_values_ = 0;
     panel_ = 1;
     const Chunk main = chunk_at(outer_[0], c);
-    if (main.count > 0) {
-      const Piece& shared = main.pieces[0];
-      a_values_ = round_up(M_, kPackedRows) * packing_.row_stride(shared.K);
-      for (const GemmArgs& args : inner_) {
-        if (same_a(args, *shared.term)) {
-          Chunk chunk;
-          chunk.add({&args, shared.k, shared.K});
-          chunk.first = shared.k == 0;
-          add_part(args, chunk);
-        }
+    i64 main_a[kMaxPieces] = {};
+    for (i64 p = 0; p < main.count; ++p) {
+      if (p == 0 || !is_short(*main.pieces[p].term)) {
+        main_a[p] = a_values_;
+        a_values_ += values_of(main.pieces[p]);
+        add_inner(main.pieces[p], main_a[p]);
       }
     }
     inner_count_ = count_;
+    float* sums = sums_;
     for (const GemmArgs& args : outer_) {
-      add_part(args, chunk_at(args, c));
+      add_part(args, chunk_at(args, c), main_a);
+      if (const i64 floats = sums_floats(args); floats > 0) {
+        parts_[count_ - 1].sums = sums;
+        sums += floats;
+      }
     }
     panel_ = round_up(panel_, kLineFloats);
     group_panels_ = std::min(panels(), std::max<i64>(inner_panels() + 1, kGroupDwords / panel_));
   }
 
-  void add_part(const GemmArgs& args, const Chunk& chunk) {
+  // The inner products of the rows of a piece, which start at `a`.
+  void add_inner(const Piece& rows, i64 a) {
+    for (const GemmArgs& args : inner_) {
+      if (same_a(args, *rows.term)) {
+        Chunk chunk;
+        chunk.add({&args, rows.k, rows.K});
+        chunk.first = rows.k == 0;
+        add_part(args, chunk, &a);
+      }
+    }
+  }
+
+  // `a`: where the pieces of A are that are not short.
+  void add_part(const GemmArgs& args, const Chunk& chunk, const i64* a) {
     const i64 first = count_ == 0 ? 0 : panels();
     Part& part = parts_[count_++];
     part = {&args, chunk};
@@ -165,13 +203,23 @@ class Bf16Nest {
     i64 steps = 0;
     for (i64 p = 0; p < chunk.count; ++p) {
       const i64 K = packing_.padded(chunk.pieces[p].K);
-      if (p > 0) {
+      if (rides(chunk, p)) {
         part.a[p] = a_values_;
-        a_values_ += round_up(M_, kPackedRows) * packing_.row_stride(chunk.pieces[p].K);
+        a_values_ += values_of(chunk.pieces[p]);
+      } else {
+        part.a[p] = a[p];
       }
       steps += K;
     }
     panel_ = std::max(panel_, steps / 2 * kernels_.width);
+  }
+
+  // A piece of A: the first of its rows that are packed, and the room they take.
+  i64 first_packed(const Piece& piece) const {
+    return packing_.in_place(*piece.term, piece.K) ? M_ / kernels_.height * kernels_.height : 0;
+  }
+  i64 values_of(const Piece& piece) const {
+    return round_up(M_ - first_packed(piece), kPackedRows) * packing_.row_stride(piece.K);
   }
 
   void multiply_group(const Range& group) {
@@ -242,7 +290,12 @@ class Bf16Nest {
     const i64 runs = group.begin == 0 ? ceil_div(M_, kPackedRows) : 0;
     parallel_for(runs, [&](i64 task) {
       const Range rows = {task * kPackedRows, std::min(M_, (task + 1) * kPackedRows)};
-      pack_rows(parts_[count_ - 1], 0, rows);
+      const Part& outer = parts_[count_ - 1];
+      for (i64 p = 0; p < outer.chunk.count; ++p) {
+        if (!rides(outer.chunk, p)) {
+          pack_rows(outer, p, rows);
+        }
+      }
       if (inner_count_ == 0) {
         pack_short_rows(rows);
       }
@@ -300,20 +353,23 @@ class Bf16Nest {
   }
 
   void pack_rows(const Part& part, i64 p, const Range& rows) {
-    if (p >= part.chunk.count) {
-      return;
-    }
     const Piece& piece = part.chunk.pieces[p];
-    packing_.rows(a_from(*piece.term, rows.begin, piece.k), piece.K, rows.size(),
-                  round_up(rows.size(), kernels_.height),
-                  a_ + part.a[p] + rows.begin * packing_.row_stride(piece.K));
+    const i64 first = first_packed(piece);
+    const i64 begin = std::max(rows.begin, first);
+    if (begin < rows.end) {
+      packing_.rows(*piece.term, begin, piece.k, piece.K, rows.end - begin,
+                    round_up(rows.end - begin, kernels_.height),
+                    a_ + part.a[p] + (begin - first) * packing_.row_stride(piece.K));
+    }
   }
 
   // Those that an inner product may have made.
   void pack_short_rows(const Range& rows) {
     for (i64 i = inner_count_; i < count_; ++i) {
       for (i64 p = 1; p < parts_[i].chunk.count; ++p) {
-        pack_rows(parts_[i], p, rows);
+        if (rides(parts_[i].chunk, p)) {
+          pack_rows(parts_[i], p, rows);
+        }
       }
     }
   }
@@ -354,14 +410,11 @@ class Bf16Nest {
                      bool fetch) const {
     const u32* b = b_ + (panel - group.begin) * panel_;
     const i64 n = (panel - part.first_panel) * kernels_.width;
-    TileOutput out = chunk_output(*part.args, part.chunk, rows.begin, n);
-    out.stream = part.streams;
+    const TileOutput out = output_of(part, rows.begin, n);
     Bf16Steps steps[kMaxPieces];
     for (i64 p = 0; p < part.chunk.count; ++p) {
-      const i64 K = part.chunk.pieces[p].K;
-      const i64 stride = packing_.row_stride(K);
-      steps[p] = {packing_.padded(K), a_ + part.a[p] + rows.begin * stride, stride,
-                  fetch ? kernels_.height * stride : 0};
+      steps[p] = steps_of(part, p, rows.begin);
+      steps[p].ahead = fetch ? kernels_.height * steps[p].a_stride : 0;
     }
     const i64 width = kernels_.panel_width(part.args->N - n);
     const i64 cols = std::min(width, part.args->N - n);
@@ -375,6 +428,36 @@ class Bf16Nest {
     tiles_.write(sums, width, rows.size(), cols, out);
   }
 
+  // Of the tile whose first row is i.
+  Bf16Steps steps_of(const Part& part, i64 p, i64 i) const {
+    const Piece& piece = part.chunk.pieces[p];
+    const i64 first = first_packed(piece);
+    if (i < first) {
+      return {piece.K, piece.term->a_bf16 + i * piece.term->a_row_stride + piece.k,
+              piece.term->a_row_stride};
+    }
+    const i64 stride = packing_.row_stride(piece.K);
+    return {packing_.padded(piece.K), a_ + part.a[p] + (i - first) * stride, stride};
+  }
+
+  TileOutput output_of(const Part& part, i64 i, i64 n) const {
+    TileOutput out = chunk_output(*part.args, part.chunk, i, n);
+    out.stream = part.streams;
+    if (part.sums != nullptr) {
+      float* sums = part.sums + i * part.args->N + n;
+      if (!part.chunk.first) {
+        out.addend = sums;
+        out.addend_row_stride = part.args->N;
+      }
+      if (!part.chunk.last) {
+        out.c = sums;
+        out.c_bf16 = nullptr;
+        out.c_row_stride = part.args->N;
+      }
+    }
+    return out;
+  }
+
   const std::span<const GemmArgs> inner_, outer_;
   const GemmBf16& kernels_;
   const Bf16Packing packing_;
@@ -385,21 +468,19 @@ class Bf16Nest {
   i64 panel_ = 1;  // dwords of one
   i64 group_panels_ = 0;
   i64 a_values_ = 0;
+  float* sums_ = nullptr;
   u16* a_ = nullptr;
   u32* b_ = nullptr;
 };
 
-bool is_short(const GemmTerm& term) {
-  return term.K <= kShortProduct;
-}
-
 }  // namespace
 
 bool share_rows(const GemmArgs& first, const GemmArgs& other) {
-  const auto rides = [](const GemmArgs& args) {
+  const auto only_short = [](const GemmArgs& args) {
     return args.more.size() < kMaxPieces && std::ranges::all_of(args.more, is_short);
   };
-  return first.K > 0 && first.M == other.M && same_a(first, other) && rides(first) && rides(other);
+  return first.K > 0 && first.M == other.M && same_a(first, other) && only_short(first) &&
+         only_short(other);
 }
 
 bool has_rows_of(const GemmArgs& outer, const GemmArgs& inner) {

@@ -16,6 +16,8 @@ constexpr i64 kColumns = 16;
 constexpr i64 kDecodedRun = 512;
 // Columns decoded at once when B's rows run across the panels.
 constexpr i64 kDecodedColumns = 512;
+// Rows of B asked for ahead where only short pieces of them are read, which no processor foresees.
+constexpr i64 kRowsAhead = 96;
 // Rows of A turned at once.
 constexpr i64 kTurnedRows = 64;
 
@@ -178,18 +180,28 @@ void Bf16Packing::halves(const BPart& part, i64 k, i64 j, i64 count, i64 k2, u32
                          i64 stride) const {
   const u16* even_row = dense_row<u16>(part.matrix, part.k + k, part.n + j);
   const u16* odd_row = dense_row<u16>(part.matrix, part.k + k + 1, part.n + j);
+  for (i64 c = 0; c < count; c += 32) {
+    __builtin_prefetch(even_row + c + kRowsAhead * part.matrix.row_bytes / 2);
+    __builtin_prefetch(odd_row + c + kRowsAhead * part.matrix.row_bytes / 2);
+  }
   for_columns(count, to, stride, k2, [&](i64 c, i64 here, u32* where) {
     kernels_.interleave_rounded(even_row + c, odd_row + c, here, where);
   });
 }
 
-void Bf16Packing::rows(const TileA& a, i64 K, i64 count, i64 height, u16* to) const {
+void Bf16Packing::rows(const GemmTerm& term, i64 i, i64 k, i64 K, i64 count, i64 height,
+                       u16* to) const {
   const i64 stride = row_stride(K);
-  if (a.col_stride == 1) {
+  if (term.a_bf16 != nullptr) {
     for (i64 r = 0; r < count; ++r) {
-      kernels_.round(a.data + r * a.row_stride, K, to + r * stride);
+      std::copy_n(term.a_bf16 + (i + r) * term.a_row_stride + k, K, to + r * stride);
+    }
+  } else if (term.a_col_stride == 1) {
+    for (i64 r = 0; r < count; ++r) {
+      kernels_.round(term.a + (i + r) * term.a_row_stride + k, K, to + r * stride);
     }
   } else {
+    const TileA a = a_from(term, i, k);
     for (i64 r = 0; r < count; r += kTurnedRows) {
       turned({a.data + r, a.row_stride, a.col_stride}, K, std::min(kTurnedRows, count - r),
              to + r * stride, stride);

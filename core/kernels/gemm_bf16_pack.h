@@ -27,8 +27,14 @@ class Bf16Packing {
     return values % 256 == 0 ? values + 32 : values;
   }
 
-  /// `count` rows of A, row r at to + r * row_stride(K); then rows of zeros up to `height`.
-  void rows(const TileA& a, i64 K, i64 count, i64 height, u16* to) const;
+  /// `count` rows of A, from row i and step k of the product on, row r at to + r * row_stride(K);
+  /// then rows of zeros up to `height`.
+  void rows(const GemmTerm& term, i64 i, i64 k, i64 K, i64 count, i64 height, u16* to) const;
+
+  /// Whether K steps of whole tiles of A can be read where they lie.
+  bool in_place(const GemmTerm& term, i64 K) const {
+    return term.a_bf16 != nullptr && K == padded(K) && term.a_row_stride % 2 == 0;
+  }
 
  private:
   void clear(u32* panel, i64 width, i64 k2, i64 end, i64 j) const;

@@ -52,29 +52,53 @@ class ColumnsProduct {
  private:
   void add_strip(const Piece& strip) {
     const BPart part = b_part(strip, n_, N_);
-    const float* rows = rows_in_place(part.matrix, part.transposed, part.k, part.n);
-    if (rows == nullptr) {
+    if (const float* rows = rows_in_place(part.matrix, part.transposed, part.k, part.n)) {
+      add_in_place(strip, rows, tiles_.sum);
+    } else if (const u16* bf16 = bf16_rows_in_place(part.matrix, part.transposed, part.k, part.n)) {
+      add_in_place(strip, bf16, tiles_.sum_bf16);
+    } else {
       pack_b(part, {strip_, part.K * shape_.width, 0});
-    }
-    for (i64 p = 0; p < shape_.count(N_); ++p) {
-      const i64 j = p * shape_.width;
-      const i64 width = shape_.width_of(p, N_);
-      if (rows == nullptr) {
-        add_panel(strip, p, strip_ + p * strip.K * shape_.width, width);
-      } else if (j + width <= N_) {
-        add_panel(strip, p, rows + j, part.matrix.row_bytes / 4);
-      } else {  // the tile would read past the ends of the rows
-        pack_b(b_part(strip, n_ + j, N_ - j), {strip_, 0, 0});
-        add_panel(strip, p, strip_, width);
+      for (i64 p = 0; p < shape_.count(N_); ++p) {
+        add_panel(strip, p, strip_ + p * strip.K * shape_.width, shape_.width_of(p, N_),
+                  tiles_.sum);
       }
     }
   }
 
-  void add_panel(const Piece& strip, i64 p, const float* b, i64 b_stride) {
+  template <class Value, class Sum>
+  void add_in_place(const Piece& strip, const Value* rows, Sum add) {
+    const i64 stride = strip.term->b.row_bytes / static_cast<i64>(sizeof(Value));
+    const i64 next_rows = std::min(strip.K, strip.term->K - strip.k - strip.K);
+    for (i64 p = 0; p < shape_.count(N_); ++p) {
+      const i64 j = p * shape_.width;
+      const i64 width = shape_.width_of(p, N_);
+      fetch(rows + strip.K * stride + j, stride, next_rows, std::min(width, N_ - j));
+      if (j + width <= N_) {
+        add_panel(strip, p, rows + j, stride, add);
+      } else {  // the tile would read past the ends of the rows
+        pack_b(b_part(strip, n_ + j, N_ - j), {strip_, 0, 0});
+        add_panel(strip, p, strip_, width, tiles_.sum);
+      }
+    }
+  }
+
+  // Asks for the same columns of the next strip: no processor foresees short pieces of many rows.
+  template <class Value>
+  static void fetch(const Value* from, i64 stride, i64 rows, i64 columns) {
+    constexpr i64 kLineValues = 64 / static_cast<i64>(sizeof(Value));
+    for (i64 r = 0; r < rows; ++r) {
+      for (i64 c = 0; c < columns; c += kLineValues) {
+        __builtin_prefetch(from + r * stride + c);
+      }
+    }
+  }
+
+  template <class Value, class Sum>
+  void add_panel(const Piece& strip, i64 p, const Value* b, i64 b_stride, Sum add) {
     for (i64 i = 0; i < args_.M; i += tiles_.rows) {
-      tiles_.sum(strip.K, std::min(tiles_.rows, args_.M - i), shape_.width_of(p, N_) / shape_.lanes,
-                 a_from(*strip.term, i, strip.k), b, b_stride,
-                 sums_ + i * sum_stride_ + p * shape_.width, sum_stride_);
+      add(strip.K, std::min(tiles_.rows, args_.M - i), shape_.width_of(p, N_) / shape_.lanes,
+          a_from(*strip.term, i, strip.k), b, b_stride, sums_ + i * sum_stride_ + p * shape_.width,
+          sum_stride_);
     }
   }
 

@@ -14,16 +14,17 @@
 namespace inlay::kernels {
 
 /// What becomes of the sums of a tile: c = alpha * sum (+ bias) (+ addend), rounded after each
-/// step.
+/// step, and at the end to bf16 where C is of that type.
 struct TileOutput {
   float* c = nullptr;
+  u16* c_bf16 = nullptr;
   i64 c_row_stride = 0;
   float alpha = 1.0F;
   const float* bias = nullptr;    // of the tile's first column
   const float* addend = nullptr;  // of the tile's first element; may be c
   i64 addend_row_stride = 0;
   /// To write past the caches a C that they cannot hold anyway: its lines need not be read first.
-  /// C and its rows are aligned to 64 bytes. Others may read it after finish_streams().
+  /// C is f32, and its rows are aligned to 64 bytes. Others may read it after finish_streams().
   bool stream = false;
 };
 
@@ -53,6 +54,8 @@ struct GemmTiles {
   /// B at b + k * b_stride, `vectors` vectors of it.
   void (*sum)(i64 K, i64 rows, i64 vectors, const TileA& a, const float* b, i64 b_stride,
               float* sums, i64 sum_stride);
+  void (*sum_bf16)(i64 K, i64 rows, i64 vectors, const TileA& a, const u16* b, i64 b_stride,
+                   float* sums, i64 sum_stride);
   /// The sums of `rows` rows and `cols` columns to C.
   void (*write)(const float* sums, i64 sum_stride, i64 rows, i64 cols, const TileOutput& out);
   /// After the last tile of a task that may have streamed.

@@ -12,9 +12,14 @@ constexpr i64 kPackStripFloats = 6144;
 constexpr i64 kStripCols = 384;
 constexpr i64 kMaxWidth = 48;
 
-const float* stored_row(const MatrixRef& m, i64 row) {
+template <class Value = float>
+const Value* stored_row(const MatrixRef& m, i64 row) {
   const i64 stored = m.row_map != nullptr ? m.row_map[row] : row;
-  return reinterpret_cast<const float*>(static_cast<const u8*>(m.data) + stored * m.row_bytes);
+  return reinterpret_cast<const Value*>(static_cast<const u8*>(m.data) + stored * m.row_bytes);
+}
+
+bool lies_as_read(const MatrixRef& matrix, bool transposed, MatrixFormat format) {
+  return !transposed && matrix.format == format && matrix.row_map == nullptr;
 }
 
 // One panel of a transposed f32 matrix: its columns are rows in memory.
@@ -100,9 +105,12 @@ void pack_rows(const BPart& part, const PanelShape& shape, const GemmPacking& pa
 }  // namespace
 
 const float* rows_in_place(const MatrixRef& matrix, bool transposed, i64 k, i64 n) {
-  const bool in_place =
-      !transposed && matrix.format == MatrixFormat::kF32 && matrix.row_map == nullptr;
-  return in_place ? stored_row(matrix, k) + n : nullptr;
+  return lies_as_read(matrix, transposed, MatrixFormat::kF32) ? stored_row(matrix, k) + n : nullptr;
+}
+
+const u16* bf16_rows_in_place(const MatrixRef& matrix, bool transposed, i64 k, i64 n) {
+  return lies_as_read(matrix, transposed, MatrixFormat::kBf16) ? stored_row<u16>(matrix, k) + n
+                                                               : nullptr;
 }
 
 void pack_b(const BPart& part, const Panels& panels) {

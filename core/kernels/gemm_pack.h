@@ -34,6 +34,8 @@ struct BPart {
 /// The address of row k of B, columns n onwards, when B can be multiplied where it lies: dense f32,
 /// not transposed, its rows in order. Null otherwise. Rows are row_bytes / 4 floats apart.
 const float* rows_in_place(const MatrixRef& matrix, bool transposed, i64 k, i64 n);
+/// The same for dense bf16.
+const u16* bf16_rows_in_place(const MatrixRef& matrix, bool transposed, i64 k, i64 n);
 
 /// Where packed panels go: panel p starts at data + p * stride, and what is packed are its rows
 /// from `first_row` on.

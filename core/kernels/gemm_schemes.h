@@ -13,10 +13,10 @@
 // sums.
 //
 // Each product's K is cut into slices by its length alone; a short product rides along with the
-// last slice of the one before it, and one of 8-bit operands wherever there is room. The pieces met
-// in this way are a chunk: within it the sum of an element is one chain of fma from 0, k upwards,
-// and the chunks are added to C in turn. This is the order gemm.h promises, and everything else may
-// be split in any way.
+// last slice of the one before it, and one of rounded operands wherever there is room. The pieces
+// met in this way are a chunk: within it the sum of an element is one chain of fma from 0, k
+// upwards, and the chunks are added to C in turn. This is the order gemm.h promises, and everything
+// else may be split in any way.
 namespace inlay::kernels {
 
 // Three panels of B, each a slice x 48 floats, fill half an L2 of 2 MB. Longer slices spare reading
@@ -75,6 +75,7 @@ struct Chunk {
 template <class Body>
 void for_chunks(const GemmArgs& args, Body body, i64 longest_slice = kMaxSlice) {
   const bool int8 = args.compute == GemmCompute::kInt8;
+  const i64 room = int8 ? kMaxInt8Slice : args.compute == GemmCompute::kBf16 ? longest_slice : 0;
   Chunk chunk;
   const auto finish = [&] {
     body(static_cast<const Chunk&>(chunk));
@@ -82,7 +83,7 @@ void for_chunks(const GemmArgs& args, Body body, i64 longest_slice = kMaxSlice) 
     chunk.first = false;
   };
   const auto append = [&](const GemmTerm& term) {
-    const bool fits = term.K <= kShortProduct || (int8 && chunk.K + term.K <= kMaxInt8Slice);
+    const bool fits = term.K <= kShortProduct || chunk.K + term.K <= room;
     const bool rides = fits && chunk.count < kMaxPieces;
     if (!rides && chunk.K > 0) {
       finish();
@@ -112,7 +113,11 @@ void for_chunks(const GemmArgs& args, Body body, i64 longest_slice = kMaxSlice) 
 /// the others are added to C.
 inline TileOutput chunk_output(const GemmArgs& args, const Chunk& chunk, i64 i, i64 j) {
   TileOutput out;
-  out.c = args.c + i * args.c_row_stride + j;
+  if (args.c_bf16 != nullptr) {
+    out.c_bf16 = args.c_bf16 + i * args.c_row_stride + j;
+  } else {
+    out.c = args.c + i * args.c_row_stride + j;
+  }
   out.c_row_stride = args.c_row_stride;
   out.alpha = args.alpha;
   if (!chunk.first) {

@@ -39,12 +39,12 @@ struct Tile {
   Vec sum[R][V];
 };
 
-template <i64 R, i64 V>
-inline void step(Tile<R, V>& tile, const RowValues<R>& a, const float* b) {
+template <i64 R, i64 V, class Value>
+inline void step(Tile<R, V>& tile, const RowValues<R>& a, const Value* b) {
   Vec row[V];
   INLAY_UNROLL
   for (i64 v = 0; v < V; ++v) {
-    row[v] = Vec::load(b + v * kLanes);
+    row[v] = load(b + v * kLanes, AllLanes());
   }
   INLAY_UNROLL
   for (i64 r = 0; r < R; ++r) {
@@ -107,8 +107,8 @@ void full(const TileSteps* steps, i64 count, const float* b, const TileOutput& o
 // ---- any tile, with its sums in memory
 // -----------------------------------------------------------
 
-template <i64 R, i64 V>
-void add(i64 K, const TileA& a, const float* b, i64 b_stride, float* sums, i64 sum_stride) {
+template <class Value, i64 R, i64 V>
+void add(i64 K, const TileA& a, const Value* b, i64 b_stride, float* sums, i64 sum_stride) {
   Tile<R, V> tile;
   INLAY_UNROLL
   for (i64 r = 0; r < R; ++r) {
@@ -133,27 +133,34 @@ void add(i64 K, const TileA& a, const float* b, i64 b_stride, float* sums, i64 s
   }
 }
 
-using Add = void (*)(i64 K, const TileA& a, const float* b, i64 b_stride, float* sums,
+template <class Value>
+using Add = void (*)(i64 K, const TileA& a, const Value* b, i64 b_stride, float* sums,
                      i64 sum_stride);
 
 #if defined(__AVX512F__)
 constexpr i64 kHeights[] = {kRows, 4, 2, 1};
-constexpr Add kAdd[][kVectors] = {{add<kRows, 1>, add<kRows, 2>, add<kRows, 3>},
-                                  {add<4, 1>, add<4, 2>, add<4, 3>},
-                                  {add<2, 1>, add<2, 2>, add<2, 3>},
-                                  {add<1, 1>, add<1, 2>, add<1, 3>}};
+template <class Value>
+constexpr Add<Value> kAdd[][kVectors] = {
+    {add<Value, kRows, 1>, add<Value, kRows, 2>, add<Value, kRows, 3>},
+    {add<Value, 4, 1>, add<Value, 4, 2>, add<Value, 4, 3>},
+    {add<Value, 2, 1>, add<Value, 2, 2>, add<Value, 2, 3>},
+    {add<Value, 1, 1>, add<Value, 1, 2>, add<Value, 1, 3>}};
 #elif defined(__AVX2__)
 constexpr i64 kHeights[] = {kRows, 4, 2, 1};
-constexpr Add kAdd[][kVectors] = {{add<kRows, 1>, add<kRows, 2>},
-                                  {add<4, 1>, add<4, 2>},
-                                  {add<2, 1>, add<2, 2>},
-                                  {add<1, 1>, add<1, 2>}};
+template <class Value>
+constexpr Add<Value> kAdd[][kVectors] = {{add<Value, kRows, 1>, add<Value, kRows, 2>},
+                                         {add<Value, 4, 1>, add<Value, 4, 2>},
+                                         {add<Value, 2, 1>, add<Value, 2, 2>},
+                                         {add<Value, 1, 1>, add<Value, 1, 2>}};
 #else
 constexpr i64 kHeights[] = {kRows, 2, 1};
-constexpr Add kAdd[][kVectors] = {{add<kRows, 1>}, {add<2, 1>}, {add<1, 1>}};
+template <class Value>
+constexpr Add<Value> kAdd[][kVectors] = {
+    {add<Value, kRows, 1>}, {add<Value, 2, 1>}, {add<Value, 1, 1>}};
 #endif
 
-void sum(i64 K, i64 rows, i64 vectors, const TileA& a, const float* b, i64 b_stride, float* sums,
+template <class Value>
+void sum(i64 K, i64 rows, i64 vectors, const TileA& a, const Value* b, i64 b_stride, float* sums,
          i64 sum_stride) {
   i64 kind = 0;
   for (i64 done = 0; done < rows; done += kHeights[kind]) {
@@ -161,7 +168,7 @@ void sum(i64 K, i64 rows, i64 vectors, const TileA& a, const float* b, i64 b_str
       ++kind;
     }
     const TileA part = {a.data + done * a.row_stride, a.row_stride, a.col_stride};
-    kAdd[kind][vectors - 1](K, part, b, b_stride, sums + done * sum_stride, sum_stride);
+    kAdd<Value>[kind][vectors - 1](K, part, b, b_stride, sums + done * sum_stride, sum_stride);
   }
 }
 
@@ -178,28 +185,30 @@ void write(const float* sums, i64 sum_stride, i64 rows, i64 cols, const TileOutp
   for (i64 r = 0; r < rows; ++r) {
     for (i64 col = 0; col < cols; col += kLanes) {
       const i64 n = cols - col < kLanes ? cols - col : kLanes;
-      float* c = out.c + r * out.c_row_stride + col;
+      const i64 at = r * out.c_row_stride + col;
       const Vec value = finished(Vec::load(sums + r * sum_stride + col), out, r, col, n);
-      if (out.stream && n == kLanes) {
-        value.stream(c);
+      if (out.c_bf16 != nullptr) {
+        value.store_bf16(out.c_bf16 + at, n);
+      } else if (out.stream && n == kLanes) {
+        value.stream(out.c + at);
       } else {
-        value.store(c, n);
+        value.store(out.c + at, n);
       }
     }
   }
 }
 
+#if defined(__AVX512F__)
+constexpr decltype(GemmTiles::full) kFull = {full<1>, full<2>, full<3>};
+#elif defined(__AVX2__)
+constexpr decltype(GemmTiles::full) kFull = {full<1>, full<2>, nullptr};
+#else
+constexpr decltype(GemmTiles::full) kFull = {full<1>, nullptr, nullptr};
+#endif
+
 }  // namespace
 
-#if defined(__AVX512F__)
-const GemmTiles kGemmTiles = {kRows, kLanes, kVectors,      {full<1>, full<2>, full<3>},
-                              sum,   write,  finish_streams};
-#elif defined(__AVX2__)
-const GemmTiles kGemmTiles = {kRows, kLanes, kVectors,      {full<1>, full<2>, nullptr},
-                              sum,   write,  finish_streams};
-#else
-const GemmTiles kGemmTiles = {kRows, kLanes, kVectors,      {full<1>, nullptr, nullptr},
-                              sum,   write,  finish_streams};
-#endif
+const GemmTiles kGemmTiles = {kRows,      kLanes,   kVectors, {kFull[0], kFull[1], kFull[2]},
+                              sum<float>, sum<u16>, write,    finish_streams};
 
 }  // namespace inlay::kernels::INLAY_ISA

@@ -13,6 +13,13 @@ namespace {
 /// after all steps only, time enough to bring them near.
 template <i64 V>
 inline void fetch_output(i64 rows, const TileOutput& out) {
+  if (out.c_bf16 != nullptr) {
+    for (i64 r = 0; r < rows; ++r) {
+      __builtin_prefetch(out.c_bf16 + r * out.c_row_stride, 1);
+      __builtin_prefetch(out.c_bf16 + r * out.c_row_stride + V * Vec::kLanes - 1, 1);
+    }
+    return;
+  }
   for (i64 r = 0; r < rows && !out.stream; ++r) {
 #pragma GCC unroll 4
     for (i64 v = 0; v < V; ++v) {
@@ -21,9 +28,9 @@ inline void fetch_output(i64 rows, const TileOutput& out) {
   }
 }
 
-/// The sums of a row to C, at `c`; `addend` is the row's, or null.
+/// The sums of a row to C, from value `at` of it on; `addend` is the row's, or null.
 template <i64 V>
-inline void store_row(Vec (&sum)[V], const TileOutput& out, const float* addend, float* c) {
+inline void store_row(Vec (&sum)[V], const TileOutput& out, const float* addend, i64 at) {
 #pragma GCC unroll 4
   for (i64 v = 0; v < V; ++v) {
     sum[v] = Vec::set(out.alpha) * sum[v];
@@ -40,6 +47,14 @@ inline void store_row(Vec (&sum)[V], const TileOutput& out, const float* addend,
       sum[v] = sum[v] + Vec::load(addend + v * Vec::kLanes);
     }
   }
+  if (out.c_bf16 != nullptr) {
+#pragma GCC unroll 4
+    for (i64 v = 0; v < V; ++v) {
+      sum[v].store_bf16(out.c_bf16 + at + v * Vec::kLanes);
+    }
+    return;
+  }
+  float* c = out.c + at;
   if (out.stream) {
 #pragma GCC unroll 4
     for (i64 v = 0; v < V; ++v) {
@@ -56,12 +71,10 @@ inline void store_row(Vec (&sum)[V], const TileOutput& out, const float* addend,
 /// The sums of a tile to C, row by row.
 template <i64 R, i64 V>
 inline void store_tile(Vec (&sum)[R][V], const TileOutput& out) {
-  float* c = out.c;
   const float* addend = out.addend;
 #pragma GCC unroll 8
   for (i64 r = 0; r < R; ++r) {
-    store_row(sum[r], out, addend, c);
-    c += out.c_row_stride;
+    store_row(sum[r], out, addend, r * out.c_row_stride);
     addend = addend == nullptr ? nullptr : addend + out.addend_row_stride;
   }
 }

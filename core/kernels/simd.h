@@ -9,6 +9,7 @@
 //   Vec t = Vec::load(p, n);         the first n < kLanes values, zeros behind
 //   v.store(p);  v.store(p, n);
 //   v.stream(p);                     past the caches; p is aligned to the vector
+//   v.store_bf16(q);  v.store_bf16(q, n);   rounded as the processor's own conversion does it
 //   max(a, b), min(a, b)             b where either is NaN, so a bound goes first: max(bound, x)
 //   keeps a NaN in x fma(a, b, c) = a * b + c         one rounding with AVX2 and AVX-512, two in
 //   the portable form reduce_add(v)                    a fixed tree, halves first
@@ -40,6 +41,21 @@ inline float f16_to_f32(u16 bits) {
   return __builtin_bit_cast(float, sign | __builtin_bit_cast(u32, scaled));
 }
 
+/// The nearest bf16, ties to even, as the processor's own conversion gives it: subnormal values
+/// become zeros, a NaN comes out quiet.
+inline u16 f32_to_bf16(float value) {
+  const u32 bits = __builtin_bit_cast(u32, value);
+  const u32 magnitude = bits & 0x7FFFFFFFU;
+  if (magnitude > 0x7F800000U) {
+    return static_cast<u16>((bits >> 16) | 0x40U);
+  }
+  if (magnitude < 0x00800000U) {
+    return static_cast<u16>((bits >> 16) & 0x8000U);
+  }
+  // Half of the last place kept, less one when that place is even.
+  return static_cast<u16>((bits + 0x7FFFU + ((bits >> 16) & 1U)) >> 16);
+}
+
 #if defined(__AVX512F__)
 
 struct Vec {
@@ -65,9 +81,30 @@ struct Vec {
   void store(float* p) const { _mm512_storeu_ps(p, v); }
   void stream(float* p) const { _mm512_stream_ps(p, v); }
   void store(float* p, i64 n) const { _mm512_mask_storeu_ps(p, mask(n), v); }
+  void store_bf16(u16* p) const {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), rounded_bf16());
+  }
+  void store_bf16(u16* p, i64 n) const { _mm256_mask_storeu_epi16(p, mask(n), rounded_bf16()); }
 
  private:
   static __mmask16 mask(i64 n) { return static_cast<__mmask16>((1U << n) - 1U); }
+  __m256i rounded_bf16() const {
+#if defined(__AVX512BF16__)
+    return reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(v));
+#else  // as f32_to_bf16 does it
+    const __m512i bits = _mm512_castps_si512(v);
+    const __m512i kept = _mm512_srli_epi32(bits, 16);
+    const __m512i even = _mm512_and_si512(kept, _mm512_set1_epi32(1));
+    __m512i out = _mm512_add_epi32(bits, _mm512_add_epi32(even, _mm512_set1_epi32(0x7FFF)));
+    out = _mm512_srli_epi32(out, 16);
+    constexpr int kSubnormal = 0x20 | 0x02 | 0x04;  // or a zero
+    out = _mm512_mask_and_epi32(out, _mm512_fpclass_ps_mask(v, kSubnormal), kept,
+                                _mm512_set1_epi32(0x8000));
+    constexpr int kNan = 0x01 | 0x80;
+    out = _mm512_mask_or_epi32(out, _mm512_fpclass_ps_mask(v, kNan), kept, _mm512_set1_epi32(0x40));
+    return _mm512_cvtepi32_epi16(out);
+#endif
+  }
   static Vec widen_bf16(__m256i bits) {
     return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16))};
   }
@@ -145,6 +182,13 @@ struct Vec {
   void store(float* p) const { _mm256_storeu_ps(p, v); }
   void stream(float* p) const { _mm256_stream_ps(p, v); }
   void store(float* p, i64 n) const { _mm256_maskstore_ps(p, mask(n), v); }
+  void store_bf16(u16* p, i64 n = kLanes) const {
+    float lanes[kLanes];
+    store(lanes);
+    for (i64 i = 0; i < n; ++i) {
+      p[i] = f32_to_bf16(lanes[i]);
+    }
+  }
 
  private:
   static __m256i mask(i64 n) {
@@ -258,6 +302,11 @@ struct Vec {
       p[i] = lane(i);
     }
   }
+  void store_bf16(u16* p, i64 n = kLanes) const {
+    for (i64 i = 0; i < n; ++i) {
+      p[i] = f32_to_bf16(lane(i));
+    }
+  }
   float lane(i64 i) const { return i < 4 ? low[i] : high[i - 4]; }
 };
 
@@ -336,6 +385,18 @@ inline Vec load(const float* p, AllLanes) {
 }
 inline Vec load(const float* p, i64 n) {
   return Vec::load(p, n);
+}
+inline Vec load(const u16* p, AllLanes) {
+  return Vec::load_bf16(p);
+}
+inline Vec load(const u16* p, i64 n) {
+  return Vec::load_bf16(p, n);
+}
+inline void store(Vec v, u16* p, AllLanes) {
+  v.store_bf16(p);
+}
+inline void store(Vec v, u16* p, i64 n) {
+  v.store_bf16(p, n);
 }
 inline void store(Vec v, float* p, AllLanes) {
   v.store(p);

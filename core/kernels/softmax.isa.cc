@@ -52,7 +52,8 @@ double sum_of_exp(const float* x, float from, float* y, i64 n) {
   return sum;
 }
 
-void scaled_exp(const float* x, float from, float factor, float* y, i64 n) {
+template <class Value>
+void scaled_exp(const float* x, float from, float factor, Value* y, i64 n) {
   const Vec base = Vec::set(from);
   const Vec f = Vec::set(factor);
   sweep(n, [&](i64 i, auto lanes) { store(exp(load(x + i, lanes) - base) * f, y + i, lanes); });
@@ -79,6 +80,7 @@ void backward(const float* y, const float* dy, float level, float* dx, i64 n) {
 
 }  // namespace
 
-extern const SoftmaxTable softmaxes = {maximum, sum_of_exp, scaled_exp, dot, backward};
+extern const SoftmaxTable softmaxes = {maximum,         sum_of_exp, scaled_exp<float>,
+                                       scaled_exp<u16>, dot,        backward};
 
 }  // namespace inlay::kernels::INLAY_ISA

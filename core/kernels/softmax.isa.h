@@ -12,6 +12,8 @@ struct SoftmaxTable {
   double (*sum_of_exp)(const float* x, float from, float* y, i64 n);
   // y = exp(x - from) * factor
   void (*scaled_exp)(const float* x, float from, float factor, float* y, i64 n);
+  // The same, rounded to bf16; y may be where x is.
+  void (*scaled_exp_bf16)(const float* x, float from, float factor, u16* y, i64 n);
   double (*dot)(const float* a, const float* b, i64 n);
   // dx = y (dy - level)
   void (*backward)(const float* y, const float* dy, float level, float* dx, i64 n);

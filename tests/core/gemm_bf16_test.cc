@@ -88,6 +88,78 @@ TEST(GemmOfBf16, GivesTheSameBitsAtAnyThreadCount) {
   }
 }
 
+std::vector<u16> rounded(std::span<const float> values) {
+  std::vector<u16> out(values.size());
+  f32_to_bf16(values, out);
+  return out;
+}
+
+std::vector<float> widened(std::span<const u16> values) {
+  std::vector<float> out(values.size());
+  bf16_to_f32(values, out);
+  return out;
+}
+
+// An A of bf16 gives the bits that its values give as f32, and a C of bf16 those of the f32 one,
+// rounded: with one chunk and several, whole tiles and parts of them, rows that can be read where
+// they lie and rows that cannot.
+TEST(GemmOfBf16, TakesAndGivesBf16) {
+  constexpr i64 kGap = 1;
+  for (const Isa isa : supported_dot_isas()) {
+    const IsaScope scope(isa);
+    for (const i64 M : {1, 7, 8, 33, 140, 300}) {
+      for (const i64 N : {16, 47, 101}) {
+        for (const i64 K : {2, 31, 64, 576, 1600, 3136}) {
+          for (const i64 gap : {i64{0}, kGap}) {
+            const ProductCase shape{.M = M,
+                                    .N = N,
+                                    .K = K,
+                                    .b_transposed = (M + N) % 2 == 0,
+                                    .alpha = 0.5F,
+                                    .bias = true,
+                                    .accumulate = K % 3 == 0,
+                                    .compute = GemmCompute::kBf16};
+            const Product product(shape);
+            std::vector<float> c;
+            GemmArgs args = product.arguments_for(c);
+            std::vector<u16> a(M * (K + gap), 0x7FC0);  // NaNs between the rows
+            for (i64 i = 0; i < M; ++i) {
+              f32_to_bf16({args.a + i * args.a_row_stride, static_cast<std::size_t>(K)},
+                          {a.data() + i * (K + gap), static_cast<std::size_t>(K)});
+            }
+            const std::vector<float> addend = c;
+            args.addend = shape.accumulate ? addend.data() : nullptr;
+            std::vector<float> scratch(gemm_scratch(args));
+            gemm(args, scratch);
+
+            args.a = nullptr;
+            args.a_bf16 = a.data();
+            args.a_row_stride = K + gap;
+            std::vector<float> same(c.size(), kNan);
+            args.c = same.data();
+            gemm(args, scratch);
+            std::vector<u16> narrow(c.size());
+            args.c = nullptr;
+            args.c_bf16 = narrow.data();
+            scratch.resize(gemm_scratch(args));
+            gemm(args, scratch);
+            for (i64 i = 0; i < M; ++i) {
+              const std::span<const float> row(c.data() + i * args.c_row_stride,
+                                               static_cast<std::size_t>(N));
+              ASSERT_EQ(std::memcmp(same.data() + i * args.c_row_stride, row.data(), 4 * N), 0)
+                  << text(shape) << ", row " << i;
+              ASSERT_EQ(
+                  std::memcmp(narrow.data() + i * args.c_row_stride, rounded(row).data(), 2 * N), 0)
+                  << text(shape) << ", row " << i;
+              ASSERT_EQ(narrow[i * args.c_row_stride + N], 0) << "written beside row " << i;
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
 // Floats on a cache line of their own.
 class AlignedFloats {
  public:
@@ -178,6 +250,30 @@ class LowRank {
     }
     run({&t, 1}, ys, together);
     return out;
+  }
+
+  // The sums that backward's second result is, and those of the terms' magnitudes.
+  std::pair<std::vector<double>, std::vector<double>> expected_dx(std::span<const float> u) const {
+    const i64 ranks = rank_ * static_cast<i64>(columns_.size());
+    std::vector<double> sums(rows_ * inner_), sizes(rows_ * inner_);
+    const auto add = [&](std::span<const float> left, std::span<const float> right, i64 K) {
+      const std::vector<float> a = widened(rounded(left)), b = widened(rounded(right));
+      for (i64 i = 0; i < rows_; ++i) {
+        for (i64 k = 0; k < K; ++k) {
+          for (i64 j = 0; j < inner_; ++j) {
+            const double term = double{a[i * K + k]} * double{b[k * inner_ + j]};
+            sums[i * inner_ + j] += term;
+            sizes[i * inner_ + j] += std::abs(term);
+          }
+        }
+      }
+    };
+    for (std::size_t i = 0; i < columns_.size(); ++i) {
+      const i64 N = columns_[i];
+      add(random(str("dy", i), rows_ * N), random(str("w", i), N * inner_), N);
+    }
+    add(u, random("a", ranks * inner_), ranks);
+    return {sums, sizes};
   }
 
   std::vector<std::vector<float>> backward(bool together) const {
@@ -285,6 +381,25 @@ TEST(GemmLowRank, HasTheBitsOfEachProductInTurn) {
   }
 }
 
+// Long products ride along where there is room for their steps: all, some, none.
+TEST(GemmLowRank, AddsProductsThatRideAlong) {
+  const std::vector<std::vector<i64>> groups = {{576, 192, 192}, {700, 900, 130}, {1500, 140, 200}};
+  for (const Isa isa : isas_and_dots()) {
+    const IsaScope scope(isa);
+    for (const std::vector<i64>& columns : groups) {
+      const LowRank group(37, columns, 50, 8, GemmCompute::kBf16);
+      const auto out = group.backward(true);
+      const auto [sums, sizes] = group.expected_dx(out[0]);
+      // As for a single product: a rounding for each of the steps, forth and back.
+      const double unit = 2.0 * 2000.0 * std::ldexp(1.0, -24);
+      for (std::size_t i = 0; i < sums.size(); ++i) {
+        ASSERT_NEAR(out[1][i], sums[i], unit * sizes[i]) << isa_name(isa) << " " << columns[0];
+      }
+      EXPECT_EQ(out, group.backward(false)) << isa_name(isa) << " " << columns[0];
+    }
+  }
+}
+
 TEST(GemmLowRank, GivesTheSameBitsAtAnyThreadCount) {
   const LowRank group(300, {576, 192, 192}, 576, 8, GemmCompute::kBf16);
   for (const Isa isa : isas_and_dots()) {
@@ -292,7 +407,10 @@ TEST(GemmLowRank, GivesTheSameBitsAtAnyThreadCount) {
     std::vector<std::vector<float>> alone;
     for (const int threads : {1, 2, 5}) {
       const ThreadsScope many(threads);
-      const auto here = group.forward(true);
+      std::vector<std::vector<float>> here = group.forward(true);
+      for (std::vector<float>& c : group.backward(true)) {
+        here.push_back(std::move(c));
+      }
       alone = alone.empty() ? here : alone;
       EXPECT_EQ(here, alone) << isa_name(isa) << ", " << threads;
     }

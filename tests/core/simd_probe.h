@@ -11,6 +11,7 @@ struct SimdProbe {
   void (*exp2)(const float* x, i64 n, float* y);
   void (*exp)(const float* x, i64 n, float* y);
   void (*tanh)(const float* x, i64 n, float* y);
+  void (*store_bf16)(const float* x, i64 n, u16* y);
 };
 INLAY_DECLARE_TABLES(SimdProbe, simd_probe)
 

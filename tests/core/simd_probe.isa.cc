@@ -14,8 +14,12 @@ void apply(const float* x, i64 n, float* y) {
   }
 }
 
+void store_bf16(const float* x, i64 n, u16* y) {
+  sweep(n, [&](i64 i, auto lanes) { store(load(x + i, lanes), y + i, lanes); });
+}
+
 }  // namespace
 
-const SimdProbe simd_probe = {apply<exp2>, apply<exp>, apply<tanh>};
+const SimdProbe simd_probe = {apply<exp2>, apply<exp>, apply<tanh>, store_bf16};
 
 }  // namespace inlay::kernels::INLAY_ISA

@@ -2,11 +2,13 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <limits>
 #include <utility>
 #include <vector>
 
+#include "core/kernels/gemm_bf16_kernels.h"
 #include "core/parallel.h"
 #include "tests/core/bf16_probe.h"
 #include "tests/core/simd_probe.h"
@@ -87,6 +89,32 @@ TEST_P(Simd, Exp2KeepsTheLastSubnormals) {
     const float x = -149.0F + 0.37F * static_cast<float>(i);
     // They are 2^-149 apart.
     EXPECT_NEAR(at(INLAY_SELECT(simd_probe).exp2, x), std::exp2(static_cast<double>(x)), 0x1p-149);
+  }
+}
+
+// Ties, their neighbours, the ends of the range, NaNs of both kinds; the processor's own
+// conversion, where there is one, gives the same.
+TEST_P(Simd, StoresTheNearestBf16) {
+  const std::pair<u32, u16> cases[] = {
+      {0x3F800000, 0x3F80}, {0x3F808000, 0x3F80}, {0x3F808001, 0x3F81}, {0x3F818000, 0x3F82},
+      {0x3F817FFF, 0x3F81}, {0xBF808001, 0xBF81}, {0x7F7FFFFF, 0x7F80}, {0x7F800000, 0x7F80},
+      {0xFF800000, 0xFF80}, {0x7FC12345, 0x7FC1}, {0x7F800001, 0x7FC0}, {0xFFA00000, 0xFFE0},
+      {0x00000000, 0x0000}, {0x80000000, 0x8000}, {0x00800000, 0x0080}, {0x007FFFFF, 0x0000},
+      {0x807FFFFF, 0x8000}, {0x00000001, 0x0000}, {0x0080FFFF, 0x0081}};
+  std::vector<float> x;
+  for (const auto& [from, to] : cases) {
+    x.push_back(std::bit_cast<float>(from));
+  }
+  std::vector<u16> y(x.size());
+  const i64 n = std::ssize(x);
+  INLAY_SELECT(simd_probe).store_bf16(x.data(), n, y.data());
+  for (i64 i = 0; i < n; ++i) {
+    EXPECT_EQ(y[i], cases[i].second) << std::hex << cases[i].first;
+  }
+  if (const GemmBf16* own = INLAY_SELECT_DOTS(kGemmBf16)) {
+    std::vector<u16> z(x.size());
+    own->round(x.data(), n, z.data());
+    EXPECT_EQ(y, z);
   }
 }
 
