@@ -27,10 +27,22 @@ Tensor CausalLM::hidden(const Pass& pass, std::optional<std::span<const i32>> ro
   return final_norm(rows ? gather_rows(x, *rows) : x);
 }
 
-Tensor CausalLM::logits(const Tensor& h, const Pass& pass) const {
+namespace {
+
+Pass head_pass(const Pass& pass) {
   Pass head = pass;
   head.compute = unquantised(pass.compute);
-  return lm_head_->forward(h, head);
+  return head;
+}
+
+}  // namespace
+
+Tensor CausalLM::logits(const Tensor& h, const Pass& pass) const {
+  return lm_head_->forward(h, head_pass(pass));
+}
+
+DType CausalLM::logit_gradient(const Pass& pass) const {
+  return takes_bf16({lm_head_.get()}, head_pass(pass)) ? DType::kBf16 : DType::kF32;
 }
 
 }  // namespace inlay

@@ -38,6 +38,8 @@ class CausalLM : public Module {
   /// Logits [n, V] of hidden states [n, C]; never by 8-bit products, whose errors nothing after
   /// them would average out.
   Tensor logits(const Tensor& h, const Pass& pass) const;
+  /// The type in which `logits` takes their gradient with the least work.
+  DType logit_gradient(const Pass& pass) const;
   const ModelSizes& sizes() const { return sizes_; }
   /// `model_type` of config.json: "llama", "gpt2".
   const std::string& family() const { return family_; }

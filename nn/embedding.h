@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -69,6 +70,9 @@ class TiedHead final : public LinearLike {
   }
   Tensor product(const Tensor& x, const Pass& pass) const override {
     return table_->product(x, pass);
+  }
+  std::optional<Projection> projection(const Pass& pass) const override {
+    return table_->projection(pass);
   }
   const Tensor& bias() const override { return table_->bias(); }
   i64 in_features() const override { return table_->in_features(); }

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "nn/linear.h"
 
+#include <algorithm>
 #include <utility>
 
+#include "core/error.h"
 #include "core/ops/elementwise.h"
 
 namespace inlay {
@@ -12,7 +14,7 @@ std::optional<Projection> LinearLike::projection(const Pass& /*pass*/) const {
 }
 
 std::vector<Tensor> forward_together(std::initializer_list<const LinearLike*> layers,
-                                     const Tensor& x, const Pass& pass) {
+                                     const Tensor& x, const Pass& pass, DType result) {
   std::vector<Projection> projections;
   for (const LinearLike* layer : layers) {
     if (std::optional<Projection> projection = layer->projection(pass)) {
@@ -20,13 +22,20 @@ std::vector<Tensor> forward_together(std::initializer_list<const LinearLike*> la
     }
   }
   if (projections.size() == layers.size()) {
-    return project(x, projections, pass.compute);
+    return project(x, projections, pass.compute, result);
   }
+  INLAY_ASSERT(result == DType::kF32);
   std::vector<Tensor> ys;
   for (const LinearLike* layer : layers) {
     ys.push_back(layer->forward(x, pass));
   }
   return ys;
+}
+
+bool takes_bf16(std::initializer_list<const LinearLike*> layers, const Pass& pass) {
+  return kernels::has_bf16_operands(pass.compute) &&
+         std::ranges::all_of(
+             layers, [&](const LinearLike* layer) { return layer->projection(pass).has_value(); });
 }
 
 Tensor forward_onto(const Tensor& residual, const LinearLike& layer, const Tensor& x,

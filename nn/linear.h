@@ -36,9 +36,13 @@ class LinearLike : public Module {
   virtual WeightLayout checkpoint_layout() const = 0;
 };
 
-/// The layers' forward(x, pass), as one operation where all of them are projections.
+/// The layers' forward(x, pass), as one operation where all of them are projections; only then may
+/// `result` be another type (project).
 std::vector<Tensor> forward_together(std::initializer_list<const LinearLike*> layers,
-                                     const Tensor& x, const Pass& pass);
+                                     const Tensor& x, const Pass& pass, DType result = DType::kF32);
+
+/// Whether values between these layers may be bf16: their products would round them anyway.
+bool takes_bf16(std::initializer_list<const LinearLike*> layers, const Pass& pass);
 
 /// residual + layer.forward(x, pass)
 Tensor forward_onto(const Tensor& residual, const LinearLike& layer, const Tensor& x,

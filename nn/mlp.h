@@ -39,7 +39,9 @@ class GatedMlp final : public Module {
 
  private:
   std::vector<Tensor> widened(const Tensor& x, const Pass& pass) const {
-    return forward_together({gate_proj_.get(), up_proj_.get()}, x, pass);
+    const bool narrow = takes_bf16({gate_proj_.get(), up_proj_.get(), down_proj_.get()}, pass);
+    return forward_together({gate_proj_.get(), up_proj_.get()}, x, pass,
+                            narrow ? DType::kBf16 : DType::kF32);
   }
 
   std::unique_ptr<LinearLike> gate_proj_, up_proj_, down_proj_;

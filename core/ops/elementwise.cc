@@ -123,11 +123,14 @@ Tensor activation(kernels::Activation kind, const Tensor& x) {
   return y;
 }
 
-Tensor gated(kernels::Activation kind, const Tensor& gate, const Tensor& up) {
+namespace {
+
+template <class Value>
+Tensor gated_of(kernels::Activation kind, const Tensor& gate, const Tensor& up) {
   check_shape("gated: up", up, gate.shape());
   const auto compute = [kind](const Tensor& a, const Tensor& b) {
     Tensor y = Tensor::empty_like(a);
-    kernels::gated(kind, a.values(), b.values(), y.mutable_values());
+    kernels::gated(kind, a.span<const Value>(), b.span<const Value>(), y.span<Value>());
     return y;
   };
   const Tensor g = dense(gate);
@@ -138,12 +141,19 @@ Tensor gated(kernels::Activation kind, const Tensor& gate, const Tensor& up) {
       record("gated", compute(g, u), {g, u}, [kind, sg, su](const Tensor& dy, Wants) -> Grads {
         Tensor dgate = Tensor::empty_like(dy);
         Tensor dup = Tensor::empty_like(dy);
-        kernels::gated_backward(kind, sg.get().values(), su.get().values(), dy.values(),
-                                dgate.mutable_values(), dup.mutable_values());
+        kernels::gated_backward(kind, sg.get().span<const Value>(), su.get().span<const Value>(),
+                                dy.span<const Value>(), dgate.span<Value>(), dup.span<Value>());
         return {dgate, dup};
       });
   set_recipe(y, [compute, sg, su] { return compute(sg.get(), su.get()); });
   return y;
+}
+
+}  // namespace
+
+Tensor gated(kernels::Activation kind, const Tensor& gate, const Tensor& up) {
+  return gate.dtype() == DType::kBf16 ? gated_of<u16>(kind, gate, up)
+                                      : gated_of<float>(kind, gate, up);
 }
 
 Tensor softmax(const Tensor& x) {

@@ -26,8 +26,9 @@ Tensor dropout(const Tensor& x, float p, RandomKey key);
 
 /// act(x): SiLU, GELU by erf, GELU by tanh (Hendrycks & Gimpel 2016, arXiv:1606.08415). Saved: x.
 Tensor activation(kernels::Activation kind, const Tensor& x);
-/// act(gate) * up, element by element: SwiGLU, GeGLU (Shazeer 2020, arXiv:2002.05202). Saved: gate,
-/// up; the result can be made again from them, so it is not kept for the products that read it.
+/// act(gate) * up, element by element: SwiGLU, GeGLU (Shazeer 2020, arXiv:2002.05202). Both f32, or
+/// both bf16, and so are the result and all gradients. Saved: gate, up; the result can be made
+/// again from them, so it is not kept for the products that read it.
 Tensor gated(kernels::Activation kind, const Tensor& gate, const Tensor& up);
 
 /// softmax over the last axis. Saved: the result.

@@ -48,7 +48,7 @@ struct LossAndGradient {
 };
 
 LossAndGradient evaluate(const Tensor& logits, std::span<const i32> targets, double normalizer,
-                         bool wanted) {
+                         bool wanted, DType type) {
   std::vector<double> losses(targets.size());
   if (!wanted) {
     kernels::cross_entropy(dense(logits).values(), logits.dim(1), targets, losses);
@@ -58,25 +58,35 @@ LossAndGradient evaluate(const Tensor& logits, std::span<const i32> targets, dou
   if (!gradient.same_storage(logits)) {
     gradient.copy_from(dense(logits));
   }
-  kernels::cross_entropy_in_place(gradient.mutable_values(), logits.dim(1), targets,
-                                  static_cast<float>(1.0 / normalizer), losses);
+  const auto scale = static_cast<float>(1.0 / normalizer);
+  if (type == DType::kBf16) {
+    kernels::cross_entropy_to_bf16(gradient.mutable_values(), logits.dim(1), targets, scale,
+                                   losses);
+    gradient = gradient.overlaid(logits.shape(), DType::kBf16);
+  } else {
+    kernels::cross_entropy_in_place(gradient.mutable_values(), logits.dim(1), targets, scale,
+                                    losses);
+  }
   return {sum(losses), gradient};
 }
 
 }  // namespace
 
-Tensor cross_entropy(Tensor logits, std::span<const i32> targets, double normalizer) {
+Tensor cross_entropy(Tensor logits, std::span<const i32> targets, double normalizer,
+                     DType gradient) {
   check_targets(logits, targets);
   // Asked beforehand: the question's own copy of the handle would keep the logits from being
   // overwritten.
   const bool wanted = should_record({logits});
-  const LossAndGradient result = evaluate(logits, targets, normalizer, wanted);
+  const LossAndGradient result = evaluate(logits, targets, normalizer, wanted, gradient);
   return record("cross_entropy", scalar(result.loss / normalizer), {logits},
                 [dlogits = result.dlogits](const Tensor& dy, Wants) -> Grads {
-                  if (dy.item() != 1.0F) {
-                    kernels::scale(dlogits.values(), dy.item(), dlogits.mutable_values());
+                  if (dy.item() == 1.0F) {
+                    return {dlogits};
                   }
-                  return {dlogits};
+                  const Tensor scaled = dlogits.to(DType::kF32);
+                  kernels::scale(scaled.values(), dy.item(), scaled.mutable_values());
+                  return {scaled.to(dlogits.dtype())};
                 });
 }
 
@@ -88,7 +98,8 @@ std::vector<double> cross_entropy_rows(const Tensor& logits, std::span<const i32
 }
 
 Tensor chunked_cross_entropy(const Tensor& h, std::span<const i32> targets, double normalizer,
-                             const std::function<Tensor(const Tensor&)>& head, i64 chunk) {
+                             const std::function<Tensor(const Tensor&)>& head, i64 chunk,
+                             DType gradient) {
   const i64 N = h.dim(0);
   chunk = chunk > 0 ? chunk : rows_at_once(N);
   INLAY_ASSERT(N == static_cast<i64>(targets.size()));
@@ -105,7 +116,7 @@ Tensor chunked_cross_entropy(const Tensor& h, std::span<const i32> targets, doub
       Tensor logits = head(piece);
       const std::span<const i32> wanted_ids = targets.subspan(begin, end - begin);
       check_targets(logits, wanted_ids);
-      part = cross_entropy(std::move(logits), wanted_ids, normalizer);
+      part = cross_entropy(std::move(logits), wanted_ids, normalizer, gradient);
     }
     loss += static_cast<double>(part.item());
     if (part.requires_grad()) {

@@ -18,20 +18,32 @@ i64 rows_of(const Tensor& x) {
 GemmTerm product_term(const Tensor& x, const MatrixRef& m, bool transposed) {
   GemmTerm term;
   term.K = x.dim(-1);
-  term.a = x.data<const float>();
+  if (x.dtype() == DType::kBf16) {
+    term.a_bf16 = x.data<const u16>();
+  } else {
+    term.a = x.data<const float>();
+  }
   term.a_row_stride = term.K;
   term.b = m;
   term.b_transposed = transposed;
   return term;
 }
 
+void set_result(GemmArgs& args, const Tensor& c) {
+  args.M = rows_of(c);
+  args.N = c.dim(-1);
+  args.c_row_stride = args.N;
+  if (c.dtype() == DType::kBf16) {
+    args.c_bf16 = c.data<u16>();
+  } else {
+    args.c = c.data<float>();
+  }
+}
+
 void multiply(const Tensor& x, const MatrixRef& m, const Tensor& y, const ProductOptions& options) {
   GemmArgs args;
   static_cast<GemmTerm&>(args) = product_term(x, m, options.transposed);
-  args.M = rows_of(y);
-  args.N = y.dim(-1);
-  args.c = y.data<float>();
-  args.c_row_stride = args.N;
+  set_result(args, y);
   args.alpha = options.alpha;
   args.bias = options.bias;
   args.compute = options.compute;
@@ -95,7 +107,7 @@ void add_outer_products(const Tensor& left, const Tensor& right, GemmCompute com
 
 Tensor column_sums(const Tensor& dy) {
   Tensor out = Tensor::empty({dy.dim(-1)});
-  kernels::column_sums(dy.values(), out.mutable_values(), false);
+  kernels::column_sums(dy.to(DType::kF32).values(), out.mutable_values(), false);
   return out;
 }
 

@@ -13,8 +13,11 @@ namespace inlay {
 /// Rows of x when its last axis is one row.
 i64 rows_of(const Tensor& x);
 
-/// x M, or x M^T when `transposed`.
+/// x M, or x M^T when `transposed`. A bf16 x, like a bf16 result, is for has_bf16_operands only.
 kernels::GemmTerm product_term(const Tensor& x, const kernels::MatrixRef& m, bool transposed);
+
+/// C of the product, and with it M and N.
+void set_result(kernels::GemmArgs& args, const Tensor& c);
 
 struct ProductOptions {
   bool transposed = false;  // multiply by the matrix's transpose

@@ -88,34 +88,28 @@ GemmArgs inner_product(const Group& group, const Tensor& x, const Tensor& stacke
                        const Tensor& t) {
   GemmArgs args;
   static_cast<GemmTerm&>(args) = product_term(x, matrix_ref(stacked_a), true);
-  args.M = rows_of(x);
-  args.N = group.ranks();
-  args.c = t.data<float>();
-  args.c_row_stride = args.N;
+  set_result(args, t);
   args.compute = unquantised(group.compute());
   return args;
 }
 
 // The y_i, added to `addend` where there is one, and t on the way.
 std::vector<Tensor> forward_of(const Group& group, const Tensor& x, const Tensor& t,
-                               const Tensor& addend) {
+                               const Tensor& addend, DType result) {
   const std::size_t count = group.parts().size();
   std::vector<Tensor> ys;
   std::vector<GemmTerm> updates(count);
   std::vector<GemmArgs> products(count);
   for (std::size_t i = 0; i < count; ++i) {
     const Projection& p = group.parts()[i];
-    const Tensor& y = ys.emplace_back(Tensor::empty(x.shape().with(-1, p.out())));
+    const Tensor& y = ys.emplace_back(Tensor::empty(x.shape().with(-1, p.out()), result));
     GemmArgs& args = products[i];
     static_cast<GemmTerm&>(args) = product_term(x, p.weight.ref(), group.straight(i));
     if (group.adapted(i)) {
       updates[i] = group.low_rank_term(t, i, p.lora_b);
       args.more = {&updates[i], 1};
     }
-    args.M = rows_of(y);
-    args.N = p.out();
-    args.c = y.data<float>();
-    args.c_row_stride = args.N;
+    set_result(args, y);
     args.bias = p.bias.defined() ? p.bias.data<const float>() : nullptr;
     if (addend.defined()) {
       args.addend = addend.data<const float>();
@@ -159,9 +153,15 @@ std::vector<GemmArgs> inner_gradient_products(const Group& group, std::span<cons
   return products;
 }
 
+struct Saves {
+  Saved x, t;
+  Shape in_shape;
+  DType in_dtype;
+};
+
 // dx, and u on the way, which the products of `inner` make.
 Tensor input_gradient(const Group& group, std::span<const Tensor> dys, const Tensor& u,
-                      std::span<const GemmArgs> inner, const Shape& shape) {
+                      std::span<const GemmArgs> inner, const Saves& saved) {
   std::vector<GemmTerm> terms;
   for (std::size_t i = 0; i < dys.size(); ++i) {
     if (dys[i].defined()) {
@@ -173,14 +173,11 @@ Tensor input_gradient(const Group& group, std::span<const Tensor> dys, const Ten
     terms.push_back(product_term(u, matrix_ref(a), false));
     terms.back().exact = true;
   }
-  Tensor dx = Tensor::empty(shape);
+  Tensor dx = Tensor::empty(saved.in_shape, saved.in_dtype);
   GemmArgs args;
   static_cast<GemmTerm&>(args) = terms[0];
   args.more = std::span(terms).subspan(1);
-  args.M = rows_of(dx);
-  args.N = dx.dim(-1);
-  args.c = dx.data<float>();
-  args.c_row_stride = args.N;
+  set_result(args, dx);
   args.compute = group.compute();
   run_low_rank(inner, {&args, 1});
   return dx;
@@ -212,11 +209,6 @@ Tensor b_gradient(const Group& group, std::size_t i, const Tensor& t, const Tens
 constexpr int kPartInputs = 3;
 constexpr int kFirstPart = 2;
 
-struct Saves {
-  Saved x, t;
-  Shape in_shape;
-};
-
 Grads gradients(const Group& group, const Saves& saved, std::span<Tensor> dys, Wants wants) {
   const int parts = static_cast<int>(group.parts().size());
   Grads grads(kFirstPart + kPartInputs * parts);
@@ -232,7 +224,7 @@ Grads gradients(const Group& group, const Saves& saved, std::span<Tensor> dys, W
   const std::vector<GemmArgs> inner =
       u_wanted ? inner_gradient_products(group, dys, u) : std::vector<GemmArgs>();
   if (wants[0]) {
-    grads[0] = input_gradient(group, dys, u, inner, saved.in_shape);
+    grads[0] = input_gradient(group, dys, u, inner, saved);
   } else {
     run_products(inner);
   }
@@ -257,7 +249,8 @@ Grads gradients(const Group& group, const Saves& saved, std::span<Tensor> dys, W
 }
 
 std::vector<Tensor> run_group(const Tensor& addend, const Tensor& x,
-                              std::span<const Projection> projections, GemmCompute compute) {
+                              std::span<const Projection> projections, GemmCompute compute,
+                              DType result) {
   for (const Projection& p : projections) {
     check_projection(x, p);
   }
@@ -276,8 +269,8 @@ std::vector<Tensor> run_group(const Tensor& addend, const Tensor& x,
     a_wanted = a_wanted || (p.lora_a.defined() && p.lora_a.requires_grad());
     b_wanted = b_wanted || (p.lora_b.defined() && p.lora_b.requires_grad());
   }
-  std::vector<Tensor> ys = forward_of(*group, input, t, residual);
-  const Saves saved = {save(input, a_wanted), save(t, b_wanted), x.shape()};
+  std::vector<Tensor> ys = forward_of(*group, input, t, residual, result);
+  const Saves saved = {save(input, a_wanted), save(t, b_wanted), x.shape(), x.dtype()};
   return record_many("project", std::move(ys), inputs,
                      [group, saved](std::span<Tensor> dys, Wants wants) {
                        return gradients(*group, saved, dys, wants);
@@ -287,13 +280,13 @@ std::vector<Tensor> run_group(const Tensor& addend, const Tensor& x,
 }  // namespace
 
 std::vector<Tensor> project(const Tensor& x, std::span<const Projection> projections,
-                            GemmCompute compute) {
-  return run_group({}, x, projections, compute);
+                            GemmCompute compute, DType result) {
+  return run_group({}, x, projections, compute, result);
 }
 
 Tensor project_onto(const Tensor& addend, const Tensor& x, const Projection& projection,
                     GemmCompute compute) {
-  return run_group(addend, x, {&projection, 1}, compute)[0];
+  return run_group(addend, x, {&projection, 1}, compute, DType::kF32)[0];
 }
 
 }  // namespace inlay

@@ -23,8 +23,9 @@ struct Projection {
   i64 out() const { return layout == WeightLayout::kOutIn ? weight.rows() : weight.cols(); }
 };
 
-/// The results [..., out] of every projection, in order.
-///   x [..., in] f32
+/// The results [..., out] of every projection, in order, as `result`s.
+///   x [..., in] f32. Where has_bf16_operands(compute), it may be bf16, and so may the results:
+///   then so is the gradient of x, and those of the results.
 /// All the x A^T are one product; each update rides in the registers of its x W^T; and backward, dx
 /// is one product over all projections:
 ///   t = x [factor A]^T      y_i = x W_i^T + bias_i + t_i B_i^T
@@ -33,7 +34,7 @@ struct Projection {
 /// B to bf16); t, u, dA and dB are f32, and the sums over rows, dA and dB, are f32 products. Saved:
 /// x (or its recipe) where an A is trained, t, A, B; nothing for the frozen weights.
 std::vector<Tensor> project(const Tensor& x, std::span<const Projection> projections,
-                            GemmCompute compute);
+                            GemmCompute compute, DType result = DType::kF32);
 
 /// addend + the one projection; `addend` [..., out], a residual, gets the gradient as it comes.
 Tensor project_onto(const Tensor& addend, const Tensor& x, const Projection& projection,

@@ -87,6 +87,11 @@ Tensor Tensor::empty(const Shape& shape, DType dtype) {
   return make(Storage::allocate(shape.numel() * size_of(dtype)), shape, dtype);
 }
 
+Tensor Tensor::overlaid(const Shape& shape, DType dtype) const {
+  INLAY_ASSERT(is_contiguous() && impl().offset == 0 && shape.numel() * size_of(dtype) <= bytes());
+  return make(impl().storage, shape, dtype);
+}
+
 Tensor Tensor::zeros(const Shape& shape, DType dtype) {
   Tensor t = empty(shape, dtype);
   if (!planning()) {

@@ -77,6 +77,10 @@ class Tensor {
   Tensor slice(int axis, i64 begin, i64 end) const;  // [begin, end) of an axis
   Tensor transpose(int a, int b) const;
 
+  /// The first bytes of this tensor's memory as `shape` elements of another type, contiguous. For
+  /// what was written over a tensor that is no longer needed.
+  Tensor overlaid(const Shape& shape, DType dtype) const;
+
   /// This tensor if it is contiguous, else a contiguous copy.
   Tensor contiguous() const;
   Tensor clone() const;

@@ -8,7 +8,6 @@
 #include "core/ops/elementwise.h"
 #include "core/ops/embedding.h"
 #include "core/ops/linear.h"
-#include "core/ops/loss.h"
 #include "core/ops/norm.h"
 #include "core/ops/projection.h"
 #include "core/ops/rope.h"
@@ -550,64 +549,6 @@ TEST(Ops, RopeTurnsPairsByTheirPosition) {
           return y;
         });
   });
-}
-
-double loss_twin(const Array& logits, const std::vector<i32>& targets, double normalizer) {
-  const i64 V = logits.shape[-1];
-  double loss = 0.0;
-  for (i64 r = 0; r < logits.rows(); ++r) {
-    double sum = 0.0;
-    for (i64 v = 0; v < V; ++v) {
-      sum += std::exp(logits[r * V + v]);
-    }
-    loss += (std::log(sum) - logits[r * V + targets[r]]) / normalizer;
-  }
-  return loss;
-}
-
-TEST(Ops, CrossEntropyMatchesItsTwin) {
-  for_each_isa([] {
-    for (const i64 V : {2, 16, 37, 300}) {
-      const std::vector<i32> targets = {0, static_cast<i32>(V - 1), static_cast<i32>(V / 2)};
-      gradcheck(
-          "cross_entropy", {{3, V}},
-          [&](const Tensors& t) { return cross_entropy(t[0], targets, 2.5); },
-          [&](const Arrays& a) {
-            return Array{Shape{1}, {loss_twin(a[0], targets, 2.5)}};
-          });
-    }
-  });
-}
-
-TEST(Ops, ChunkedCrossEntropyIsThatOfTheWholeHead) {
-  const std::vector<i32> targets = {1, 0, 4, 3, 2, 1, 1};
-  for (const i64 chunk : {1, 3, 7, 100}) {
-    const i64 N = 7;
-    const i64 C = 6;
-    const i64 V = 5;
-    Tensor h = Tensor::empty({N, C});
-    Tensor w = Tensor::empty({V, C});
-    fill_normal(h.mutable_values(), RandomKey(1), 0.0F, 1.0F);
-    fill_normal(w.mutable_values(), RandomKey(2), 0.0F, 1.0F);
-    h.set_requires_grad(true);
-    w.set_requires_grad(true);
-    const Tensor whole = cross_entropy(linear(h, w), targets, 7.0);
-    backward(whole);
-    const std::vector<float> dh = h.grad().to_vector();
-    const std::vector<float> dw = w.grad().to_vector();
-    h.set_grad({});
-    w.set_grad({});
-    const Tensor chunked = chunked_cross_entropy(
-        h, targets, 7.0, [&](const Tensor& x) { return linear(x, w); }, chunk);
-    backward(chunked);
-    EXPECT_NEAR(chunked.item(), whole.item(), 1e-6);  // the partial losses are rounded to f32
-    for (i64 i = 0; i < h.numel(); ++i) {
-      EXPECT_EQ(h.grad().values()[i], dh[i]);  // rows do not mix
-    }
-    for (i64 i = 0; i < w.numel(); ++i) {
-      EXPECT_NEAR(w.grad().values()[i], dw[i], 1e-6);  // another order of addition
-    }
-  }
 }
 
 TEST(Ops, DropoutKeepsItsMeanAndDrawsTheSameMaskAgain) {
