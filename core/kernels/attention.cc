@@ -118,17 +118,14 @@ i64 forward_tasks(const Head& head) {
 }
 
 /// The query tiles of a head are split into chunks, each but the last with its own sums of dK and
-/// dV: six units of equal work over all KV heads. Short segments have as many as their tiles allow:
-/// were they split only once they are long, the memory of the sums would grow faster than the
-/// length. Clearing and adding up those sums costs up to a tenth of the time where segments are
-/// short, and these come in batches. A long one, which has the threads to itself, is a dozen units:
-/// with three KV heads or more, whose sums are then still a small part of the memory.
+/// dV: a dozen units of equal work over all KV heads. Short segments have as many as their tiles
+/// allow: were they split only once they are long, the memory of the sums would grow faster than
+/// the length. (Half as many are 4 % faster for two threads and short segments; but they would
+/// leave most threads of a larger machine without work when one segment is all there is.)
 i64 query_chunks(const Head& head) {
-  constexpr i64 kUnits = 6;
-  constexpr i64 kLongKeys = 4096;
+  constexpr i64 kUnits = 12;
   const i64 kv_heads = head.params->kv_heads;
-  const i64 units = kv_heads > 2 && head.k_count > kLongKeys ? 2 * kUnits : kUnits;
-  return std::clamp<i64>(head_tiles(head), 1, (units + kv_heads - 1) / kv_heads);
+  return std::clamp<i64>(head_tiles(head), 1, (kUnits + kv_heads - 1) / kv_heads);
 }
 
 struct TileRange {

@@ -70,6 +70,15 @@ void backward(AttentionKind kind, const AttentionParams& p,
   }
 }
 
+// Whether every query and every key belongs to a segment; segments do not overlap.
+bool covers(std::span<const AttentionSegment> segments, i64 queries, i64 keys) {
+  for (const AttentionSegment& s : segments) {
+    queries -= s.q_count;
+    keys -= s.k_count;
+  }
+  return queries == 0 && keys == 0;
+}
+
 }  // namespace
 
 Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v,
@@ -93,9 +102,11 @@ Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v,
                const Tensor K = sk.get();
                const Tensor V = sv.get();
                // The gradients take the strides of their tensors, so a view into a fused product
-               // gets a buffer of that width.
-               const auto strided = [](const Tensor& t) {
-                 return Tensor::zeros({t.dim(0), t.stride(0)}).slice(1, 0, t.dim(1));
+               // gets a buffer of that width. What belongs to no segment is 0.
+               const bool all = covers(where, Q.dim(0), K.dim(0));
+               const auto strided = [all](const Tensor& t) {
+                 const Shape shape = {t.dim(0), t.stride(0)};
+                 return (all ? Tensor::empty(shape) : Tensor::zeros(shape)).slice(1, 0, t.dim(1));
                };
                Tensor dq = strided(Q);
                Tensor dk = strided(K);

@@ -6,6 +6,7 @@
 
 #include "core/memory/memory.h"
 #include "core/ops/attention.h"
+#include "core/parallel.h"
 #include "core/random.h"
 
 namespace inlay {
@@ -17,9 +18,22 @@ Tensor leaf(i64 rows, i64 width, const char* name) {
   return t.set_requires_grad(true);
 }
 
+// Each thread has tiles of its own: with many of them, they would hide the growth.
+class TwoThreads {
+ public:
+  TwoThreads() { set_num_threads(2); }
+  ~TwoThreads() { set_num_threads(before_); }
+  TwoThreads(const TwoThreads&) = delete;
+  TwoThreads& operator=(const TwoThreads&) = delete;
+
+ private:
+  int before_ = num_threads();
+};
+
 // The most bytes held at once by a forward and a backward pass over T tokens, beyond what was held
 // before: q, k and v are part of it.
 double peak_bytes(const AttentionOptions& options, i64 T) {
+  const TwoThreads scope;
   const i64 before = current_memory().total();
   reset_peak_memory();
   const Tensor q = leaf(T, options.heads * options.head_dim, "q");
