@@ -101,12 +101,14 @@ KernelCase attention_case(const AttentionSizes& s, i64 steps) {
 
 KernelCase gemm_case(const GemmSizes& s, const std::string& compute_dtype, i64 steps) {
   return {str("[", s.rows, ", ", s.inner, "] with a weight [", s.columns, ", ", s.inner, "] in ",
-              s.format, compute_dtype == "f32" ? "" : ", multiplied in " + compute_dtype),
+              s.format, compute_dtype == "f32" ? "" : ", multiplied in " + compute_dtype,
+              s.bf16_values ? ", from bf16 to bf16" : ""),
           {{"rows", s.rows},
            {"inner", s.inner},
            {"columns", s.columns},
            {"format", s.format},
-           {"compute_dtype", compute_dtype}},
+           {"compute_dtype", compute_dtype},
+           {"values", s.bf16_values ? "bf16" : "f32"}},
           bench_gemm(s, steps)};
 }
 
@@ -162,6 +164,7 @@ int bench_gemm_command(std::span<const std::string> arguments) {
   GemmSizes sizes;
   sizes.inner = sizes.columns = 0;
   std::string compute_dtype = "f32";
+  std::string values = "f32";
   BenchArguments common;
   Arguments args("inlay bench gemm",
                  "Times a linear layer: x [rows, inner] times a weight [columns, inner], and its "
@@ -170,13 +173,17 @@ int bench_gemm_command(std::span<const std::string> arguments) {
       .option("--inner", sizes.inner, "in_features (default: the layers of SmolLM2 in turn)")
       .option("--columns", sizes.columns, "out_features")
       .option("--format", sizes.format, "how the weight is stored: f32, bf16, nf4-dq, …")
-      .option("--compute-dtype", compute_dtype, "what the products multiply: f32, bf16 or int8");
+      .option("--compute-dtype", compute_dtype, "what the products multiply: f32, bf16 or int8")
+      .option("--values", values,
+              "the type of x and of the result: f32, or bf16 with bf16 products");
   common.declare(args);
   if (!args.parse(arguments)) {
     return 0;
   }
   common.apply();
   require_choice("--compute-dtype", compute_dtype, {"f32", "bf16", "int8"});
+  require_choice("--values", values, {"f32", "bf16"});
+  sizes.bf16_values = values == "bf16";
   sizes.compute = compute_of(compute_dtype);
   require_size("--rows", sizes.rows);
   if ((sizes.inner == 0) != (sizes.columns == 0)) {

@@ -9,6 +9,7 @@
 #include "core/error.h"
 #include "core/ops/attention.h"
 #include "core/ops/linear.h"
+#include "core/ops/projection.h"
 #include "core/random.h"
 #include "quant/formats.h"
 
@@ -67,6 +68,11 @@ struct Weight {
   GemmCompute compute = GemmCompute::kF32;
 
   Tensor product(const Tensor& x) const {
+    if (x.dtype() == DType::kBf16) {
+      Projection layer;
+      layer.weight = frozen ? *frozen : FrozenMatrix(dense);
+      return project(x, {&layer, 1}, compute, DType::kBf16)[0];
+    }
     return frozen ? linear(x, *frozen, {}, compute)
                   : linear(x, dense, {}, WeightLayout::kOutIn, compute);
   }
@@ -136,9 +142,14 @@ std::vector<KernelTiming> bench_attention(const AttentionSizes& s, i64 steps) {
 }
 
 std::vector<KernelTiming> bench_gemm(const GemmSizes& s, i64 steps) {
+  if (s.bf16_values && !kernels::has_bf16_operands(s.compute)) {
+    throw ConfigError(
+        "--values: bf16 needs --compute-dtype bf16 and a processor that multiplies bf16");
+  }
   const Weight weight = make_weight(s);
-  const Tensor x = random_tensor({s.rows, s.inner}, 1);
-  const Tensor dy = random_tensor({s.rows, s.columns}, 3);
+  const DType type = s.bf16_values ? DType::kBf16 : DType::kF32;
+  const Tensor x = random_tensor({s.rows, s.inner}, 1).to(type);
+  const Tensor dy = random_tensor({s.rows, s.columns}, 3).to(type);
   const double flops = 2.0 * static_cast<double>(s.rows * s.inner) * static_cast<double>(s.columns);
   const double bytes =
       static_cast<double>(weight.frozen ? weight.frozen->bytes() : weight.dense.bytes());
@@ -157,7 +168,7 @@ std::vector<KernelTiming> bench_gemm(const GemmSizes& s, i64 steps) {
   std::vector<KernelTiming> out;
   out.push_back({"product", time_calls(steps, [&] { weight.product(x); }), flops, bytes});
   out.push_back({"input_gradient", gradient_of(x), flops, bytes});
-  if (!weight.frozen && s.compute != GemmCompute::kInt8) {
+  if (!weight.frozen && !s.bf16_values && s.compute != GemmCompute::kInt8) {
     out.push_back({"weight_gradient", gradient_of(weight.dense), flops, 0.0});
   }
   return out;

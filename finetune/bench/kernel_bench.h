@@ -30,11 +30,12 @@ struct GemmSizes {
   i64 rows = 2048, inner = 576, columns = 1536;
   std::string format = "f32";  // of the weight: f32, bf16 or a format that can be encoded
   GemmCompute compute = GemmCompute::kF32;
+  bool bf16_values = false;  // x and the result, and their gradients
 };
 /// A linear layer x [rows, inner] with a weight [columns, inner]: "product" (x W^T),
-/// "input_gradient" (dy W) and, where the weight is f32 and not multiplied in 8 bits,
-/// "weight_gradient" (dy^T x). Throws
-/// ConfigError for a format there is not.
+/// "input_gradient" (dy W) and, where all is f32 and not multiplied in 8 bits, "weight_gradient"
+/// (dy^T x). Throws ConfigError for a format there is not, and for bf16 values where no product
+/// takes them.
 std::vector<KernelTiming> bench_gemm(const GemmSizes& sizes, i64 steps);
 
 /// The names bench_gemm and bench_quant know; of the former also "f32" and "bf16".

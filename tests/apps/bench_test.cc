@@ -6,6 +6,7 @@
 
 #include <numeric>
 
+#include "core/kernels/gemm.h"
 #include "tests/apps/workshop.h"
 
 namespace inlay {
@@ -156,6 +157,14 @@ TEST(Bench, GemmTimesAProductAndItsGradients) {
       measured(workshop, "gemm --rows 40 --inner 64 --columns 32 --steps 1 --compute-dtype bf16");
   EXPECT_EQ(rounded["cases"][0]["compute_dtype"], "bf16");
   expect_timing(rounded["cases"][0]["product"], 1);
+  if (kernels::has_bf16_products()) {
+    const Json narrow = measured(workshop,
+                                 "gemm --rows 40 --inner 64 --columns 32 --steps 1 --compute-dtype "
+                                 "bf16 --format bf16 --values bf16");
+    EXPECT_EQ(narrow["cases"][0]["values"], "bf16");
+    expect_timing(narrow["cases"][0]["product"], 1);
+    expect_timing(narrow["cases"][0]["input_gradient"], 1);
+  }
   const Json quantised =
       measured(workshop, "gemm --rows 40 --inner 64 --columns 32 --steps 1 --compute-dtype int8");
   EXPECT_EQ(quantised["cases"][0]["compute_dtype"], "int8");
@@ -239,6 +248,8 @@ TEST(Bench, RefusesWhatMakesNoSense) {
        "--compute-dtype: expected one of f32, bf16, found \"int3\"…"},
       {"gemm --inner 64", "bench gemm: give both of --inner and --columns, or neither"},
       {"gemm --inner 64 --columns 64 --format nf5", "--format: expected one of …"},
+      {"gemm --inner 64 --columns 64 --values bf16",
+       "--values: bf16 needs --compute-dtype bf16 and a processor that multiplies bf16"},
       {"quant --format q2_k", "--format: expected one of …"},
       {"generate --new-tokens 1", "--new-tokens: expected at least 2, found 1"},
       {"generate --shape tiny -m model", "bench generate: give one of --model and --shape"},

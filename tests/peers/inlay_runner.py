@@ -125,7 +125,8 @@ def _attention(s):
 
 def _gemm(s):
     return ["gemm", "--rows", str(s["rows"]), "--inner", str(s["inner"]), "--columns",
-            str(s["columns"]), "--compute-dtype", s["dtype"]]
+            str(s["columns"]), "--compute-dtype", s["dtype"], "--format", s["dtype"],
+            "--values", s["dtype"]]
 
 
 def _generate(s):
