@@ -12,8 +12,8 @@
 // What the two loop nests of a product share: how the contraction is cut, and what becomes of the
 // sums.
 //
-// Each product's K is cut into slices by its length alone; a short product rides along with the
-// last slice of the one before it, and one of rounded operands wherever there is room. The pieces
+// Each product's K is cut into slices by its length alone; a product rides along with the last
+// slice of the one before it where it is short, or there is room in a slice for both. The pieces
 // met in this way are a chunk: within it the sum of an element is one chain of fma from 0, k
 // upwards, and the chunks are added to C in turn. This is the order gemm.h promises, and everything
 // else may be split in any way.
@@ -75,7 +75,7 @@ struct Chunk {
 template <class Body>
 void for_chunks(const GemmArgs& args, Body body, i64 longest_slice = kMaxSlice) {
   const bool int8 = args.compute == GemmCompute::kInt8;
-  const i64 room = int8 ? kMaxInt8Slice : args.compute == GemmCompute::kBf16 ? longest_slice : 0;
+  const i64 room = int8 ? kMaxInt8Slice : longest_slice;
   Chunk chunk;
   const auto finish = [&] {
     body(static_cast<const Chunk&>(chunk));
