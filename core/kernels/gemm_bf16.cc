@@ -128,8 +128,8 @@ class Bf16Nest {
     Chunk chunk;
     i64 a[kMaxPieces] = {};
     i64 first_panel = 0, end_panel = 0;
-    bool streams = false;   // to C, which is complete after this chunk
-    float* sums = nullptr;  // [M, N] of the chunks so far, if C cannot hold them
+    bool streams = false;  // to C, which is complete after this chunk
+    i64 sums = -1;         // where in `sums_` [M, N] of the chunks so far are, if not in C
 
     bool across() const { return chunk.count > 0 && !chunk.pieces[0].term->b_transposed; }
   };
@@ -168,7 +168,7 @@ class Bf16Nest {
       }
     }
     inner_count_ = count_;
-    float* sums = sums_;
+    i64 sums = 0;
     for (const GemmArgs& args : outer_) {
       add_part(args, chunk_at(args, c), main_a);
       if (const i64 floats = sums_floats(args); floats > 0) {
@@ -443,8 +443,8 @@ class Bf16Nest {
   TileOutput output_of(const Part& part, i64 i, i64 n) const {
     TileOutput out = chunk_output(*part.args, part.chunk, i, n);
     out.stream = part.streams;
-    if (part.sums != nullptr) {
-      float* sums = part.sums + i * part.args->N + n;
+    if (part.sums >= 0) {
+      float* sums = sums_ + part.sums + i * part.args->N + n;
       if (!part.chunk.first) {
         out.addend = sums;
         out.addend_row_stride = part.args->N;
