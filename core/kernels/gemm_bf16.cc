@@ -51,7 +51,7 @@ constexpr i64 kPackedWide = 16;
 constexpr i64 kPackedSteps = 64;
 // With fewer tasks, some threads would wait for others at the end.
 constexpr i64 kLeastTasks = 32;
-constexpr i64 kTileValues = 32 * 48;
+constexpr i64 kTileValues = i64{32} * 48;
 // Everything starts on a cache line.
 constexpr i64 kLineFloats = 16;
 

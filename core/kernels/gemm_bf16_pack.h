@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "core/kernels/gemm.h"
 #include "core/kernels/gemm_bf16_kernels.h"
 #include "core/kernels/gemm_kernels.h"
 #include "core/kernels/gemm_pack.h"
