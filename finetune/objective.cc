@@ -23,10 +23,9 @@ PackedBatch pack(std::span<const Example* const> examples) {
 Tensor next_token_loss(const CausalLM& model, const PackedBatch& batch, const Pass& pass,
                        double normalizer) {
   const Tensor h = model.hidden(pass, batch.rows);
-  constexpr i64 kUsualChunk = 0;
   return chunked_cross_entropy(
       h, batch.targets, normalizer, [&](const Tensor& x) { return model.logits(x, pass); },
-      kUsualChunk, model.logit_gradient(pass));
+      model.logit_gradient(pass));
 }
 
 }  // namespace inlay

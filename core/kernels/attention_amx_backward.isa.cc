@@ -26,26 +26,19 @@ struct DotBuffers {
 DotBuffers dot_buffers(i64 D, float* scratch) {
   const i64 depth = round_up(D, kDepth), width = round_up(D, kPad);
   DotBuffers b;
-  const auto floats = [&](i64 count) {
-    float* p = scratch;
-    scratch += count;
-    return p;
-  };
-  const auto words = [&](i64 rows, i64 stride) {
-    return Bf16Rows{reinterpret_cast<u16*>(floats(rows * stride / 2)), stride};
-  };
-  b.S = floats(2 * kStripKeys * kTileRows);
-  b.dP = floats(2 * kStripKeys * kTileRows);
-  b.dQt = floats(width * kTileRows);
-  b.dK = floats(kStripKeys * width);
-  b.dV = floats(kStripKeys * width);
-  b.Q = words(depth / 2, 2 * kTileRows);
-  b.dO = words(depth / 2, 2 * kTileRows);
-  b.Q_rows = words(kTileRows / 2, 2 * width);
-  b.dO_rows = words(kTileRows / 2, 2 * width);
-  b.P = words(kStripKeys, kTileRows);
-  b.dS = words(kStripKeys, kTileRows);
-  b.dS_pairs = words(attention::kBlockKeys / 2, 2 * kTileRows);
+  ScratchParts parts(scratch);
+  b.S = parts.floats(2 * kStripKeys * kTileRows);
+  b.dP = parts.floats(2 * kStripKeys * kTileRows);
+  b.dQt = parts.floats(width * kTileRows);
+  b.dK = parts.floats(kStripKeys * width);
+  b.dV = parts.floats(kStripKeys * width);
+  b.Q = parts.words(depth / 2, 2 * kTileRows);
+  b.dO = parts.words(depth / 2, 2 * kTileRows);
+  b.Q_rows = parts.words(kTileRows / 2, 2 * width);
+  b.dO_rows = parts.words(kTileRows / 2, 2 * width);
+  b.P = parts.words(kStripKeys, kTileRows);
+  b.dS = parts.words(kStripKeys, kTileRows);
+  b.dS_pairs = parts.words(attention::kBlockKeys / 2, 2 * kTileRows);
   return b;
 }
 
@@ -198,20 +191,15 @@ void backward_tile(const Head& head, const Tile& tile, const Tile& next,
       base = end;
     }
   });
-  alignas(64) float scale[kTileRows];
-  for (float& s : scale) {
-    s = 1.0F;
-  }
-  unpack_transposed(b.dQt, scale, q_rows, D, args.dq);
+  unpack_transposed(b.dQt, 1.0F, q_rows, D, args.dq);
 }
 
 void backward_tiles(const Head& head, i64 begin, i64 end, const AttentionBackward& args,
                     KeyGradients into, float* scratch) {
   [[maybe_unused]] const TileRegisters registers;
-  for (i64 t = begin; t < end; ++t) {
-    const Tile next = attention::head_tile(head, t + 1 < end ? t + 1 : t);
-    backward_tile(head, attention::head_tile(head, t), next, args, into, scratch);
-  }
+  for_tiles(head, begin, end, [&](const Tile& tile, const Tile& next) {
+    backward_tile(head, tile, next, args, into, scratch);
+  });
 }
 
 }  // namespace

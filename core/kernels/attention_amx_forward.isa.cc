@@ -81,11 +81,15 @@ void forward_tile(const Head& head, const Tile& tile, const Tile& next,
   const AttentionParams& params = *head.params;
   const i64 D = params.head_dim, depth = round_up(D, kDepth), width = round_up(D, kPad);
   const KeyCopies copies = key_copies(head, const_cast<u16*>(head.copies), false);
-  const RunningSoftmax state = {scratch, scratch + kTileRows, scratch + 2 * kTileRows};
-  float* S = state.Ot + width * kTileRows;
-  float* shrink = S + 2 * kStripKeys * kTileRows;
-  const Bf16Rows Q = {reinterpret_cast<u16*>(shrink + kTileRows), 2 * kTileRows};
-  const Bf16Rows P = {Q.at(depth / 2, 0), 2 * kTileRows};
+  ScratchParts parts(scratch);
+  RunningSoftmax state;
+  state.m = parts.floats(kTileRows);
+  state.l = parts.floats(kTileRows);
+  state.Ot = parts.floats(width * kTileRows);
+  float* S = parts.floats(2 * kStripKeys * kTileRows);
+  float* shrink = parts.floats(kTileRows);
+  const Bf16Rows Q = parts.words(depth / 2, 2 * kTileRows);
+  const Bf16Rows P = parts.words(attention::kBlockKeys / 2, 2 * kTileRows);
   const TileMask mask = tile_mask(head, tile);
   const TileDraws draws = params.dropout > 0.0F ? tile_draws(head, tile) : TileDraws{};
   const RowEnds ends = row_ends(head, tile);
@@ -145,10 +149,9 @@ void forward_tile(const Head& head, const Tile& tile, const Tile& next,
 void forward_tiles(const Head& head, i64 begin, i64 end, const AttentionForward& args,
                    float* scratch) {
   [[maybe_unused]] const TileRegisters registers;
-  for (i64 t = begin; t < end; ++t) {
-    const Tile next = attention::head_tile(head, t + 1 < end ? t + 1 : t);
-    forward_tile(head, attention::head_tile(head, t), next, args, scratch);
-  }
+  for_tiles(head, begin, end, [&](const Tile& tile, const Tile& next) {
+    forward_tile(head, tile, next, args, scratch);
+  });
 }
 
 }  // namespace

@@ -145,20 +145,14 @@ void backward_tile(const Head& head, const Tile& tile, const Tile& next,
     product(D, vectors, count, {key.data, 1, key.row}, p.dP + row, kTileRows, p.dQt + row,
             kTileRows, true);
   });
-  alignas(64) float scale[kTileRows];
-  for (float& s : scale) {
-    s = params.scale;
-  }
-  unpack_transposed(p.dQt, scale, q_rows, D, args.dq);
+  unpack_transposed(p.dQt, params.scale, q_rows, D, args.dq);
 }
 
 void backward_tiles(const Head& head, i64 begin, i64 end, const AttentionBackward& args,
                     KeyGradients into, float* scratch) {
-  for (i64 t = begin; t < end; ++t) {
-    const Tile tile = attention::head_tile(head, t);
-    const Tile next = attention::head_tile(head, t + 1 < end ? t + 1 : t);
+  for_tiles(head, begin, end, [&](const Tile& tile, const Tile& next) {
     backward_tile(head, tile, next, args, into, scratch);
-  }
+  });
 }
 
 void add_rows(i64 rows, i64 columns, const float* from, i64 from_stride, float* to, i64 to_stride) {

@@ -74,6 +74,24 @@ struct Bf16Rows {
   Bf16Rows from(i64 row, i64 word) const { return {at(row, word), stride}; }
 };
 
+/// A thread's scratch memory, handed out part by part.
+class ScratchParts {
+ public:
+  explicit ScratchParts(float* scratch) : next_(scratch) {}
+
+  float* floats(i64 count) {
+    float* part = next_;
+    next_ += count;
+    return part;
+  }
+  Bf16Rows words(i64 rows, i64 stride) {
+    return {reinterpret_cast<u16*>(floats(rows * stride / 2)), stride};
+  }
+
+ private:
+  float* next_;
+};
+
 /// to[key][d] = rows [begin, end) of one head of K or V, `count` of which exist.
 inline void copy_rows(const float* from, i64 stride, KeyRange keys, i64 count, i64 D, Bf16Rows to) {
   for (i64 key = keys.begin; key < keys.end; ++key) {

@@ -46,26 +46,19 @@ i64 thread_floats(const AttentionParams& params) {
 
 void set_buffers(i64 D, float* scratch, BackwardBuffers& b) {
   const i64 depth = round_up(D, kDepth), width = round_up(D, kPad);
-  const auto floats = [&](i64 count) {
-    float* p = scratch;
-    scratch += count;
-    return p;
-  };
-  const auto words = [&](i64 rows, i64 stride) {
-    return Bf16Rows{reinterpret_cast<u16*>(floats(rows * stride / 2)), stride};
-  };
-  b.S = floats(kGroupKeys * kTileRows);
-  b.dP = floats(kGroupKeys * kTileRows);
+  ScratchParts parts(scratch);
+  b.S = parts.floats(kGroupKeys * kTileRows);
+  b.dP = parts.floats(kGroupKeys * kTileRows);
   for (TileWork& work : b.work) {
-    work.Q = words(depth / 2, 2 * kTileRows);
-    work.dO = words(depth / 2, 2 * kTileRows);
-    work.dQt = floats(width * kTileRows);
-    work.dS_pairs = words(kBlockKeys / 2, 2 * kTileRows);
+    work.Q = parts.words(depth / 2, 2 * kTileRows);
+    work.dO = parts.words(depth / 2, 2 * kTileRows);
+    work.dQt = parts.floats(width * kTileRows);
+    work.dS_pairs = parts.words(kBlockKeys / 2, 2 * kTileRows);
   }
-  b.Q_rows = words(kAllRows / 2, 2 * width);
-  b.dO_rows = words(kAllRows / 2, 2 * width);
-  b.P = words(kBlockKeys, kAllRows);
-  b.dS = words(kBlockKeys, kAllRows);
+  b.Q_rows = parts.words(kAllRows / 2, 2 * width);
+  b.dO_rows = parts.words(kAllRows / 2, 2 * width);
+  b.P = parts.words(kBlockKeys, kAllRows);
+  b.dS = parts.words(kBlockKeys, kAllRows);
 }
 
 /// S and dP of a group become P o Z and scale dS, in bf16.
@@ -237,12 +230,8 @@ void backward_pair(const Head& head, const Pair& pair, const Pair& next,
     add_key_gradients(begin, {0, shared}, 0, width, b, into);
     add_key_gradients(begin, {shared, exist}, 1, width, b, into);
   });
-  alignas(64) float scale[kTileRows];
-  for (float& s : scale) {
-    s = 1.0F;
-  }
   for (i64 i = 0; i < b.tiles; ++i) {
-    unpack_transposed(b.work[i].dQt, scale, b.work[i].q_rows, D, args.dq);
+    unpack_transposed(b.work[i].dQt, 1.0F, b.work[i].q_rows, D, args.dq);
   }
 }
 

@@ -30,15 +30,16 @@ i64 thread_floats(const AttentionParams& params) {
 ForwardBuffers forward_buffers(i64 D, float* scratch) {
   const i64 depth = round_up(D, kDepth), width = round_up(D, kPad);
   ForwardBuffers b;
-  b.m = scratch;
-  b.l = b.m + kTileRows;
-  b.Ot = b.l + kTileRows;
-  b.minus = b.Ot + width * kTileRows;
-  b.shrink = b.minus + kTileRows;
-  b.limit = b.shrink + kTileRows;
-  b.S = b.limit + kTileRows;
-  b.Q = {reinterpret_cast<u16*>(b.S + kGroupKeys * kTileRows), 2 * kTileRows};
-  b.P = {b.Q.at(depth / 2, 0), 2 * kTileRows};
+  ScratchParts parts(scratch);
+  b.m = parts.floats(kTileRows);
+  b.l = parts.floats(kTileRows);
+  b.Ot = parts.floats(width * kTileRows);
+  b.minus = parts.floats(kTileRows);
+  b.shrink = parts.floats(kTileRows);
+  b.limit = parts.floats(kTileRows);
+  b.S = parts.floats(kGroupKeys * kTileRows);
+  b.Q = parts.words(depth / 2, 2 * kTileRows);
+  b.P = parts.words(kBlockKeys / 2, 2 * kTileRows);
   return b;
 }
 
@@ -189,10 +190,9 @@ void forward_tile(const Head& head, const Tile& tile, const Tile& next,
 
 void forward_tiles(const Head& head, i64 begin, i64 end, const AttentionForward& args,
                    float* scratch) {
-  for (i64 t = begin; t < end; ++t) {
-    const Tile next = attention::head_tile(head, t + 1 < end ? t + 1 : t);
-    forward_tile(head, attention::head_tile(head, t), next, args, scratch);
-  }
+  for_tiles(head, begin, end, [&](const Tile& tile, const Tile& next) {
+    forward_tile(head, tile, next, args, scratch);
+  });
 }
 
 }  // namespace

@@ -178,14 +178,12 @@ void forward_tiles(const Head& head, i64 begin, i64 end, const AttentionForward&
   const AttentionParams& params = *head.params;
   float* state =
       scratch + attention::forward_thread_floats(params) - attention::state_floats(params);
-  for (i64 t = begin; t < end; ++t) {
-    const Tile tile = attention::head_tile(head, t);
-    const Tile next = attention::head_tile(head, t + 1 < end ? t + 1 : t);
+  for_tiles(head, begin, end, [&](const Tile& tile, const Tile& next) {
     run_keys(head, tile, tile.some, args, state, scratch,
              {tile_span(head, tile, args.o, params.o_stride),
               tile_span(head, next, args.q, params.q_stride)});
     forward_finish(head, tile, 1, args, state);
-  }
+  });
 }
 
 void round_rows(i64 rows, i64 columns, const float* from, i64 from_stride, float* to,

@@ -231,6 +231,24 @@ inline void unpack_transposed(const float* transposed, const float* scale, const
   }
 }
 
+/// The same with one scale for all rows.
+inline void unpack_transposed(const float* transposed, float scale, const TileRows& rows, i64 D,
+                              float* base) {
+  alignas(64) float scales[kTileRows];
+  for (float& s : scales) {
+    s = scale;
+  }
+  unpack_transposed(transposed, scales, rows, D, base);
+}
+
+/// body(tile, next) for the tiles [begin, end) of a head; `next` follows, or is the last itself.
+template <class Body>
+inline void for_tiles(const Head& head, i64 begin, i64 end, Body body) {
+  for (i64 t = begin; t < end; ++t) {
+    body(attention::head_tile(head, t), attention::head_tile(head, t + 1 < end ? t + 1 : t));
+  }
+}
+
 /// packed[r][d] = scale * base[r][d], columns up to the whole vector zero.
 inline void pack_rows(const float* base, const TileRows& rows, i64 D, float scale, float* packed,
                       i64 stride) {

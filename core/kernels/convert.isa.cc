@@ -22,15 +22,6 @@ void f16_to_f32(const u16* x, float* y, i64 n) {
   Vec::load_f16(x + i, n - i).store(y + i, n - i);
 }
 
-u16 rounded_bf16(float value) {
-  const u32 bits = __builtin_bit_cast(u32, value);
-  if ((bits & 0x7FFFFFFFU) > 0x7F800000U) {
-    return static_cast<u16>((bits >> 16) | 0x40U);
-  }
-  // Half of the last place kept, less one when that place is even: ties go to even.
-  return static_cast<u16>((bits + 0x7FFFU + ((bits >> 16) & 1U)) >> 16);
-}
-
 u16 rounded_f16(float value) {
   const u32 bits = __builtin_bit_cast(u32, value);
   const u32 sign = (bits >> 16) & 0x8000U;
@@ -53,7 +44,7 @@ u16 rounded_f16(float value) {
 
 void f32_to_bf16(const float* x, u16* y, i64 n) {
   for (i64 i = 0; i < n; ++i) {
-    y[i] = rounded_bf16(x[i]);
+    y[i] = nearest_bf16(x[i]);
   }
 }
 

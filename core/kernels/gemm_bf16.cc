@@ -16,8 +16,7 @@
 //       pack the group; with the first, A
 //       with the first, where there are inner products: they, and the rows of A they make
 //       for each block of A's rows x block of the group's panels      tasks
-//         for each tile's rows of A                       from L1 with dot products, after the
-//         first
+//         for each tile's rows of A                       after the first panel from L1
 //           for each panel                                its part of B comes from L2
 //             one tile of C                               (with AMX the panels are the outer loop)
 //
@@ -55,21 +54,6 @@ constexpr i64 kTileValues = i64{32} * 48;
 // Everything starts on a cache line.
 constexpr i64 kLineFloats = 16;
 
-Chunk chunk_at(const GemmArgs& args, i64 index) {
-  Chunk found;
-  i64 i = 0;
-  for_chunks(
-      args, [&](const Chunk& chunk) { found = i++ == index ? chunk : found; }, kLongestSlice);
-  return found;
-}
-
-i64 count_chunks(const GemmArgs& args) {
-  i64 count = 0;
-  for_chunks(
-      args, [&](const Chunk&) { ++count; }, kLongestSlice);
-  return count;
-}
-
 bool same_a(const GemmTerm& one, const GemmTerm& other) {
   return one.a == other.a && one.a_bf16 == other.a_bf16 && one.K == other.K &&
          one.a_row_stride == other.a_row_stride && one.a_col_stride == other.a_col_stride;
@@ -94,7 +78,7 @@ class Bf16Nest {
         packing_(kernels),
         tiles_(INLAY_SELECT(kGemmTiles)),
         M_(outer[0].M),
-        chunks_(count_chunks(outer[0])) {}
+        chunks_(count_chunks(outer[0], kLongestSlice)) {}
 
   i64 scratch() {
     i64 most = 0;
@@ -121,12 +105,17 @@ class Bf16Nest {
   }
 
  private:
-  // A product in a chunk: the pieces, where in `a_` those of A start, and which of the panels of
-  // all products are its own.
+  // A piece of A: its rows from `first` on are packed, and start at `at` in `a_`; those before lie
+  // as they are read.
+  struct Rows {
+    i64 at = 0, first = 0;
+    i64 K = 0, stride = 0;  // of packed rows
+  };
+  // A product in a chunk: the pieces, and which of the panels of all products are its own.
   struct Part {
     const GemmArgs* args = nullptr;
     Chunk chunk;
-    i64 a[kMaxPieces] = {};
+    Rows a[kMaxPieces];
     i64 first_panel = 0, end_panel = 0;
     bool streams = false;  // to C, which is complete after this chunk
     i64 sums = -1;         // where in `sums_` [M, N] of the chunks so far are, if not in C
@@ -158,19 +147,18 @@ class Bf16Nest {
     count_ = 0;
     a_values_ = 0;
     panel_ = 1;
-    const Chunk main = chunk_at(outer_[0], c);
-    i64 main_a[kMaxPieces] = {};
+    const Chunk main = chunk_at(outer_[0], c, kLongestSlice);
+    Rows main_a[kMaxPieces];
     for (i64 p = 0; p < main.count; ++p) {
-      if (p == 0 || !is_short(*main.pieces[p].term)) {
-        main_a[p] = a_values_;
-        a_values_ += values_of(main.pieces[p]);
+      if (!rides(main, p)) {
+        main_a[p] = place(main.pieces[p]);
         add_inner(main.pieces[p], main_a[p]);
       }
     }
     inner_count_ = count_;
     i64 sums = 0;
     for (const GemmArgs& args : outer_) {
-      add_part(args, chunk_at(args, c), main_a);
+      add_part(args, chunk_at(args, c, kLongestSlice), main_a);
       if (const i64 floats = sums_floats(args); floats > 0) {
         parts_[count_ - 1].sums = sums;
         sums += floats;
@@ -180,46 +168,47 @@ class Bf16Nest {
     group_panels_ = std::min(panels(), std::max<i64>(inner_panels() + 1, kGroupDwords / panel_));
   }
 
-  // The inner products of the rows of a piece, which start at `a`.
-  void add_inner(const Piece& rows, i64 a) {
+  // The inner products of the rows of a piece.
+  void add_inner(const Piece& piece, const Rows& a) {
     for (const GemmArgs& args : inner_) {
-      if (same_a(args, *rows.term)) {
+      if (same_a(args, *piece.term)) {
         Chunk chunk;
-        chunk.add({&args, rows.k, rows.K});
-        chunk.first = rows.k == 0;
+        chunk.add({&args, piece.k, piece.K});
+        chunk.first = piece.k == 0;
         add_part(args, chunk, &a);
       }
     }
   }
 
-  // `a`: where the pieces of A are that are not short.
-  void add_part(const GemmArgs& args, const Chunk& chunk, const i64* a) {
+  // `a`: the pieces of A that are not short.
+  void add_part(const GemmArgs& args, const Chunk& chunk, const Rows* a) {
     const i64 first = count_ == 0 ? 0 : panels();
     Part& part = parts_[count_++];
-    part = {&args, chunk};
+    part = Part();
+    part.args = &args;
+    part.chunk = chunk;
     part.first_panel = first;
     part.end_panel = first + ceil_div(args.N, kernels_.width);
     part.streams = chunk.last && can_stream(args);
     i64 steps = 0;
     for (i64 p = 0; p < chunk.count; ++p) {
-      const i64 K = packing_.padded(chunk.pieces[p].K);
-      if (rides(chunk, p)) {
-        part.a[p] = a_values_;
-        a_values_ += values_of(chunk.pieces[p]);
-      } else {
-        part.a[p] = a[p];
-      }
-      steps += K;
+      part.a[p] = rides(chunk, p) ? place(chunk.pieces[p]) : a[p];
+      steps += part.a[p].K;
     }
     panel_ = std::max(panel_, steps / 2 * kernels_.width);
   }
 
-  // A piece of A: the first of its rows that are packed, and the room they take.
-  i64 first_packed(const Piece& piece) const {
-    return packing_.in_place(*piece.term, piece.K) ? M_ / kernels_.height * kernels_.height : 0;
-  }
-  i64 values_of(const Piece& piece) const {
-    return round_up(M_ - first_packed(piece), kPackedRows) * packing_.row_stride(piece.K);
+  // Room for the rows of a piece that must be packed.
+  Rows place(const Piece& piece) {
+    Rows rows;
+    rows.at = a_values_;
+    if (packing_.in_place(*piece.term, piece.K)) {
+      rows.first = M_ / kernels_.height * kernels_.height;
+    }
+    rows.K = packing_.padded(piece.K);
+    rows.stride = packing_.row_stride(piece.K);
+    a_values_ += round_up(M_ - rows.first, kPackedRows) * rows.stride;
+    return rows;
   }
 
   void multiply_group(const Range& group) {
@@ -354,12 +343,12 @@ class Bf16Nest {
 
   void pack_rows(const Part& part, i64 p, const Range& rows) {
     const Piece& piece = part.chunk.pieces[p];
-    const i64 first = first_packed(piece);
-    const i64 begin = std::max(rows.begin, first);
+    const Rows& a = part.a[p];
+    const i64 begin = std::max(rows.begin, a.first);
     if (begin < rows.end) {
       packing_.rows(*piece.term, begin, piece.k, piece.K, rows.end - begin,
                     round_up(rows.end - begin, kernels_.height),
-                    a_ + part.a[p] + (begin - first) * packing_.row_stride(piece.K));
+                    a_ + a.at + (begin - a.first) * a.stride);
     }
   }
 
@@ -430,14 +419,13 @@ class Bf16Nest {
 
   // Of the tile whose first row is i.
   Bf16Steps steps_of(const Part& part, i64 p, i64 i) const {
-    const Piece& piece = part.chunk.pieces[p];
-    const i64 first = first_packed(piece);
-    if (i < first) {
-      return {piece.K, piece.term->a_bf16 + i * piece.term->a_row_stride + piece.k,
-              piece.term->a_row_stride};
+    const Rows& a = part.a[p];
+    if (i >= a.first) {
+      return {a.K, a_ + a.at + (i - a.first) * a.stride, a.stride};
     }
-    const i64 stride = packing_.row_stride(piece.K);
-    return {packing_.padded(piece.K), a_ + part.a[p] + (i - first) * stride, stride};
+    const Piece& piece = part.chunk.pieces[p];
+    const i64 stride = piece.term->a_row_stride;
+    return {a.K, piece.term->a_bf16 + i * stride + piece.k, stride};
   }
 
   TileOutput output_of(const Part& part, i64 i, i64 n) const {

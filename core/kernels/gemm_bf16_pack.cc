@@ -25,14 +25,6 @@ constexpr i64 even(i64 K) {
   return round_up(K, 2);
 }
 
-// Row `row` of a matrix of dense values, from `col` on.
-template <class Value>
-const Value* dense_row(const MatrixRef& m, i64 row, i64 col) {
-  const i64 stored = m.row_map != nullptr ? m.row_map[row] : row;
-  return reinterpret_cast<const Value*>(static_cast<const u8*>(m.data) + stored * m.row_bytes) +
-         col;
-}
-
 }  // namespace
 
 void Bf16Packing::columns(const BPart& part, i64 k2, u32* panels, i64 stride) const {

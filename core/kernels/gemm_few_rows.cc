@@ -33,8 +33,9 @@ class ColumnsProduct {
   /// Floats that the sums of a chunk take.
   i64 floats() const { return args_.M * sum_stride_; }
 
-  void sum(const Chunk& chunk) {
+  void sum(const Chunk& chunk, float* sums) {
     const i64 steps = kFewStripFloats / sum_stride_ / 16 * 16;
+    sums_ = sums;
     std::fill_n(sums_, floats(), 0.0F);
     for (i64 p = 0; p < chunk.count; ++p) {
       const Piece& piece = chunk.pieces[p];
@@ -43,7 +44,6 @@ class ColumnsProduct {
       }
     }
   }
-  const float* sums() const { return sums_; }
 
   void write(const Chunk& chunk, const float* sums) const {
     tiles_.write(sums, sum_stride_, args_.M, N_, chunk_output(args_, chunk, 0, n_));
@@ -52,9 +52,9 @@ class ColumnsProduct {
  private:
   void add_strip(const Piece& strip) {
     const BPart part = b_part(strip, n_, N_);
-    if (const float* rows = rows_in_place(part.matrix, part.transposed, part.k, part.n)) {
+    if (const float* rows = rows_in_place<float>(part)) {
       add_in_place(strip, rows, tiles_.sum);
-    } else if (const u16* bf16 = bf16_rows_in_place(part.matrix, part.transposed, part.k, part.n)) {
+    } else if (const u16* bf16 = rows_in_place<u16>(part)) {
       add_in_place(strip, bf16, tiles_.sum_bf16);
     } else {
       pack_b(part, {strip_, part.K * shape_.width, 0});
@@ -107,7 +107,7 @@ class ColumnsProduct {
   const PanelShape shape_;
   const i64 n_, N_, sum_stride_;
   alignas(64) float strip_[kFewStripFloats];
-  alignas(64) float sums_[kFewRows * kMaxCols];
+  float* sums_ = nullptr;
 };
 
 // Very few rows of A, and B stored [N, K], the weight of a layer: its rows are decoded in
@@ -276,7 +276,7 @@ struct FewRowsGroups {
     // A transposed B is read along its rows, one panel at a time.
     group = args.b_transposed ? 1 : std::clamp(panels / 8, kMinFewGroup, kMaxFewGroup);
     groups = ceil_div(panels, group);
-    for_chunks(args, [&](const Chunk&) { ++chunks; });
+    chunks = count_chunks(args);
     splits_chunks = chunks > 1 && args.a_col_stride != 1 && all_floats() <= kMostWaiting;
   }
 
@@ -296,12 +296,6 @@ struct FewRowsGroups {
   bool splits_chunks = false;  // a sum over tokens is shared out by tokens too
 };
 
-template <class Body>
-void for_numbered_chunks(const GemmArgs& args, Body body) {
-  i64 number = 0;
-  for_chunks(args, [&](const Chunk& chunk) { body(chunk, number++); });
-}
-
 }  // namespace
 
 i64 few_rows_scratch(const GemmArgs& args) {
@@ -313,10 +307,11 @@ void few_rows_product(const GemmArgs& args, std::span<float> scratch) {
   const FewRowsGroups g(args);
   if (!g.splits_chunks) {
     parallel_for(g.groups, [&](i64 index) {
+      alignas(64) float sums[kFewRows * kMaxCols];
       ColumnsProduct columns = g.columns(index);
       for_chunks(args, [&](const Chunk& chunk) {
-        columns.sum(chunk);
-        columns.write(chunk, columns.sums());
+        columns.sum(chunk, sums);
+        columns.write(chunk, sums);
       });
     });
     return;
@@ -327,19 +322,13 @@ void few_rows_product(const GemmArgs& args, std::span<float> scratch) {
   };
   // A thread's tasks are the same tokens in one product after the other: they stay in its caches.
   parallel_for(g.chunks * g.groups, [&](i64 task) {
-    ColumnsProduct columns = g.columns(task % g.groups);
-    for_numbered_chunks(args, [&](const Chunk& chunk, i64 number) {
-      if (number == task / g.groups) {
-        columns.sum(chunk);
-        std::copy_n(columns.sums(), columns.floats(), sums_of(number, task % g.groups));
-      }
-    });
+    const i64 chunk = task / g.groups, group = task % g.groups;
+    g.columns(group).sum(chunk_at(args, chunk), sums_of(chunk, group));
   });
   parallel_for(g.groups, [&](i64 group) {
     const ColumnsProduct columns = g.columns(group);
-    for_numbered_chunks(args, [&](const Chunk& chunk, i64 number) {
-      columns.write(chunk, sums_of(number, group));
-    });
+    i64 number = 0;
+    for_chunks(args, [&](const Chunk& chunk) { columns.write(chunk, sums_of(number++, group)); });
   });
 }
 

@@ -306,7 +306,8 @@ class Int8Panels {
       const i64 steps = std::min(kInt8Block, part.K - k);
       for (i64 j = 0; j < part.N; j += run) {
         const i64 count = std::min(run, part.N - j);
-        const float* rows = rows_in_place(part.matrix, false, part.k + k, part.n + j);
+        const float* rows =
+            rows_in_place<float>({part.matrix, false, part.k + k, steps, part.n + j, count});
         const i64 stride = rows != nullptr ? part.matrix.row_bytes / 4 : run;
         if (rows == nullptr) {
           for (i64 s = 0; s < steps; ++s) {

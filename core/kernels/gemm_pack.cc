@@ -12,21 +12,11 @@ constexpr i64 kPackStripFloats = 6144;
 constexpr i64 kStripCols = 384;
 constexpr i64 kMaxWidth = 48;
 
-template <class Value = float>
-const Value* stored_row(const MatrixRef& m, i64 row) {
-  const i64 stored = m.row_map != nullptr ? m.row_map[row] : row;
-  return reinterpret_cast<const Value*>(static_cast<const u8*>(m.data) + stored * m.row_bytes);
-}
-
-bool lies_as_read(const MatrixRef& matrix, bool transposed, MatrixFormat format) {
-  return !transposed && matrix.format == format && matrix.row_map == nullptr;
-}
-
 // One panel of a transposed f32 matrix: its columns are rows in memory.
 void transpose_f32(const BPart& part, const GemmPacking& packing, float* panel, i64 width) {
   const float* rows[kMaxWidth];
   for (i64 j = 0; j < part.N; ++j) {
-    rows[j] = stored_row(part.matrix, part.n + j) + part.k;
+    rows[j] = dense_row<float>(part.matrix, part.n + j, part.k);
   }
   packing.transpose(rows, part.N, part.K, panel, width, width);
 }
@@ -81,7 +71,7 @@ void copy_rows(const float* from, i64 from_stride, i64 K, i64 N, const PanelShap
 
 void pack_rows(const BPart& part, const PanelShape& shape, const GemmPacking& packing,
                const Panels& panels) {
-  if (const float* from = rows_in_place(part.matrix, part.transposed, part.k, part.n)) {
+  if (const float* from = rows_in_place<float>(part)) {
     copy_rows(from, part.matrix.row_bytes / 4, part.K, part.N, shape, packing, panels);
     return;
   }
@@ -103,15 +93,6 @@ void pack_rows(const BPart& part, const PanelShape& shape, const GemmPacking& pa
 }
 
 }  // namespace
-
-const float* rows_in_place(const MatrixRef& matrix, bool transposed, i64 k, i64 n) {
-  return lies_as_read(matrix, transposed, MatrixFormat::kF32) ? stored_row(matrix, k) + n : nullptr;
-}
-
-const u16* bf16_rows_in_place(const MatrixRef& matrix, bool transposed, i64 k, i64 n) {
-  return lies_as_read(matrix, transposed, MatrixFormat::kBf16) ? stored_row<u16>(matrix, k) + n
-                                                               : nullptr;
-}
 
 void pack_b(const BPart& part, const Panels& panels) {
   const GemmPacking& packing = INLAY_SELECT(kGemmPacking);

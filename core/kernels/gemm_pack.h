@@ -31,11 +31,24 @@ struct BPart {
   i64 n, N;
 };
 
-/// The address of row k of B, columns n onwards, when B can be multiplied where it lies: dense f32,
-/// not transposed, its rows in order. Null otherwise. Rows are row_bytes / 4 floats apart.
-const float* rows_in_place(const MatrixRef& matrix, bool transposed, i64 k, i64 n);
-/// The same for dense bf16.
-const u16* bf16_rows_in_place(const MatrixRef& matrix, bool transposed, i64 k, i64 n);
+/// Row `row` of a matrix of dense values, from `col` on.
+template <class Value>
+const Value* dense_row(const MatrixRef& m, i64 row, i64 col) {
+  const i64 stored = m.row_map != nullptr ? m.row_map[row] : row;
+  return reinterpret_cast<const Value*>(static_cast<const u8*>(m.data) + stored * m.row_bytes) +
+         col;
+}
+
+/// The address of row k of B, columns n onwards, when B can be multiplied where it lies: dense
+/// floats, or bf16 for u16, not transposed, its rows in order. Null otherwise. Rows are row_bytes
+/// apart.
+template <class Value>
+const Value* rows_in_place(const BPart& part) {
+  constexpr MatrixFormat kFormat = sizeof(Value) == 4 ? MatrixFormat::kF32 : MatrixFormat::kBf16;
+  const bool in_place =
+      !part.transposed && part.matrix.format == kFormat && part.matrix.row_map == nullptr;
+  return in_place ? dense_row<Value>(part.matrix, part.k, part.n) : nullptr;
+}
 
 /// Where packed panels go: panel p starts at data + p * stride, and what is packed are its rows
 /// from `first_row` on.

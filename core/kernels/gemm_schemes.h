@@ -109,6 +109,21 @@ void for_chunks(const GemmArgs& args, Body body, i64 longest_slice = kMaxSlice) 
   }
 }
 
+inline i64 count_chunks(const GemmArgs& args, i64 longest_slice = kMaxSlice) {
+  i64 count = 0;
+  for_chunks(
+      args, [&](const Chunk&) { ++count; }, longest_slice);
+  return count;
+}
+
+inline Chunk chunk_at(const GemmArgs& args, i64 index, i64 longest_slice = kMaxSlice) {
+  Chunk found;
+  i64 i = 0;
+  for_chunks(
+      args, [&](const Chunk& chunk) { found = i++ == index ? chunk : found; }, longest_slice);
+  return found;
+}
+
 /// What becomes of the sums of a chunk from C(i, j) on: the first brings the bias and the addend,
 /// the others are added to C.
 inline TileOutput chunk_output(const GemmArgs& args, const Chunk& chunk, i64 i, i64 j) {

@@ -41,19 +41,20 @@ inline float f16_to_f32(u16 bits) {
   return __builtin_bit_cast(float, sign | __builtin_bit_cast(u32, scaled));
 }
 
-/// The nearest bf16, ties to even, as the processor's own conversion gives it: subnormal values
-/// become zeros, a NaN comes out quiet.
-inline u16 f32_to_bf16(float value) {
+/// The nearest bf16, ties to even; a NaN comes out quiet.
+inline u16 nearest_bf16(float value) {
   const u32 bits = __builtin_bit_cast(u32, value);
-  const u32 magnitude = bits & 0x7FFFFFFFU;
-  if (magnitude > 0x7F800000U) {
+  if ((bits & 0x7FFFFFFFU) > 0x7F800000U) {
     return static_cast<u16>((bits >> 16) | 0x40U);
   }
-  if (magnitude < 0x00800000U) {
-    return static_cast<u16>((bits >> 16) & 0x8000U);
-  }
-  // Half of the last place kept, less one when that place is even.
+  // Half of the last place kept, less one when that place is even: ties go to even.
   return static_cast<u16>((bits + 0x7FFFU + ((bits >> 16) & 1U)) >> 16);
+}
+
+/// The same as the processor's own conversion gives it: subnormal values become zeros.
+inline u16 f32_to_bf16(float value) {
+  const u32 bits = __builtin_bit_cast(u32, value);
+  return (bits & 0x7F800000U) == 0 ? static_cast<u16>((bits >> 16) & 0x8000U) : nearest_bf16(value);
 }
 
 #if defined(__AVX512F__)

@@ -46,17 +46,6 @@ void softmax_backward(std::span<const float> y, std::span<const float> dy, i64 V
   });
 }
 
-void cross_entropy(std::span<const float> logits, i64 V, std::span<const i32> targets,
-                   std::span<double> losses) {
-  for_rows(logits.size(), V, [&](i64 row) {
-    const float* x = logits.data() + row * V;
-    const SoftmaxTable& k = INLAY_SELECT(softmaxes);
-    const float most = k.maximum(x, V);
-    losses[row] = std::log(k.sum_of_exp(x, most, nullptr, V)) + static_cast<double>(most) -
-                  static_cast<double>(x[targets[row]]);
-  });
-}
-
 namespace {
 
 struct RowLoss {
@@ -73,6 +62,12 @@ RowLoss row_loss(const float* x, i64 V, i32 target, float scale, double& loss) {
 }
 
 }  // namespace
+
+void cross_entropy(std::span<const float> logits, i64 V, std::span<const i32> targets,
+                   std::span<double> losses) {
+  for_rows(logits.size(), V,
+           [&](i64 row) { row_loss(logits.data() + row * V, V, targets[row], 1.0F, losses[row]); });
+}
 
 void cross_entropy_in_place(std::span<float> logits, i64 V, std::span<const i32> targets,
                             float scale, std::span<double> losses) {

@@ -98,8 +98,8 @@ std::vector<double> cross_entropy_rows(const Tensor& logits, std::span<const i32
 }
 
 Tensor chunked_cross_entropy(const Tensor& h, std::span<const i32> targets, double normalizer,
-                             const std::function<Tensor(const Tensor&)>& head, i64 chunk,
-                             DType gradient) {
+                             const std::function<Tensor(const Tensor&)>& head, DType gradient,
+                             i64 chunk) {
   const i64 N = h.dim(0);
   chunk = chunk > 0 ? chunk : rows_at_once(N);
   INLAY_ASSERT(N == static_cast<i64>(targets.size()));

@@ -30,7 +30,7 @@ std::vector<double> cross_entropy_rows(const Tensor& logits, std::span<const i32
 /// loss is computed. The gradient arriving for the loss must be 1: scale the loss through
 /// `normalizer`.
 Tensor chunked_cross_entropy(const Tensor& h, std::span<const i32> targets, double normalizer,
-                             const std::function<Tensor(const Tensor&)>& head, i64 chunk = 0,
-                             DType gradient = DType::kF32);
+                             const std::function<Tensor(const Tensor&)>& head,
+                             DType gradient = DType::kF32, i64 chunk = 0);
 
 }  // namespace inlay

@@ -64,7 +64,7 @@ TEST(Loss, ChunkedCrossEntropyIsThatOfTheWholeHead) {
     h.set_grad({});
     w.set_grad({});
     const Tensor chunked = chunked_cross_entropy(
-        h, targets, 7.0, [&](const Tensor& x) { return linear(x, w); }, chunk);
+        h, targets, 7.0, [&](const Tensor& x) { return linear(x, w); }, DType::kF32, chunk);
     backward(chunked);
     EXPECT_NEAR(chunked.item(), whole.item(), 1e-6);  // the partial losses are rounded to f32
     for (i64 i = 0; i < h.numel(); ++i) {
@@ -125,7 +125,7 @@ TEST(Loss, ARoundedGradientOfTheLogitsChangesNothingInBf16) {
     const Tensor loss = chunked_cross_entropy(
         h, targets, 3.0,
         [&](const Tensor& x) { return linear(x, w, {}, WeightLayout::kOutIn, GemmCompute::kBf16); },
-        32, type);
+        type, 32);
     backward(loss);
     return h.grad().to_vector();
   };
