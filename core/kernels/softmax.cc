@@ -14,7 +14,7 @@ namespace {
 void for_rows(std::size_t values, i64 V, FunctionRef<void(i64 row)> body) {
   constexpr i64 kSoftmaxValuesATask = 1 << 13;
   const i64 rows = V == 0 ? 0 : static_cast<i64>(values) / V;
-  parallel_rows(rows, kSoftmaxValuesATask / V + 1, [&](i64 begin, i64 end) {
+  parallel_rows(rows, kSoftmaxValuesATask / std::max<i64>(1, V) + 1, [&](i64 begin, i64 end) {
     for (i64 row = begin; row < end; ++row) {
       body(row);
     }
