@@ -12,6 +12,36 @@
 namespace inlay::kernels {
 namespace {
 
+// Memory that will be wanted soon, asked for in equal helpings.
+class RowsAhead {
+ public:
+  RowsAhead() = default;
+  RowsAhead(const float* data, i64 row_stride, i64 rows, i64 columns, i64 helpings)
+      : row_(data),
+        row_stride_(row_stride),
+        rows_(rows),
+        columns_(columns),
+        helping_(ceil_div(rows * ceil_div(columns, kLine), helpings)) {}
+
+  void fetch() {
+    for (i64 n = 0; n < helping_ && rows_ > 0; ++n) {
+      __builtin_prefetch(row_ + column_);
+      column_ += kLine;
+      if (column_ >= columns_) {
+        column_ = 0;
+        row_ += row_stride_;
+        --rows_;
+      }
+    }
+  }
+
+ private:
+  static constexpr i64 kLine = 16;  // floats
+
+  const float* row_ = nullptr;
+  i64 row_stride_ = 0, rows_ = 0, columns_ = 0, helping_ = 0, column_ = 0;
+};
+
 class F32Panels {
  public:
   explicit F32Panels(const GemmArgs& args)
@@ -60,21 +90,21 @@ class F32Panels {
 
   void multiply(const Chunk& chunk, const Columns& columns, const float* panels,
                 const Rows& rows_of_a, i64 r) const {
-    // A's next rows are asked for in two parts, one with each panel.
-    TileSteps steps[2][kMaxPieces];
-    find_a(chunk, rows_of_a, r, 0, steps[0]);
-    find_a(chunk, rows_of_a, r, 1, steps[1]);
+    TileSteps steps[kMaxPieces];
+    find_a(chunk, rows_of_a, r, steps);
+    RowsAhead ahead = next_rows(chunk, rows_of_a, r, shape_.count(columns.N));
     const i64 rows = std::min(tiles_.rows, rows_of_a.count - r);
     for (i64 j = 0; j < columns.N; j += shape_.width) {
+      ahead.fetch();
       const float* b = panels + j * chunk.K;
       const i64 width = shape_.width_of(j / shape_.width, columns.N);
       const i64 cols = std::min(width, columns.N - j);
       TileOutput out = chunk_output(args_, chunk, rows_of_a.first + r, columns.n + j);
       out.stream = streams_ && chunk.first && chunk.last;
       if (rows == tiles_.rows && cols == width) {
-        tiles_.full[width / shape_.lanes - 1](steps[j / shape_.width % 2], chunk.count, b, out);
+        tiles_.full[width / shape_.lanes - 1](steps, chunk.count, b, out);
       } else {
-        part_of_tile(steps[0], chunk.count, b, width, rows, cols, out);
+        part_of_tile(steps, chunk.count, b, width, rows, cols, out);
       }
     }
   }
@@ -107,9 +137,19 @@ class F32Panels {
     }
   }
 
-  // Where the tile of row r finds its A, piece by piece, and what half of the next tile's to fetch.
-  void find_a(const Chunk& chunk, const Rows& rows, i64 r, i64 half, TileSteps* steps) const {
-    const bool more = rows.first + r + 2 * tiles_.rows <= args_.M;
+  // The rows of the next tile come from afar, and are needed all at once: each panel asks for some.
+  RowsAhead next_rows(const Chunk& chunk, const Rows& rows, i64 r, i64 panels) const {
+    const Piece& piece = chunk.pieces[0];
+    const i64 first = rows.first + r + tiles_.rows;
+    if (chunk.count == 0 || is_packed(*piece.term) || first >= args_.M) {
+      return {};
+    }
+    const TileA a = a_from(*piece.term, first, piece.k);
+    return {a.data, a.row_stride, std::min(tiles_.rows, args_.M - first), piece.K, panels};
+  }
+
+  // Where the tile of row r finds its A, piece by piece.
+  void find_a(const Chunk& chunk, const Rows& rows, i64 r, TileSteps* steps) const {
     const float* packed = rows.packed;
     for (i64 p = 0; p < chunk.count; ++p) {
       const Piece& piece = chunk.pieces[p];
@@ -117,8 +157,6 @@ class F32Panels {
       if (is_packed(*piece.term)) {
         steps[p].a = {packed + r * piece.K, 1, tiles_.rows};
         packed += packed_floats(piece, rows);
-      } else if (more) {
-        steps[p].ahead = (tiles_.rows + half * tiles_.rows / 2) * steps[p].a.row_stride;
       }
     }
   }

@@ -38,8 +38,6 @@ struct TileA {
 struct TileSteps {
   i64 K = 0;
   TileA a;
-  /// Floats from `a` to four rows that will be wanted next.
-  i64 ahead = 0;
 };
 
 struct GemmTiles {
@@ -48,7 +46,8 @@ struct GemmTiles {
   i64 vectors;  // of a full tile's row
 
   /// full[v - 1]: the product of `rows` rows and a B panel v vectors wide, straight to C; the
-  /// steps of `count` factors A, one after the other, meet the panel's rows in order.
+  /// steps of `count` factors A, one after the other, meet the panel's rows in order. col_stride is
+  /// 1, or A is a panel.
   void (*full[3])(const TileSteps* steps, i64 count, const float* b_panel, const TileOutput& out);
   /// Sums [rows, sum_stride] += the product, for `rows` <= full rows and A of any strides; row k of
   /// B at b + k * b_stride, `vectors` vectors of it.

@@ -25,8 +25,13 @@ constexpr i64 kRows = 4, kVectors = 1;
 constexpr i64 kLanes = Vec::kLanes;
 // Floats of a cache line.
 constexpr i64 kLine = 16;
-// Steps of B asked for ahead: about as far as an L2 is.
+// Steps of B asked for ahead: about as far as an L2 is. Where a tile needs little of B at a time,
+// the processor sees to that itself.
+#if defined(__AVX2__) && !defined(__AVX512F__)
+constexpr i64 kAhead = 0;
+#else
 constexpr i64 kAhead = 16;
+#endif
 
 // The sums must become registers, so every loop over them is unrolled.
 #define INLAY_UNROLL _Pragma("GCC unroll 8")
@@ -34,13 +39,21 @@ constexpr i64 kAhead = 16;
 // ports. (Unrolled by hand, GCC 12 spills sums.)
 #define INLAY_UNROLL_STEPS _Pragma("GCC unroll 4")
 
+// With 16 registers to share, GCC 12 spills sums, unless the loop is all it sees.
+#if defined(__AVX2__) && !defined(__AVX512F__)
+#define INLAY_TILE_LOOP [[gnu::noinline]]
+#else
+#define INLAY_TILE_LOOP inline
+#endif
+
 template <i64 R, i64 V>
 struct Tile {
   Vec sum[R][V];
 };
 
-template <i64 R, i64 V, class Value>
-inline void step(Tile<R, V>& tile, const RowValues<R>& a, const Value* b) {
+// Step s of A's values, whose row of B is at `b`.
+template <i64 R, i64 V, class Values, class Value>
+inline void step(Tile<R, V>& tile, const Values& a, i64 s, const Value* b) {
   Vec row[V];
   INLAY_UNROLL
   for (i64 v = 0; v < V; ++v) {
@@ -48,7 +61,7 @@ inline void step(Tile<R, V>& tile, const RowValues<R>& a, const Value* b) {
   }
   INLAY_UNROLL
   for (i64 r = 0; r < R; ++r) {
-    const Vec value = Vec::set(a.at(r));
+    const Vec value = Vec::set(a.at(r, s));
     INLAY_UNROLL
     for (i64 v = 0; v < V; ++v) {
       tile.sum[r][v] = fma(value, row[v], tile.sum[r][v]);
@@ -72,15 +85,37 @@ inline void clear_and_fetch(Tile<kRows, V>& tile, const TileOutput& out) {
 }
 
 template <i64 V>
-inline void advance(Tile<kRows, V>& tile, RowValues<kRows>& a, const float*& b) {
+[[gnu::always_inline]] inline void fetch_panel(const float* b) {
   constexpr i64 kWidth = V * kLanes;
-  INLAY_UNROLL
-  for (i64 v = 0; v < V; ++v) {
-    __builtin_prefetch(b + kAhead * kWidth + v * kLanes);
+  if constexpr (kAhead > 0) {
+    INLAY_UNROLL
+    for (i64 j = 0; j < kWidth; j += kLine) {
+      __builtin_prefetch(b + kAhead * kWidth + j);
+    }
   }
-  step(tile, a, b);
-  a.advance();
-  b += kWidth;
+}
+
+// Few instructions to the loop: a processor that shares its core decodes fewer of them at a time.
+template <i64 V, class Values>
+INLAY_TILE_LOOP void sum_steps(Tile<kRows, V>& sums, Values a, i64 K, const float*& b_panel) {
+  constexpr i64 kWidth = V * kLanes;
+  Tile<kRows, V> tile = sums;
+  const float* b = b_panel;
+  for (; K >= Values::kSteps; K -= Values::kSteps) {
+    INLAY_UNROLL_STEPS
+    for (i64 s = 0; s < Values::kSteps; ++s) {
+      fetch_panel<V>(b + s * kWidth);
+      step(tile, a, s, b + s * kWidth);
+    }
+    a.advance();
+    b += Values::kSteps * kWidth;
+  }
+  for (i64 s = 0; s < K; ++s) {
+    step(tile, a, s, b);
+    b += kWidth;
+  }
+  sums = tile;
+  b_panel = b;
 }
 
 template <i64 V>
@@ -88,17 +123,11 @@ void full(const TileSteps* steps, i64 count, const float* b, const TileOutput& o
   Tile<kRows, V> tile;
   clear_and_fetch(tile, out);
   for (i64 i = 0; i < count; ++i) {
-    RowValues<kRows> a(steps[i].a.data, steps[i].a.row_stride, steps[i].a.col_stride);
-    i64 k = steps[i].K;
-    for (; k >= kLine; k -= kLine) {
-      a.fetch(steps[i].ahead);
-      INLAY_UNROLL_STEPS
-      for (i64 s = 0; s < kLine; ++s) {
-        advance(tile, a, b);
-      }
-    }
-    for (; k > 0; --k) {
-      advance(tile, a, b);
+    const TileA& from = steps[i].a;
+    if (from.col_stride == 1) {
+      sum_steps(tile, RowsAlong<kRows>(from.data, from.row_stride), steps[i].K, b);
+    } else {
+      sum_steps(tile, RowsAcross<kRows>(from.data, from.col_stride), steps[i].K, b);
     }
   }
   store_tile(tile.sum, out);
@@ -120,7 +149,7 @@ void add(i64 K, const TileA& a, const Value* b, i64 b_stride, float* sums, i64 s
   RowValues<R> value(a.data, a.row_stride, a.col_stride);
   INLAY_UNROLL_STEPS
   for (i64 k = 0; k < K; ++k) {
-    step(tile, value, b);
+    step(tile, value, 0, b);
     value.advance();
     b += b_stride;
   }

@@ -9,21 +9,31 @@
 namespace inlay::kernels::INLAY_ISA {
 namespace {
 
-/// Asks for the rows of C that a tile of `rows` rows and V vectors will write: they are needed
-/// after all steps only, time enough to bring them near.
+/// Asks for the rows of C that a tile of `rows` rows and V vectors will write, and for those it
+/// will add: they are needed after all steps only, time enough to bring them near. (Inlined: see
+/// row_values.h.)
 template <i64 V>
-inline void fetch_output(i64 rows, const TileOutput& out) {
+[[gnu::always_inline]] inline void fetch_output(i64 rows, const TileOutput& out) {
+  constexpr i64 kLine = 16, kWidth = V * Vec::kLanes;  // floats
   if (out.c_bf16 != nullptr) {
     for (i64 r = 0; r < rows; ++r) {
       __builtin_prefetch(out.c_bf16 + r * out.c_row_stride, 1);
-      __builtin_prefetch(out.c_bf16 + r * out.c_row_stride + V * Vec::kLanes - 1, 1);
+      __builtin_prefetch(out.c_bf16 + r * out.c_row_stride + kWidth - 1, 1);
     }
-    return;
-  }
-  for (i64 r = 0; r < rows && !out.stream; ++r) {
+  } else if (!out.stream) {
+    for (i64 r = 0; r < rows; ++r) {
 #pragma GCC unroll 4
-    for (i64 v = 0; v < V; ++v) {
-      __builtin_prefetch(out.c + r * out.c_row_stride + v * Vec::kLanes, 1);
+      for (i64 j = 0; j < kWidth; j += kLine) {
+        __builtin_prefetch(out.c + r * out.c_row_stride + j, 1);
+      }
+    }
+  }
+  if (out.addend != nullptr && out.addend != out.c) {
+    for (i64 r = 0; r < rows; ++r) {
+#pragma GCC unroll 4
+      for (i64 j = 0; j < kWidth; j += kLine) {
+        __builtin_prefetch(out.addend + r * out.addend_row_stride + j);
+      }
     }
   }
 }
@@ -68,9 +78,33 @@ inline void store_row(Vec (&sum)[V], const TileOutput& out, const float* addend,
   }
 }
 
+/// Whether the sums are C as they are, which most tiles' are.
+inline bool is_plain(const TileOutput& out) {
+  return out.alpha == 1.0F && out.bias == nullptr && out.addend == nullptr && out.c_bf16 == nullptr;
+}
+
+template <bool kStream, i64 R, i64 V>
+inline void store_plain_tile(Vec (&sum)[R][V], float* c, i64 c_row_stride) {
+#pragma GCC unroll 8
+  for (i64 r = 0; r < R; ++r, c += c_row_stride) {
+#pragma GCC unroll 4
+    for (i64 v = 0; v < V; ++v) {
+      if constexpr (kStream) {
+        sum[r][v].stream(c + v * Vec::kLanes);
+      } else {
+        sum[r][v].store(c + v * Vec::kLanes);
+      }
+    }
+  }
+}
+
 /// The sums of a tile to C, row by row.
 template <i64 R, i64 V>
 inline void store_tile(Vec (&sum)[R][V], const TileOutput& out) {
+  if (is_plain(out)) {
+    return out.stream ? store_plain_tile<true>(sum, out.c, out.c_row_stride)
+                      : store_plain_tile<false>(sum, out.c, out.c_row_stride);
+  }
   const float* addend = out.addend;
 #pragma GCC unroll 8
   for (i64 r = 0; r < R; ++r) {

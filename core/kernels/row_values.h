@@ -1,20 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// Where a register tile finds the values it broadcasts.
+// Where a register tile finds the values it broadcasts: at(r, s) is the value of row r, s steps on,
+// for s < kSteps; then advance() by that many. Distances known to the compiler become parts of the
+// instructions, which processors that share a core with others have no time to spare for.
+//
+// What only asks for memory must be inlined: GCC 12 takes a call of such a function for one without
+// effects, and drops it.
 
 #include "core/kernels/simd.h"
 
 namespace inlay::kernels::INLAY_ISA {
 namespace {
 
-/// Column by column, the values of R rows of a matrix, in few registers: rows 0 to 3 from one base,
-/// the others from a second. (Given eight addresses, GCC 12 keeps some of them in vector
-/// registers.)
+/// The values of R rows of a matrix, both of its strides known at run time only, in few registers:
+/// rows 0 to 3 from one base, the others from a second. (Given eight addresses, GCC 12 keeps some
+/// of them in vector registers.)
 template <i64 R>
 class RowValues {
  public:
   static_assert(R <= 8);
+  static constexpr i64 kSteps = 1;
 
   RowValues(const float* data, i64 row_stride, i64 col_stride)
       : low_(data),
@@ -25,7 +31,7 @@ class RowValues {
     __asm__("" : "+r"(high_), "+r"(thrice_));
   }
 
-  float at(i64 r) const {
+  float at(i64 r, i64 /*s*/ = 0) const {
     const float* base = r < 4 ? low_ : high_;
     return base[r % 4 == 3 ? thrice_ : r % 4 * stride_];
   }
@@ -36,7 +42,7 @@ class RowValues {
   }
 
   /// Asks for four rows that start `ahead` floats further.
-  void fetch(i64 ahead) const {
+  [[gnu::always_inline]] void fetch(i64 ahead) const {
 #pragma GCC unroll 4
     for (i64 r = 0; r < 4; ++r) {
       __builtin_prefetch(low_ + ahead + (r == 3 ? thrice_ : r * stride_), 0, 2);
@@ -46,6 +52,77 @@ class RowValues {
  private:
   const float *low_, *high_;
   i64 stride_, thrice_, next_;
+};
+
+/// Multiples 0 to 3 of a distance: the compiler keeps two or three numbers, or none.
+template <i64 kFloats>
+struct Distances {
+  explicit Distances(i64 /*floats*/) {}
+  static constexpr i64 bytes(i64 n) { return n * kFloats * static_cast<i64>(sizeof(float)); }
+};
+
+template <>
+struct Distances<0> {
+  i64 once, twice, thrice;
+
+  explicit Distances(i64 floats)
+      : once(floats * static_cast<i64>(sizeof(float))), twice(2 * once), thrice(3 * once) {
+    __asm__("" : "+r"(once), "+r"(twice), "+r"(thrice));
+  }
+  i64 bytes(i64 n) const { return n == 0 ? 0 : n == 1 ? once : n == 2 ? twice : thrice; }
+};
+
+/// The same where the steps of a row lie side by side, and the rows `kStride` floats apart, if that
+/// is not 0. Three rows to a base, where two bases are enough: a row's distance is then once or
+/// twice the stride.
+template <i64 R, i64 kStride = 0>
+class RowsAlong {
+ public:
+  static_assert(R <= 8);
+  static constexpr i64 kSteps = 4;
+
+  RowsAlong(const float* data, i64 row_stride)
+      : low_(reinterpret_cast<const char*>(data)),
+        high_(reinterpret_cast<const char*>(data + (R > kBase ? kBase * row_stride : 0))),
+        distances_(row_stride) {
+    __asm__("" : "+r"(high_));
+  }
+
+  float at(i64 r, i64 s) const {
+    const char* base = r < kBase ? low_ : high_;
+    return reinterpret_cast<const float*>(base + distances_.bytes(r % kBase))[s];
+  }
+
+  void advance() {
+    low_ += kSteps * sizeof(float);
+    high_ += kSteps * sizeof(float);
+  }
+
+ private:
+  static constexpr i64 kBase = R == 5 || R == 6 ? 3 : 4;
+
+  const char *low_, *high_;
+  Distances<kStride> distances_;
+};
+
+/// The same where the rows of a step lie side by side, and the steps `stride` floats apart.
+template <i64 R>
+class RowsAcross {
+ public:
+  static constexpr i64 kSteps = 4;
+
+  RowsAcross(const float* data, i64 stride)
+      : data_(reinterpret_cast<const char*>(data)), distances_(stride) {}
+
+  float at(i64 r, i64 s) const {
+    return reinterpret_cast<const float*>(data_ + distances_.bytes(s))[r];
+  }
+
+  void advance() { data_ += distances_.once + distances_.thrice; }
+
+ private:
+  const char* data_;
+  Distances<0> distances_;
 };
 
 }  // namespace

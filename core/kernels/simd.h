@@ -183,17 +183,32 @@ struct Vec {
   void store(float* p) const { _mm256_storeu_ps(p, v); }
   void stream(float* p) const { _mm256_stream_ps(p, v); }
   void store(float* p, i64 n) const { _mm256_maskstore_ps(p, mask(n), v); }
-  void store_bf16(u16* p, i64 n = kLanes) const {
-    float lanes[kLanes];
-    store(lanes);
+  void store_bf16(u16* p) const { _mm_storeu_si128(reinterpret_cast<__m128i*>(p), rounded_bf16()); }
+  void store_bf16(u16* p, i64 n) const {
+    alignas(16) u16 lanes[kLanes];
+    _mm_store_si128(reinterpret_cast<__m128i*>(lanes), rounded_bf16());
     for (i64 i = 0; i < n; ++i) {
-      p[i] = f32_to_bf16(lanes[i]);
+      p[i] = lanes[i];
     }
   }
 
  private:
   static __m256i mask(i64 n) {
     return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(kMaskWindow + 8 - n));
+  }
+  // As f32_to_bf16 does it.
+  __m128i rounded_bf16() const {
+    const __m256i bits = _mm256_castps_si256(v);
+    const __m256i kept = _mm256_srli_epi32(bits, 16);
+    const __m256i even = _mm256_and_si256(kept, _mm256_set1_epi32(1));
+    __m256i out = _mm256_add_epi32(bits, _mm256_add_epi32(even, _mm256_set1_epi32(0x7FFF)));
+    out = _mm256_srli_epi32(out, 16);
+    const __m256i magnitude = _mm256_and_si256(bits, _mm256_set1_epi32(0x7FFFFFFF));
+    const __m256i small = _mm256_cmpgt_epi32(_mm256_set1_epi32(0x00800000), magnitude);
+    out = _mm256_blendv_epi8(out, _mm256_and_si256(kept, _mm256_set1_epi32(0x8000)), small);
+    const __m256i nan = _mm256_cmpgt_epi32(magnitude, _mm256_set1_epi32(0x7F800000));
+    out = _mm256_blendv_epi8(out, _mm256_or_si256(kept, _mm256_set1_epi32(0x40)), nan);
+    return _mm_packus_epi32(_mm256_castsi256_si128(out), _mm256_extracti128_si256(out, 1));
   }
   static __m128i load_16(const u16* p, i64 n) {
     alignas(16) u16 lanes[8] = {};
