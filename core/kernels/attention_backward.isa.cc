@@ -114,8 +114,8 @@ void backward_tile(const Head& head, const Tile& tile, const Tile& next,
   for_each_block(head, tile, tile.some, [&](const Block& block) {
     const i64 k = block.begin, count = block.count, vectors = block.vectors;
     const i64 row = block.from * kLanes, rows = tile.count - row;
-    const Operand key = {head.k + k * head.k_stride, head.k_stride};
-    const Operand value = {head.v + k * head.v_stride, head.v_stride};
+    const Broadcast key = {head.k + k * head.k_stride, head.k_stride, 1};
+    const Broadcast value = {head.v + k * head.v_stride, head.v_stride, 1};
     start_sums(k + count, p.stride, into);
     float* dk = into.dk + k * into.dk_stride;
     float* dv = into.dv + k * into.dv_stride;
@@ -124,12 +124,10 @@ void backward_tile(const Head& head, const Tile& tile, const Tile& next,
     const auto at_last = [&](const Tile& t, const float* base, i64 stride) {
       return rest == 0 ? tile_span(head, t, base, stride) : Rows{};
     };
-    product<SumOverDims>(
-        count, vectors, D, key, {p.Qt + row, kTileRows}, {p.S + row, kTileRows},
-        {rows_of(value.data, value.stride, count), at_last(tile, args.dq, params.q_stride)});
-    product<SumOverDims>(
-        count, vectors, D, value, {p.dOt + row, kTileRows}, {p.dP + row, kTileRows},
-        {rows_of(dv, into.dv_stride, count), at_last(next, args.q, params.q_stride)});
+    product(count, vectors, D, key, p.Qt + row, kTileRows, p.S + row, kTileRows, false,
+            {rows_of(value.data, value.row, count), at_last(tile, args.dq, params.q_stride)});
+    product(count, vectors, D, value, p.dOt + row, kTileRows, p.dP + row, kTileRows, false,
+            {rows_of(dv, into.dv_stride, count), at_last(next, args.q, params.q_stride)});
     gradients(head, draws, sums, block, p.S, p.dP);
     hide(tile, mask, block, 0.0F, p.S);
     hide(tile, mask, block, 0.0F, p.dP);
@@ -137,16 +135,15 @@ void backward_tile(const Head& head, const Tile& tile, const Tile& next,
       round_to_bf16(count, vectors * kLanes, 1.0F, p.S + row, kTileRows);
       round_to_bf16(count, vectors * kLanes, 1.0F, p.dP + row, kTileRows);
     }
-    product<SumOverRows>(
-        count, columns, rows, {p.S + row, kTileRows}, {p.dO + row * p.stride, p.stride},
-        {dv, into.dv_stride},
-        {rows_of(dk, into.dk_stride, count), at_last(next, args.o, params.o_stride)});
-    product<SumOverRows>(
-        count, columns, rows, {p.dP + row, kTileRows}, {p.Q + row * p.stride, p.stride},
-        {dk, into.dk_stride},
-        {rows_of(key.data + count * key.stride, key.stride, rest < count ? rest : count),
-         at_last(next, args.dO, params.o_stride)});
-    product<SumOverKeys>(D, vectors, count, key, {p.dP + row, kTileRows}, {p.dQt + row, kTileRows});
+    product(count, columns, rows, {p.S + row, kTileRows, 1}, p.dO + row * p.stride, p.stride, dv,
+            into.dv_stride, true,
+            {rows_of(dk, into.dk_stride, count), at_last(next, args.o, params.o_stride)});
+    product(count, columns, rows, {p.dP + row, kTileRows, 1}, p.Q + row * p.stride, p.stride, dk,
+            into.dk_stride, true,
+            {rows_of(key.data + count * key.row, key.row, rest < count ? rest : count),
+             at_last(next, args.dO, params.o_stride)});
+    product(D, vectors, count, {key.data, 1, key.row}, p.dP + row, kTileRows, p.dQt + row,
+            kTileRows, true);
   });
   unpack_transposed(p.dQt, params.scale, q_rows, D, args.dq);
 }

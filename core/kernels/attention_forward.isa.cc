@@ -120,9 +120,8 @@ void run_keys(const Head& head, const Tile& tile, KeyRange keys, const Attention
     const float* value = head.v + block.begin * head.v_stride;
     const i64 count = block.count, vectors = block.vectors, row = block.from * kLanes;
     const i64 rest = keys.end - block.begin - count;
-    product<SumOverDims>(
-        count, vectors, D, {key, head.k_stride}, {Qt + row, kTileRows}, {S + row, kTileRows},
-        {rows_of(value, head.v_stride, count), rest == 0 ? tile_ahead.first : Rows{}});
+    product(count, vectors, D, {key, head.k_stride, 1}, Qt + row, kTileRows, S + row, kTileRows,
+            false, {rows_of(value, head.v_stride, count), rest == 0 ? tile_ahead.first : Rows{}});
     if (params.softcap > 0.0F) {
       cap_scores(params, 1.0F, count, vectors, S + row);  // Qt carries scale / softcap
     }
@@ -139,8 +138,8 @@ void run_keys(const Head& head, const Tile& tile, KeyRange keys, const Attention
     }
     const Rows next_keys =
         rows_of(key + count * head.k_stride, head.k_stride, rest < count ? rest : count);
-    product<SumOverKeys>(D, vectors, count, {value, head.v_stride}, {S + row, kTileRows},
-                         {Ot + row, kTileRows}, {rest == 0 ? tile_ahead.second : next_keys, {}});
+    product(D, vectors, count, {value, 1, head.v_stride}, S + row, kTileRows, Ot + row, kTileRows,
+            true, {rest == 0 ? tile_ahead.second : next_keys, {}});
   });
 }
 

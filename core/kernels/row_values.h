@@ -54,28 +54,24 @@ class RowValues {
   i64 stride_, thrice_, next_;
 };
 
-/// Multiples 0 to 3 of a distance: the compiler keeps two or three numbers, or none.
-template <i64 kFloats>
-struct Distances {
-  explicit Distances(i64 /*floats*/) {}
-  static constexpr i64 bytes(i64 n) { return n * kFloats * static_cast<i64>(sizeof(float)); }
-};
-
-template <>
-struct Distances<0> {
-  i64 once, twice, thrice;
-
+/// Multiples 0 to 3 of a distance, in bytes. The compiler keeps those that instructions cannot
+/// make.
+class Distances {
+ public:
   explicit Distances(i64 floats)
-      : once(floats * static_cast<i64>(sizeof(float))), twice(2 * once), thrice(3 * once) {
-    __asm__("" : "+r"(once), "+r"(twice), "+r"(thrice));
+      : once_(floats * static_cast<i64>(sizeof(float))), twice_(2 * once_), thrice_(3 * once_) {
+    __asm__("" : "+r"(once_), "+r"(twice_), "+r"(thrice_));
   }
-  i64 bytes(i64 n) const { return n == 0 ? 0 : n == 1 ? once : n == 2 ? twice : thrice; }
+
+  i64 of(i64 n) const { return n == 0 ? 0 : n == 1 ? once_ : n == 2 ? twice_ : thrice_; }
+
+ private:
+  i64 once_, twice_, thrice_;
 };
 
-/// The same where the steps of a row lie side by side, and the rows `kStride` floats apart, if that
-/// is not 0. Three rows to a base, where two bases are enough: a row's distance is then once or
-/// twice the stride.
-template <i64 R, i64 kStride = 0>
+/// The same where the steps of a row lie side by side. Three rows to a base, where two bases are
+/// enough: a row's distance is then once or twice the stride.
+template <i64 R>
 class RowsAlong {
  public:
   static_assert(R <= 8);
@@ -84,13 +80,13 @@ class RowsAlong {
   RowsAlong(const float* data, i64 row_stride)
       : low_(reinterpret_cast<const char*>(data)),
         high_(reinterpret_cast<const char*>(data + (R > kBase ? kBase * row_stride : 0))),
-        distances_(row_stride) {
+        rows_(row_stride) {
     __asm__("" : "+r"(high_));
   }
 
   float at(i64 r, i64 s) const {
     const char* base = r < kBase ? low_ : high_;
-    return reinterpret_cast<const float*>(base + distances_.bytes(r % kBase))[s];
+    return reinterpret_cast<const float*>(base + rows_.of(r % kBase))[s];
   }
 
   void advance() {
@@ -102,7 +98,7 @@ class RowsAlong {
   static constexpr i64 kBase = R == 5 || R == 6 ? 3 : 4;
 
   const char *low_, *high_;
-  Distances<kStride> distances_;
+  Distances rows_;
 };
 
 /// The same where the rows of a step lie side by side, and the steps `stride` floats apart.
@@ -112,17 +108,15 @@ class RowsAcross {
   static constexpr i64 kSteps = 4;
 
   RowsAcross(const float* data, i64 stride)
-      : data_(reinterpret_cast<const char*>(data)), distances_(stride) {}
+      : data_(reinterpret_cast<const char*>(data)), steps_(stride) {}
 
-  float at(i64 r, i64 s) const {
-    return reinterpret_cast<const float*>(data_ + distances_.bytes(s))[r];
-  }
+  float at(i64 r, i64 s) const { return reinterpret_cast<const float*>(data_ + steps_.of(s))[r]; }
 
-  void advance() { data_ += distances_.once + distances_.thrice; }
+  void advance() { data_ += steps_.of(1) + steps_.of(3); }
 
  private:
   const char* data_;
-  Distances<0> distances_;
+  Distances steps_;
 };
 
 }  // namespace
