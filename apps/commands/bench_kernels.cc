@@ -53,7 +53,7 @@ void print_case(const KernelCase& one, double peak_flops) {
   std::printf("\n%s\n", one.name.c_str());
   for (const KernelTiming& kernel : one.timings) {
     const double median = kernel.timing.median();
-    std::printf("  %-16s %10.3f ms median %10.3f ms best", kernel.name.c_str(), 1e3 * median,
+    std::printf("  %-22s %10.3f ms median %10.3f ms best", kernel.name.c_str(), 1e3 * median,
                 1e3 * kernel.timing.best());
     if (kernel.flops > 0.0) {
       std::printf(" %8.1f GFLOP/s %6.1f %% of the peak", kernel.flops / median / 1e9,

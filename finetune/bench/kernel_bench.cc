@@ -11,6 +11,9 @@
 #include "core/ops/linear.h"
 #include "core/ops/projection.h"
 #include "core/random.h"
+#if defined(INLAY_ONEDNN)
+#include "finetune/bench/onednn_bench.h"
+#endif
 #include "quant/formats.h"
 
 namespace inlay {
@@ -171,6 +174,10 @@ std::vector<KernelTiming> bench_gemm(const GemmSizes& s, i64 steps) {
   if (!weight.frozen && !s.bf16_values && s.compute != GemmCompute::kInt8) {
     out.push_back({"weight_gradient", gradient_of(weight.dense), flops, 0.0});
   }
+#if defined(INLAY_ONEDNN)
+  const std::vector<KernelTiming> yardstick = bench_onednn(s, steps);
+  out.insert(out.end(), yardstick.begin(), yardstick.end());
+#endif
   return out;
 }
 

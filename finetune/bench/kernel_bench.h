@@ -34,8 +34,8 @@ struct GemmSizes {
 };
 /// A linear layer x [rows, inner] with a weight [columns, inner]: "product" (x W^T),
 /// "input_gradient" (dy W) and, where all is f32 and not multiplied in 8 bits, "weight_gradient"
-/// (dy^T x). Throws ConfigError for a format there is not, and for bf16 values where no product
-/// takes them.
+/// (dy^T x); compiled with INLAY_ONEDNN, then the same by oneDNN (onednn_bench.h). Throws
+/// ConfigError for a format there is not, and for bf16 values where no product takes them.
 std::vector<KernelTiming> bench_gemm(const GemmSizes& sizes, i64 steps);
 
 /// The names bench_gemm and bench_quant know; of the former also "f32" and "bf16".

@@ -149,6 +149,11 @@ TEST(Bench, GemmTimesAProductAndItsGradients) {
   for (const char* phase : {"product", "input_gradient", "weight_gradient"}) {
     expect_timing(dense["cases"][0][phase], 2);
   }
+#if defined(INLAY_ONEDNN)
+  for (const char* phase : {"product", "input_gradient", "weight_gradient"}) {
+    expect_timing(dense["cases"][0][std::string("onednn_") + phase], 2);
+  }
+#endif
   const Json four_bit =
       measured(workshop, "gemm --rows 4 --inner 64 --columns 32 --format nf4-dq --steps 2");
   EXPECT_FALSE(four_bit["cases"][0].contains("weight_gradient"));  // it is frozen
