@@ -110,6 +110,9 @@ class F32Panels {
   }
 
  private:
+  // Most of a small first-level cache.
+  static constexpr i64 kNearFloats = 6 << 10;
+
   bool is_packed(const GemmTerm& term) const { return rounds_ || term.a_col_stride != 1; }
 
   i64 packed_floats(const Piece& piece, const Rows& rows) const {
@@ -138,10 +141,12 @@ class F32Panels {
   }
 
   // The rows of the next tile come from afar, and are needed all at once: each panel asks for some.
+  // Rows that are too long to stay near come as the tile reads them.
   RowsAhead next_rows(const Chunk& chunk, const Rows& rows, i64 r, i64 panels) const {
     const Piece& piece = chunk.pieces[0];
     const i64 first = rows.first + r + tiles_.rows;
-    if (chunk.count == 0 || is_packed(*piece.term) || first >= args_.M) {
+    const bool near = chunk.count > 0 && piece.K * tiles_.rows <= kNearFloats;
+    if (!near || is_packed(*piece.term) || first >= args_.M) {
       return {};
     }
     const TileA a = a_from(*piece.term, first, piece.k);

@@ -78,23 +78,28 @@ inline void store_row(Vec (&sum)[V], const TileOutput& out, const float* addend,
   }
 }
 
-/// Whether the sums are C as they are, which most tiles' are.
+/// Whether C is no more than the sums and what is added to them: most tiles'.
 inline bool is_plain(const TileOutput& out) {
-  return out.alpha == 1.0F && out.bias == nullptr && out.addend == nullptr && out.c_bf16 == nullptr;
+  return out.alpha == 1.0F && out.bias == nullptr && out.c_bf16 == nullptr;
 }
 
-template <bool kStream, i64 R, i64 V>
-inline void store_plain_tile(Vec (&sum)[R][V], float* c, i64 c_row_stride) {
+template <bool kAdds, bool kStream, i64 R, i64 V>
+inline void store_plain_tile(Vec (&sum)[R][V], const TileOutput& out) {
+  float* c = out.c;
+  const float* addend = out.addend;
 #pragma GCC unroll 8
-  for (i64 r = 0; r < R; ++r, c += c_row_stride) {
+  for (i64 r = 0; r < R; ++r) {
 #pragma GCC unroll 4
     for (i64 v = 0; v < V; ++v) {
+      const Vec value = kAdds ? sum[r][v] + Vec::load(addend + v * Vec::kLanes) : sum[r][v];
       if constexpr (kStream) {
-        sum[r][v].stream(c + v * Vec::kLanes);
+        value.stream(c + v * Vec::kLanes);
       } else {
-        sum[r][v].store(c + v * Vec::kLanes);
+        value.store(c + v * Vec::kLanes);
       }
     }
+    c += out.c_row_stride;
+    addend += kAdds ? out.addend_row_stride : 0;
   }
 }
 
@@ -102,8 +107,12 @@ inline void store_plain_tile(Vec (&sum)[R][V], float* c, i64 c_row_stride) {
 template <i64 R, i64 V>
 inline void store_tile(Vec (&sum)[R][V], const TileOutput& out) {
   if (is_plain(out)) {
-    return out.stream ? store_plain_tile<true>(sum, out.c, out.c_row_stride)
-                      : store_plain_tile<false>(sum, out.c, out.c_row_stride);
+    if (out.addend != nullptr) {
+      return out.stream ? store_plain_tile<true, true>(sum, out)
+                        : store_plain_tile<true, false>(sum, out);
+    }
+    return out.stream ? store_plain_tile<false, true>(sum, out)
+                      : store_plain_tile<false, false>(sum, out);
   }
   const float* addend = out.addend;
 #pragma GCC unroll 8

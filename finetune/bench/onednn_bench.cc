@@ -58,8 +58,7 @@ class Product {
         c_(Tensor::empty({a.rows * b.columns}, result)) {
     const memory::desc a_desc({a.rows, a.columns}, onednn_type(operands), a.strides());
     const memory::desc b_desc({b.rows, b.columns}, onednn_type(operands), b.strides());
-    const memory::desc c_desc({a.rows, b.columns}, onednn_type(result),
-                              memory::dims{b.columns, 1});
+    const memory::desc c_desc({a.rows, b.columns}, onednn_type(result), memory::dims{b.columns, 1});
     matmul_ = dnnl::matmul({dnnl::matmul::desc(a_desc, b_desc, c_desc), engine_});
     arguments_ = {{DNNL_ARG_SRC, {a_desc, engine_, address(a_)}},
                   {DNNL_ARG_WEIGHTS, {b_desc, engine_, address(b_)}},
@@ -86,8 +85,7 @@ class Product {
       const double found = c.data<const float>()[row * b_side_.columns + j];
       // A result in bf16 is off by 2^-9 of itself, sums in f32 by far less of their terms.
       if (std::abs(found - sum) > magnitude * 0x1p-16 + std::abs(sum) * 0x1p-8) {
-        throw VerificationError(
-            str("oneDNN's product: expected ", sum, ", found ", found));
+        throw VerificationError(str("oneDNN's product: expected ", sum, ", found ", found));
       }
     }
   }
