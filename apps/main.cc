@@ -3,6 +3,8 @@
 // The `inlay` command: finds the command, runs it, and turns what it throws into one message and an
 // exit code.
 
+#include <omp.h>
+#include <sched.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -21,6 +23,23 @@ namespace {
 
 using inlay::Command;
 
+// Where OMP_PROC_BIND and the like are set, libgomp has bound this thread to one processor by now,
+// and with it every thread of a program that is started in its place.
+void free_thread() {
+  cpu_set_t all;
+  CPU_ZERO(&all);
+  for (int place = 0; place < omp_get_num_places(); ++place) {
+    std::vector<int> processors(static_cast<std::size_t>(omp_get_place_num_procs(place)));
+    omp_get_place_proc_ids(place, processors.data());
+    for (const int processor : processors) {
+      CPU_SET(static_cast<std::size_t>(processor), &all);
+    }
+  }
+  if (CPU_COUNT(&all) > 0) {
+    sched_setaffinity(0, sizeof all, &all);
+  }
+}
+
 // libgomp's threads wait for one another by spinning, for about 20 ms. Where another program wants
 // the processors too, a spinning thread holds back the one it waits for: beside two busy programs a
 // training step took 15 times as long. After half a millisecond they are to sleep. libgomp reads
@@ -28,6 +47,7 @@ using inlay::Command;
 void wait_politely(char** argv) {
   if (std::getenv("GOMP_SPINCOUNT") == nullptr && std::getenv("OMP_WAIT_POLICY") == nullptr) {
     setenv("GOMP_SPINCOUNT", "10000", 1);
+    free_thread();
     execv("/proc/self/exe", argv);  // returns only when it cannot: then it goes on as it is
   }
 }

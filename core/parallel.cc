@@ -2,7 +2,6 @@
 #include "core/parallel.h"
 
 #include <omp.h>
-#include <sched.h>
 
 #include <algorithm>
 #include <atomic>
@@ -71,10 +70,6 @@ int& thread_limit() {
 }  // namespace
 
 int available_processors() {
-  cpu_set_t set;
-  if (sched_getaffinity(0, sizeof set, &set) == 0) {
-    return std::max(1, CPU_COUNT(&set));
-  }
   return std::max(1, omp_get_num_procs());
 }
 

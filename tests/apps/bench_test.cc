@@ -4,9 +4,11 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <numeric>
 
 #include "core/kernels/gemm.h"
+#include "core/parallel.h"
 #include "tests/apps/workshop.h"
 
 namespace inlay {
@@ -175,6 +177,15 @@ TEST(Bench, GemmTimesAProductAndItsGradients) {
   EXPECT_EQ(quantised["cases"][0]["compute_dtype"], "int8");
   expect_timing(quantised["cases"][0]["input_gradient"], 1);
   EXPECT_FALSE(quantised["cases"][0].contains("weight_gradient"));  // never in 8 bits
+}
+
+TEST(Bench, ThreadsThatAreBoundHaveAProcessorEach) {
+  const Workshop workshop;
+  const int processors = available_processors();
+  ASSERT_EQ(setenv("OMP_PROC_BIND", "true", 1), 0);
+  const Json out = measured(workshop, "gemm --rows 4 --inner 64 --columns 32 --steps 1");
+  unsetenv("OMP_PROC_BIND");
+  expect_machine(out["machine"], processors);
 }
 
 TEST(Bench, QuantWalksEveryFormatThatCanBeEncoded) {
