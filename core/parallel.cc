@@ -11,13 +11,15 @@
 
 // libgomp is not instrumented: without these two notes the thread sanitizer sees no order between a
 // region's tasks and the code around it.
+// NOLINTBEGIN(bugprone-reserved-identifier,readability-identifier-naming)
 #if defined(__SANITIZE_THREAD__)
-extern "C" void __tsan_acquire(void* address);  // NOLINT(bugprone-reserved-identifier)
-extern "C" void __tsan_release(void* address);  // NOLINT(bugprone-reserved-identifier)
+extern "C" void __tsan_acquire(void* address);
+extern "C" void __tsan_release(void* address);
 #else
-static void __tsan_acquire(void* /*address*/) {}  // NOLINT(bugprone-reserved-identifier)
-static void __tsan_release(void* /*address*/) {}  // NOLINT(bugprone-reserved-identifier)
+static void __tsan_acquire(void* /*address*/) {}
+static void __tsan_release(void* /*address*/) {}
 #endif
+// NOLINTEND(bugprone-reserved-identifier,readability-identifier-naming)
 
 namespace inlay {
 namespace {
