@@ -12,6 +12,20 @@ constexpr i64 kPackStripFloats = 6144;
 constexpr i64 kStripCols = 384;
 constexpr i64 kMaxWidth = 48;
 
+// Asks for a part of a row that will be decoded before long: halves are decoded faster than the
+// processor fetches them by itself. (Inlined: see row_values.h.)
+[[gnu::always_inline]] inline void fetch_halves(const MatrixRef& m, i64 row, i64 col, i64 count) {
+  constexpr i64 kLineHalves = 32;
+  const bool halves = m.format == MatrixFormat::kBf16 || m.format == MatrixFormat::kF16;
+  if (!halves || row >= m.rows) {
+    return;
+  }
+  const u16* from = dense_row<u16>(m, row, col);
+  for (i64 i = 0; i < count; i += kLineHalves) {
+    __builtin_prefetch(from + i);
+  }
+}
+
 // One panel of a transposed f32 matrix: its columns are rows in memory.
 void transpose_f32(const BPart& part, const GemmPacking& packing, float* panel, i64 width) {
   const float* rows[kMaxWidth];
@@ -33,6 +47,7 @@ void transpose_decoded(const BPart& part, const GemmPacking& packing, i64 lanes,
       const float* rows[kMaxWidth];
       for (i64 r = 0; r < count; ++r) {
         rows[r] = strip + r * length;
+        fetch_halves(part.matrix, part.n + j + r + lanes, part.k + k, steps);
         decode_row(part.matrix, part.n + j + r, part.k + k, steps, strip + r * length);
       }
       packing.transpose(rows, count, steps, panel + k * width + j, lanes, width);
@@ -84,6 +99,7 @@ void pack_rows(const BPart& part, const PanelShape& shape, const GemmPacking& pa
     for (i64 k = 0; k < part.K; k += kSteps) {
       const i64 steps = std::min(kSteps, part.K - k);
       for (i64 s = 0; s < steps; ++s) {
+        fetch_halves(part.matrix, part.k + k + s + kSteps, part.n + j, cols);
         decode_row(part.matrix, part.k + k + s, part.n + j, cols, strip + s * kStripCols);
       }
       copy_rows(strip, kStripCols, steps, cols, shape, packing,
