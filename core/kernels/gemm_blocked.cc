@@ -12,36 +12,6 @@
 namespace inlay::kernels {
 namespace {
 
-// Memory that will be wanted soon, asked for in equal helpings.
-class RowsAhead {
- public:
-  RowsAhead() = default;
-  RowsAhead(const float* data, i64 row_stride, i64 rows, i64 columns, i64 helpings)
-      : row_(data),
-        row_stride_(row_stride),
-        rows_(rows),
-        columns_(columns),
-        helping_(ceil_div(rows * ceil_div(columns, kLine), helpings)) {}
-
-  void fetch() {
-    for (i64 n = 0; n < helping_ && rows_ > 0; ++n) {
-      __builtin_prefetch(row_ + column_);
-      column_ += kLine;
-      if (column_ >= columns_) {
-        column_ = 0;
-        row_ += row_stride_;
-        --rows_;
-      }
-    }
-  }
-
- private:
-  static constexpr i64 kLine = 16;  // floats
-
-  const float* row_ = nullptr;
-  i64 row_stride_ = 0, rows_ = 0, columns_ = 0, helping_ = 0, column_ = 0;
-};
-
 class F32Panels {
  public:
   explicit F32Panels(const GemmArgs& args)
@@ -140,7 +110,6 @@ class F32Panels {
     }
   }
 
-  // The rows of the next tile come from afar, and are needed all at once: each panel asks for some.
   // Rows that are too long to stay near come as the tile reads them.
   RowsAhead next_rows(const Chunk& chunk, const Rows& rows, i64 r, i64 panels) const {
     const Piece& piece = chunk.pieces[0];

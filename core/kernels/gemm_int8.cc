@@ -25,7 +25,6 @@ constexpr i64 kStepsAtOnce = 512;
 // Columns decoded at once when B's rows run across the panels: 64 rows of 128 floats.
 constexpr i64 kDecodedAcross = 128;
 constexpr i64 kMinInt8Tasks = 16;
-constexpr i64 kCacheLine = 64;
 constexpr i64 kMaxInt8Height = 32;
 constexpr i64 kMaxInt8Width = 64;
 
@@ -119,15 +118,11 @@ class Int8Panels {
     const u8* a = reinterpret_cast<const u8*>(rows_of_a.packed) + r / height() * tile_bytes_;
     const u8* b = reinterpret_cast<const u8*>(panels);
     const i64 rows = std::min(height(), rows_of_a.count - r);
-    // The rows of the next tile come from afar, and are needed all at once: each panel asks for
-    // some.
-    const i64 ahead = round_up(ceil_div(tile_bytes_ * width(), columns.N), kCacheLine);
-    const u8* next = a + tile_bytes_;
+    RowsAhead ahead(reinterpret_cast<const float*>(a + tile_bytes_), 0, 1,
+                    tile_bytes_ / static_cast<i64>(sizeof(float)), ceil_div(columns.N, width()));
     Int8Steps steps[kMaxPieces];
     for (i64 j = 0; j < columns.N; j += width()) {
-      for (const u8* end = next + ahead; next < end; next += kCacheLine) {
-        __builtin_prefetch(next);
-      }
+      ahead.fetch();
       find_steps(chunk, a, b, steps);
       const i64 cols = std::min(width(), columns.N - j);
       TileOutput out = chunk_output(args_, chunk, rows_of_a.first + r, columns.n + j);

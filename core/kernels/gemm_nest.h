@@ -51,6 +51,37 @@ struct Rows {
 /// Rows of A packed together: when they run across A, whole cache lines of each step.
 inline constexpr i64 kRunRows = 64;
 
+/// Rows of A for the next tile: they come from afar, and are needed all at once, so each panel asks
+/// for an equal helping.
+class RowsAhead {
+ public:
+  RowsAhead() = default;
+  RowsAhead(const float* data, i64 row_stride, i64 rows, i64 columns, i64 helpings)
+      : row_(data),
+        row_stride_(row_stride),
+        rows_(rows),
+        columns_(columns),
+        helping_(ceil_div(rows * ceil_div(columns, kLine), helpings)) {}
+
+  void fetch() {
+    for (i64 n = 0; n < helping_ && rows_ > 0; ++n) {
+      __builtin_prefetch(row_ + column_);
+      column_ += kLine;
+      if (column_ >= columns_) {
+        column_ = 0;
+        row_ += row_stride_;
+        --rows_;
+      }
+    }
+  }
+
+ private:
+  static constexpr i64 kLine = 16;  // floats
+
+  const float* row_ = nullptr;
+  i64 row_stride_ = 0, rows_ = 0, columns_ = 0, helping_ = 0, column_ = 0;
+};
+
 template <class Policy>
 class PanelNest {
  public:

@@ -96,9 +96,11 @@ template <i64 V>
 }
 
 // Few instructions to the loop: a processor that shares its core decodes fewer of them at a time.
-template <i64 V, class Values>
-INLAY_TILE_LOOP void sum_steps(Tile<kRows, V>& sums, Values a, i64 K, const float*& b_panel) {
+template <class Values, i64 V>
+INLAY_TILE_LOOP void sum_steps(Tile<kRows, V>& sums, const float* data, i64 stride, i64 K,
+                               const float*& b_panel) {
   constexpr i64 kWidth = V * kLanes;
+  Values a(data, stride);
   Tile<kRows, V> tile = sums;
   const float* b = b_panel;
   for (; K >= Values::kSteps; K -= Values::kSteps) {
@@ -125,9 +127,9 @@ void full(const TileSteps* steps, i64 count, const float* b, const TileOutput& o
   for (i64 i = 0; i < count; ++i) {
     const TileA& from = steps[i].a;
     if (from.col_stride == 1) {
-      sum_steps(tile, RowsAlong<kRows>(from.data, from.row_stride), steps[i].K, b);
+      sum_steps<RowsAlong<kRows>>(tile, from.data, from.row_stride, steps[i].K, b);
     } else {
-      sum_steps(tile, RowsAcross<kRows>(from.data, from.col_stride), steps[i].K, b);
+      sum_steps<RowsAcross<kRows>>(tile, from.data, from.col_stride, steps[i].K, b);
     }
   }
   store_tile(tile.sum, out);

@@ -11,9 +11,7 @@
 #include "core/ops/linear.h"
 #include "core/ops/projection.h"
 #include "core/random.h"
-#if defined(INLAY_ONEDNN)
 #include "finetune/bench/onednn_bench.h"
-#endif
 #include "quant/formats.h"
 
 namespace inlay {

@@ -41,11 +41,12 @@ void Stopwatch::begin() {
 }
 
 void Stopwatch::lap(Timing& timing) {
-  // A nanosecond at least, so that a rate is always finite.
-  timing.wall.push_back(std::max(1e-9, read_clock(CLOCK_MONOTONIC) - wall_));
-  timing.cpu.push_back(
-      std::max(1e-9, (read_clock(CLOCK_PROCESS_CPUTIME_ID) - cpu_) / num_threads()));
+  // What is before this reading is in this lap, what is after it in the next: nothing is lost.
+  const double wall = wall_, cpu = cpu_;
   begin();
+  // A nanosecond at least, so that a rate is always finite.
+  timing.wall.push_back(std::max(1e-9, wall_ - wall));
+  timing.cpu.push_back(std::max(1e-9, (cpu_ - cpu) / num_threads()));
 }
 
 Timing time_calls(i64 steps, FunctionRef<void()> work) {

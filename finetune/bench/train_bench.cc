@@ -39,10 +39,10 @@ class StepTimer final : public TrainerObserver {
   explicit StepTimer(bool profile) : profile_(profile) {}
   void on_step(const StepMetrics& metrics) override {
     if (metrics.step == 1) {
+      watch_.begin();  // before the profile, which so lies within the steps
       if (profile_) {
         profile::start();
       }
-      watch_.begin();
     } else {
       profile::mark("metrics", profile::Phase::kOther);  // the parts add up to whole steps
       watch_.lap(timing);

@@ -101,7 +101,7 @@ TEST(Bench, TrainProfilesWholeSteps) {
   for (const Json& rate : out["step"]["rates"]) {
     steps += out["tokens_a_step"].get<double>() / rate.get<double>();
   }
-  EXPECT_LE(seconds, steps * 1.01);  // the last step's end, two readings of the clock apart
+  EXPECT_LE(seconds, steps * (1.0 + 1e-6));  // it lies within them; rates are rounded
   EXPECT_GT(seconds, 0.5 * steps);
   EXPECT_EQ(calls["attention forward"], 2 * 2);  // two layers in each of two steps
   EXPECT_EQ(calls["attention backward"], 2 * 2);
