@@ -14,7 +14,7 @@ namespace {
 
 using kernels::MatrixFormat;
 
-constexpr std::pair<std::string_view, MatrixFormat> kFormats[] = {
+constexpr std::pair<std::string_view, MatrixFormat> kGgufTypes[] = {
     {"F32", MatrixFormat::kF32},   {"F16", MatrixFormat::kF16},   {"BF16", MatrixFormat::kBf16},
     {"Q8_0", MatrixFormat::kQ8_0}, {"Q4_0", MatrixFormat::kQ4_0}, {"Q4_1", MatrixFormat::kQ4_1},
     {"Q5_0", MatrixFormat::kQ5_0}, {"Q5_1", MatrixFormat::kQ5_1}, {"Q4_K", MatrixFormat::kQ4_K},
@@ -115,13 +115,13 @@ class GgufCheckpoint final : public Checkpoint {
   }
 
   MatrixFormat format_of(const GgufTensor& tensor) const {
-    for (const auto& [name, format] : kFormats) {
+    for (const auto& [name, format] : kGgufTypes) {
       if (tensor.type->name == name) {
         return format;
       }
     }
     std::string known;
-    for (const auto& [name, format] : kFormats) {
+    for (const auto& [name, format] : kGgufTypes) {
       known += (known.empty() ? "" : ", ") + std::string(name);
     }
     throw DataError(str(file_.path(), ": \"", tensor.name, "\": type ", tensor.type->name,

@@ -48,6 +48,9 @@ class Builder {
       : text_(text), file_(file), options_(options), reached_(text.data()) {}
 
   Json parse() {
+    if (text_.empty()) {  // versions of the library put it differently
+      fail(0, "nothing is here; expected a value");
+    }
     Json::sax_parse(CountingIterator(text_.data(), &reached_),
                     CountingIterator(text_.data() + text_.size(), &reached_), this,
                     Json::input_format_t::json, /*strict=*/true, options_.comments);

@@ -18,7 +18,7 @@ static_assert(std::endian::native == std::endian::little, "files are read as the
 // Ours, so that a small file cannot claim a large memory: models have under a hundred keys of under
 // a hundred bytes, and a few thousand tensors.
 constexpr u64 kMaxKeys = 100'000;
-constexpr u64 kMaxTensors = 100'000;
+constexpr u64 kMaxTensorInfos = 100'000;
 constexpr u64 kMaxKeyBytes = 65'535;
 // The least a key and a tensor take in the file: an empty string, a type, a value; two numbers
 // more.
@@ -74,7 +74,7 @@ class Reader {
     const u64 tensor_count = cursor_.number<u64>("the number of tensors");
     const u64 key_count = cursor_.number<u64>("the number of keys");
     check_count("keys", key_count, kMaxKeys, kMinKeyBytes);
-    check_count("tensors", tensor_count, kMaxTensors, kMinTensorBytes);
+    check_count("tensors", tensor_count, kMaxTensorInfos, kMinTensorBytes);
     for (u64 i = 0; i < key_count; ++i) {
       read_key();
     }

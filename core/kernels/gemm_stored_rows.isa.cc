@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/kernels/gemm_stored_rows.h"
 
+#include <utility>
+
 #include "core/kernels/gemm_stored_formats.h"
 
 // The product of a few rows of A with a B stored [N, K], in which lane n of a vector is row n of B:
@@ -92,23 +94,35 @@ struct Sums {
 template <class Format>
 using Groups = const Format (&)[kVectors];
 
-/// Steps k to `count` of the group; all of it where kWhole.
-template <int k, bool kWhole, class Format, int M>
-INLAY_INLINE void add_steps(Groups<Format> groups, Sums<M>& sums, i64 count) {
-  if constexpr (k < Format::kValues) {
-    if (!kWhole && k >= count) {
-      return;
+/// Step k of the group.
+template <int k, class Format, int M>
+INLAY_INLINE void add_step(Groups<Format> groups, Sums<M>& sums) {
+  const Vec values[kVectors] = {groups[0].template value<k>(), groups[1].template value<k>(),
+                                groups[2].template value<k>()};
+  for (int i = 0; i < M; ++i) {
+    const Vec a = Vec::set(sums.a[i][k]);
+    for (int v = 0; v < kVectors; ++v) {
+      sums.of[i][v] = fma(a, values[v], sums.of[i][v]);
     }
-    const Vec values[kVectors] = {groups[0].template value<k>(), groups[1].template value<k>(),
-                                  groups[2].template value<k>()};
-    for (int i = 0; i < M; ++i) {
-      const Vec a = Vec::set(sums.a[i][k]);
-      for (int v = 0; v < kVectors; ++v) {
-        sums.of[i][v] = fma(a, values[v], sums.of[i][v]);
-      }
-    }
-    add_steps<k + 1, kWhole, Format>(groups, sums, count);
   }
+}
+
+/// The steps of a group, by their numbers: a type that compiles in one go, where a function that
+/// goes on to the next step would be copied into it, and both into the one before.
+template <class Format>
+using Steps = std::make_integer_sequence<int, Format::kValues>;
+
+template <class Format, int M, int... k>
+INLAY_INLINE void add_steps(Groups<Format> groups, Sums<M>& sums,
+                            std::integer_sequence<int, k...> /*steps*/) {
+  (add_step<k, Format>(groups, sums), ...);
+}
+
+/// The first `count` of them.
+template <class Format, int M, int... k>
+INLAY_INLINE void add_some_steps(Groups<Format> groups, Sums<M>& sums, i64 count,
+                                 std::integer_sequence<int, k...> /*steps*/) {
+  ((k < count ? add_step<k, Format>(groups, sums) : void()), ...);
 }
 
 /// Asks for memory evenly over the groups of a strip.
@@ -150,7 +164,7 @@ INLAY_INLINE void add_blocks(const StoredRows& s, Sums<M>& sums, const Make& mak
       };
       const Format group[kVectors] = {make(place(0), 0, g * kGroup), make(place(1), 1, g * kGroup),
                                       make(place(2), 2, g * kGroup)};
-      add_steps<0, true, Format>(group, sums, kGroup);
+      add_steps<Format>(group, sums, Steps<Format>());
       sums.advance(kGroup);
     }
   }
@@ -168,7 +182,7 @@ void add_ends(const StoredRows& s, i64 count, Sums<M>& sums) {
   }
   const Format group[kVectors] = {Format(rows, 0), Format(rows + kLanes, 0),
                                   Format(rows + 2 * kLanes, 0)};
-  add_steps<0, false, Format>(group, sums, count);
+  add_some_steps<Format>(group, sums, count, Steps<Format>());
 }
 
 template <class Format, int M>
@@ -179,7 +193,7 @@ INLAY_INLINE void add_dense(const StoredRows& s, Sums<M>& sums) {
     ahead.fetch();
     const Format group[kVectors] = {Format(s.rows, g), Format(s.rows + kLanes, g),
                                     Format(s.rows + 2 * kLanes, g)};
-    add_steps<0, true, Format>(group, sums, Format::kValues);
+    add_steps<Format>(group, sums, Steps<Format>());
     sums.advance(Format::kValues);
   }
   if (s.K % Format::kValues != 0) {

@@ -98,12 +98,6 @@ Value missing(const Value& object, const Value& index) {
                               described(index)));
 }
 
-void check_defined(Runtime& runtime, const Value& object) {
-  if (object.is(Kind::kUndefined)) {
-    runtime.fail(object.why_undefined());
-  }
-}
-
 /// Positions that a slice takes from `size` items, as Python's slice.indices has them.
 std::vector<i64> slice_positions(Runtime& runtime, i64 size, const Value& start, const Value& stop,
                                  const Value& step) {
@@ -158,7 +152,7 @@ std::vector<Value> characters_of(Runtime& runtime, const std::string& text) {
 }  // namespace
 
 Value get_attribute(Runtime& runtime, const Value& object, std::string_view name) {
-  check_defined(runtime, object);
+  runtime.check_defined(object);
   if (std::optional<Value> found = find_attribute(runtime, object, name)) {
     return *std::move(found);
   }
@@ -174,7 +168,7 @@ Value get_attribute(Runtime& runtime, const Value& object, std::string_view name
 }
 
 Value get_item(Runtime& runtime, const Value& object, const Value& index) {
-  check_defined(runtime, object);
+  runtime.check_defined(object);
   if (std::optional<Value> found = find_item(runtime, object, index)) {
     return *std::move(found);
   }
@@ -188,7 +182,7 @@ Value get_item(Runtime& runtime, const Value& object, const Value& index) {
 
 Value get_slice(Runtime& runtime, const Value& object, const Value& start, const Value& stop,
                 const Value& step) {
-  check_defined(runtime, object);
+  runtime.check_defined(object);
   for (const Value* end : {&start, &stop, &step}) {
     if (!end->is(Kind::kNone) && !end->is_integral()) {
       runtime.fail(str("the ends and the step of a slice are integers, not ", end->type_name()));

@@ -141,12 +141,6 @@ Value tojson(Runtime& runtime, const Value& self, const Arguments& arguments) {
   return runtime.text(to_json(runtime, self, style));
 }
 
-void check_defined(Runtime& runtime, const Value& value) {
-  if (value.is(Kind::kUndefined)) {
-    runtime.fail(value.why_undefined());
-  }
-}
-
 /// The whole part of a float, or nothing when it is NaN.
 std::optional<Value> whole_part(Runtime& runtime, double number) {
   if (std::isnan(number)) {
@@ -184,7 +178,7 @@ std::optional<Value> to_integer(Runtime& runtime, const Value& value, i64 base) 
 }
 
 Value int_filter(Runtime& runtime, const Value& self, const Arguments& arguments) {
-  check_defined(runtime, self);
+  runtime.check_defined(self);
   const i64 base = arguments.integer(1, 10, "base");
   if (base < 2 || base > 36) {
     runtime.fail("int: the base must be 2 to 36");
@@ -194,7 +188,7 @@ Value int_filter(Runtime& runtime, const Value& self, const Arguments& arguments
 }
 
 Value float_filter(Runtime& runtime, const Value& self, const Arguments& arguments) {
-  check_defined(runtime, self);
+  runtime.check_defined(self);
   if (self.is_number()) {
     return Value(self.as_float());
   }
@@ -207,7 +201,7 @@ Value float_filter(Runtime& runtime, const Value& self, const Arguments& argumen
 }
 
 Value abs_filter(Runtime& runtime, const Value& self, const Arguments& /*arguments*/) {
-  check_defined(runtime, self);
+  runtime.check_defined(self);
   if (!self.is_number()) {
     runtime.fail(str("abs: needs a number, not ", self.type_name()));
   }

@@ -9,6 +9,7 @@
 #include "data/template/number_text.h"
 #include "data/template/runtime.h"
 #include "data/template/string_literal.h"
+#include "data/text/ascii.h"
 
 namespace inlay::jinja {
 namespace {
@@ -16,9 +17,6 @@ namespace {
 /// Published chat templates stay below 100 kB.
 constexpr std::size_t kMaxSource = std::size_t{1} << 20;
 
-bool is_digit(char c) {
-  return c >= '0' && c <= '9';
-}
 bool is_hex_letter(char c) {
   return (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
 }

@@ -7,13 +7,10 @@
 #include <string>
 
 #include "data/template/characters.h"
+#include "data/text/ascii.h"
 
 namespace inlay::jinja {
 namespace {
-
-bool is_digit(char c) {
-  return c >= '0' && c <= '9';
-}
 
 /// Underscores may stand between two digits; they are taken out. Nothing for any other place.
 std::optional<std::string> without_underscores(std::string_view text, bool (*digit)(char)) {

@@ -11,12 +11,6 @@
 namespace inlay::jinja {
 namespace {
 
-void check_defined(Runtime& runtime, const Value& value) {
-  if (value.is(Kind::kUndefined)) {
-    runtime.fail(value.why_undefined());
-  }
-}
-
 [[noreturn]] void fail_overflow(Runtime& runtime, std::string_view op) {
   runtime.fail(str("the result of ", op, " does not fit in a 64-bit integer"));
 }
@@ -204,8 +198,8 @@ bool sequence_contains(Runtime& runtime, const Value& container, const Value& it
 }  // namespace
 
 Value arithmetic(Runtime& runtime, std::string_view op, const Value& a, const Value& b) {
-  check_defined(runtime, a);
-  check_defined(runtime, b);
+  runtime.check_defined(a);
+  runtime.check_defined(b);
   if (a.is_number() && b.is_number()) {
     return number_arithmetic(runtime, op, a, b);
   }
@@ -225,7 +219,7 @@ Value arithmetic(Runtime& runtime, std::string_view op, const Value& a, const Va
 }
 
 Value signed_number(Runtime& runtime, std::string_view op, const Value& value) {
-  check_defined(runtime, value);
+  runtime.check_defined(value);
   if (!value.is_number()) {
     runtime.fail(str(op, " needs a number, not ", value.type_name()));
   }
@@ -262,8 +256,8 @@ bool equal(Runtime& runtime, const Value& a, const Value& b) {
 
 int compare(Runtime& runtime, const Value& a, const Value& b) {
   runtime.charge(1);
-  check_defined(runtime, a);
-  check_defined(runtime, b);
+  runtime.check_defined(a);
+  runtime.check_defined(b);
   if (a.is_number() && b.is_number()) {
     return compare_numbers(a, b);
   }

@@ -47,6 +47,11 @@ class Runtime {
   /// Errors are reported here from now on.
   void at_line(int line) { line_ = line; }
   [[noreturn]] void fail(std::string_view what) const { fail_at(name_, line_, what); }
+  void check_defined(const Value& value) const {
+    if (value.is(Kind::kUndefined)) {
+      fail(value.why_undefined());
+    }
+  }
 
   void charge(i64 steps) {
     steps_ += steps;

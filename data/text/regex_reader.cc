@@ -5,6 +5,7 @@
 #include <array>
 
 #include "core/error.h"
+#include "data/text/ascii.h"
 #include "data/text/utf8.h"
 
 namespace inlay {
@@ -18,9 +19,6 @@ constexpr auto kCategories = std::to_array<std::string_view>(
      "Nl", "No", "P",  "Pc", "Pd", "Ps", "Pe", "Pi", "Pf", "Po", "S",  "Sm",
      "Sc", "Sk", "So", "Z",  "Zs", "Zl", "Zp", "C",  "Cc", "Cf", "Co", "Cn"});
 
-bool is_digit(char c) {
-  return c >= '0' && c <= '9';
-}
 bool is_ascii_letter(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }

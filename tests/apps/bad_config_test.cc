@@ -12,9 +12,6 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr ExitCode kUsage = ExitCode::kUsage;
-constexpr ExitCode kData = ExitCode::kData;
-
 TEST(BadConfig, NamesTheKeyWhatWasFoundAndWhatIsAllowed) {
   struct Case {
     Changes changes;
@@ -79,9 +76,7 @@ TEST(BadConfig, NamesThePlaceInATextThatIsNoConfig) {
     std::string text, sentence;  // behind "run.json: "
   };
   const Case cases[] = {
-      {"",
-       "line 1, column 1: syntax error while parsing value - unexpected end of input; expected "
-       "'[', '{', or a literal"},
+      {"", "line 1, column 1: nothing is here; expected a value"},
       {"{\"model\":\n {,}}",
        "line 2, column 3: syntax error while parsing object key - unexpected ','; expected string "
        "literal"},

@@ -16,8 +16,6 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr ExitCode kData = ExitCode::kData;
-
 TEST(BadData, NamesTheLineOfARow) {
   const std::string good = R"({"prompt": "a", "completion": "b"})"
                            "\n";

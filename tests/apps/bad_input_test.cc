@@ -12,23 +12,20 @@
 namespace inlay {
 namespace {
 
-constexpr ExitCode kUsage = ExitCode::kUsage;
-constexpr ExitCode kData = ExitCode::kData;
-
-struct Case {
+struct BadCommand {
   std::string arguments;
   ExitCode code;
   std::string sentence;
 };
 
-void expect_all_refused(const Workshop& workshop, std::span<const Case> cases) {
-  for (const Case& c : cases) {
+void expect_all_refused(const Workshop& workshop, std::span<const BadCommand> cases) {
+  for (const BadCommand& c : cases) {
     workshop.expect_refused(c.arguments, c.code, c.sentence);
   }
 }
 
 TEST(BadInput, CommandsAndOptionsAreNamedWithTheNearestOne) {
-  const Case cases[] = {
+  const BadCommand cases[] = {
       {"trian", kUsage, R"(unknown command "trian" (did you mean "train"?); see inlay --help)"},
       {"--bogus", kUsage, R"(unknown command "--bogus"; see inlay --help)"},
       {"config chek", kUsage,
@@ -59,7 +56,7 @@ TEST(BadInput, CommandsAndOptionsAreNamedWithTheNearestOne) {
 TEST(BadInput, NumbersAreReadWholeAndHeldAgainstTheirRange) {
   const std::string generate = "generate -m model --tokenizer bytes --prompt x ";
   const std::string eval = "eval -m model --tokenizer bytes -d rows.jsonl ";
-  const Case cases[] = {
+  const BadCommand cases[] = {
       {"train run.json --max-steps x", kUsage,
        R"(--max-steps: expected a whole number, found "x")"},
       {"train run.json --max-steps 3x", kUsage,
@@ -96,7 +93,7 @@ TEST(BadInput, NumbersAreReadWholeAndHeldAgainstTheirRange) {
 }
 
 TEST(BadInput, ChoicesAreListed) {
-  const Case cases[] = {
+  const BadCommand cases[] = {
       {"eval -m model -d rows.jsonl --metric acc", kUsage,
        R"(--metric: expected loss or exact_match, found "acc")"},
       {"eval -m model -d rows.jsonl --format xx", kUsage,
@@ -117,7 +114,7 @@ TEST(BadInput, ChoicesAreListed) {
 TEST(BadInput, GenerateSaysWhatAPromptNeeds) {
   const Workshop workshop;
   workshop.write("empty.txt", "");
-  const Case cases[] = {
+  const BadCommand cases[] = {
       {"generate -m model", kUsage, "generate: give one of --prompt and --prompt-file"},
       {"generate -m model --prompt x --prompt-file run.json", kUsage,
        "generate: give one of --prompt and --prompt-file"},
@@ -142,7 +139,7 @@ TEST(BadInput, GenerateSaysWhatAPromptNeeds) {
 }
 
 TEST(BadInput, EvalAndMergeSayWhatTheyMissOrWouldReplace) {
-  const Case cases[] = {
+  const BadCommand cases[] = {
       {"eval -m model -d none.jsonl", kData, "none.jsonl: there is no such data file"},
       {"eval -m rows.jsonl -d rows.jsonl", kData,
        "rows.jsonl: expected a model folder (config.json and model.safetensors) or a .gguf file"},
@@ -191,7 +188,7 @@ TEST(BadInput, LogitsNameTheIdThatIsNone) {
     workshop.expect_refused("logits -m model --ids ids.json -o out.safetensors", kData,
                             "ids.json: " + row.sentence);
   }
-  const Case places[] = {
+  const BadCommand places[] = {
       {"logits -m model --ids none -o out.safetensors", kData, "none: there is no such file"},
       {"logits -m model --ids ids.json -o model", kData,
        "model: cannot create: a folder has this name"},
@@ -207,7 +204,7 @@ TEST(BadInput, TokenizeSaysWhatItNeeds) {
   workshop.write("mixed.json", R"(["a", 1])");
   const std::string one_text = "tokenize: give one of TEXT and --file";
   const std::string one_tokenizer = "tokenize: give one of --model and --tokenizer";
-  const Case cases[] = {
+  const BadCommand cases[] = {
       {"tokenize hi", kUsage, one_tokenizer},
       {"tokenize --tokenizer bytes -m model hi", kUsage, one_tokenizer},
       {"tokenize --tokenizer bytes", kUsage, one_text},
@@ -227,7 +224,7 @@ TEST(BadInput, InspectSaysWhatItReads) {
   const Workshop workshop;
   workshop.write("folder/x", "x");
   workshop.write("empty.safetensors", "");
-  const Case cases[] = {
+  const BadCommand cases[] = {
       {"inspect none", kData, "none: there is no such file or folder"},
       {"inspect folder", kData, "folder: neither a model, an adapter, a checkpoint nor a run"},
       {"inspect rows.jsonl", kData,

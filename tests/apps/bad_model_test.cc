@@ -17,8 +17,6 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr ExitCode kData = ExitCode::kData;
-
 class BadSafetensors : public ::testing::Test {
  protected:
   static constexpr const char* kTable = "model.embed_tokens.weight";

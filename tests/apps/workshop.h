@@ -13,6 +13,9 @@
 
 namespace inlay {
 
+inline constexpr ExitCode kUsage = ExitCode::kUsage;
+inline constexpr ExitCode kData = ExitCode::kData;
+
 /// A folder in which every part of a small run is in order, until a test spoils one of them:
 ///
 ///   run.json      LoRA on model/ with rows.jsonl, one step, into out/

@@ -19,19 +19,11 @@
 
 #include "core/error.h"
 #include "core/io/atomic.h"
+#include "tests/support/error_text.h"
 #include "tests/support/temp_directory.h"
 
 namespace inlay {
 namespace {
-
-std::string error_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
 
 std::string text_of(const MappedFile& file) {
   return {reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()};
@@ -85,7 +77,7 @@ TEST(FileSystem, ReadsUpToALimit) {
   const TempDirectory temp;
   write_file(temp.file("a"), std::string(3'000'000, 'x'));
   EXPECT_EQ(file_system().read(temp.file("a"), 3'000'000), std::string(3'000'000, 'x'));
-  EXPECT_EQ(error_of([&] { file_system().read(temp.file("a"), 2'999'999); }),
+  EXPECT_EQ(error_text<Error>([&] { file_system().read(temp.file("a"), 2'999'999); }),
             temp.file("a") + ": cannot read: more than 2999999 bytes");
 }
 
@@ -125,14 +117,14 @@ TEST(FileSystem, NamesPathActionAndReason) {
        temp.file(std::string(300, 'n')).substr(0, 300) + "...: cannot look up: file name too long"},
   };
   for (const auto& c : cases) {
-    EXPECT_EQ(error_of(c.action), c.error);
+    EXPECT_EQ(error_text<Error>(c.action), c.error);
   }
 }
 
 TEST(FileSystem, KeepsControlCharactersOutOfMessages) {
-  EXPECT_EQ(error_of([] { throw_io_error("a\nb", "open", ENOENT); }),
+  EXPECT_EQ(error_text<Error>([] { throw_io_error("a\nb", "open", ENOENT); }),
             "a\\x0ab: cannot open: no such file or directory");
-  EXPECT_EQ(error_of([] { throw_io_error("a", "write", EDQUOT, 7); }),
+  EXPECT_EQ(error_text<Error>([] { throw_io_error("a", "write", EDQUOT, 7); }),
             "a: cannot write: disk quota exceeded (7 bytes needed)");
 }
 
@@ -211,7 +203,8 @@ TEST(FileSystem, ReportsWhatAShortWriteLeftUndone) {
   struct rlimit small = before;
   small.rlim_cur = 1000;
   ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &small), 0);
-  const std::string error = error_of([&] { write_file(temp.file("a"), std::string(4096, 'x')); });
+  const std::string error =
+      error_text<Error>([&] { write_file(temp.file("a"), std::string(4096, 'x')); });
   ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &before), 0);
   ::signal(SIGXFSZ, old_handler);
   EXPECT_NE(error.find(": cannot write: file too large"), std::string::npos) << error;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "core/error.h"
+#include "tests/support/error_text.h"
 #include "tests/support/faulty_file_system.h"
 #include "tests/support/golden.h"
 #include "tests/support/memory_file.h"
@@ -18,17 +19,8 @@
 namespace inlay {
 namespace {
 
-std::string error_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
-
 std::string refusal_of(const std::string& content) {
-  return error_of([&] { GgufFile file(memory_file("a.gguf", content)); });
+  return error_text<Error>([&] { GgufFile file(memory_file("a.gguf", content)); });
 }
 
 template <class T>
@@ -160,7 +152,7 @@ TEST(Gguf, RefusesToWriteWhatReadersRefuse) {
   const ScopedFileSystem scope(files);
   const auto refusal = [](const GgufMetadata& metadata,
                           const std::vector<GgufTensorToWrite>& tensors) {
-    return error_of([&] { write_gguf("/memory/a", metadata, tensors); });
+    return error_text<Error>([&] { write_gguf("/memory/a", metadata, tensors); });
   };
   EXPECT_EQ(refusal({{"", u32{1}}}, {}), "/memory/a: a key is empty");
   EXPECT_EQ(refusal({{"k", u32{1}}, {"k", u32{2}}}, {}), "/memory/a: \"k\": given twice");
@@ -206,9 +198,9 @@ TEST(Gguf, AcceptsEmptyAndScalarTensorsAndAMissingLastPadding) {
 TEST(Gguf, NamesTheKeyOrTensorNearestToAMissingOne) {
   const GgufFile file(golden("io/reference.gguf"));
   const std::string path = golden("io/reference.gguf");
-  EXPECT_EQ(error_of([&] { file.get_int("v.u33"); }),
+  EXPECT_EQ(error_text<Error>([&] { file.get_int("v.u33"); }),
             path + ": no key \"v.u33\" (did you mean \"v.u32\"?)");
-  EXPECT_EQ(error_of([&] { static_cast<void>(file.tensor("token_embed.weight")); }),
+  EXPECT_EQ(error_text<Error>([&] { static_cast<void>(file.tensor("token_embed.weight")); }),
             path + ": no tensor \"token_embed.weight\" (did you mean \"token_embd.weight\"?)");
   EXPECT_EQ(file.find("v.u33"), nullptr);
   EXPECT_EQ(file.find_tensor("x"), nullptr);
@@ -247,7 +239,7 @@ TEST(Gguf, SaysWhichTypeWasExpected) {
        "\"a.ints\": expected an array of floats, found an array of i32"},
   };
   for (const auto& c : cases) {
-    EXPECT_EQ(error_of(c.action), path + c.error);
+    EXPECT_EQ(error_text<Error>(c.action), path + c.error);
   }
 }
 
@@ -269,7 +261,7 @@ TEST(Gguf, ReadsArraysOfEveryNumber) {
   EXPECT_EQ(file.get_ints("u32"), std::vector<i64>{4'000'000'000});
   EXPECT_EQ(file.get_ints("i64"), std::vector<i64>{-3});
   EXPECT_EQ(file.get_floats("f64"), std::vector<float>{0.5F});
-  EXPECT_EQ(error_of([&] { file.get_ints("u64"); }),
+  EXPECT_EQ(error_text<Error>([&] { file.get_ints("u64"); }),
             "a: \"u64\": expected an array of whole numbers below 2^63, found an array of u64");
 }
 

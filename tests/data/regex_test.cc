@@ -11,6 +11,7 @@
 
 #include "core/error.h"
 #include "data/text/regex_syntax.h"
+#include "tests/support/error_text.h"
 
 namespace inlay {
 namespace {
@@ -27,15 +28,6 @@ std::string marked(const Regex& regex, const std::string& text) {
     at = match.end;
   }
   return out + text.substr(at);
-}
-
-std::string error_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const DataError& error) {
-    return error.what();
-  }
-  return "no error";
 }
 
 double seconds_of(const std::function<void()>& action) {
@@ -145,29 +137,30 @@ TEST(Regex, RefusesByNameWhatMeansSomethingElseHere) {
   };
   for (const auto& c : cases) {
     EXPECT_EQ(
-        error_of([&] { to_pcre2(c.pattern); }),
+        error_text<DataError>([&] { to_pcre2(c.pattern); }),
         "the regular expression \"" + c.pattern + "\" has " + c.what + ", which is not supported");
   }
-  EXPECT_NE(error_of([&] {
+  EXPECT_NE(error_text<DataError>([&] {
               to_pcre2(std::string(100, '(') + std::string(100, ')'));
             }).find("groups nested too deep"),
             std::string::npos);
-  EXPECT_NE(error_of([&] {
+  EXPECT_NE(error_text<DataError>([&] {
               to_pcre2(std::string(100, '[') + "a" + std::string(100, ']'));
             }).find("sets nested too deep"),
             std::string::npos);
-  EXPECT_EQ(error_of([&] { to_pcre2("a\xff"); }),
+  EXPECT_EQ(error_text<DataError>([&] { to_pcre2("a\xff"); }),
             "the regular expression: byte 0xff at offset 1 is not UTF-8");
 }
 
 TEST(Regex, RefusesWhatTheEngineCannotCompile) {
-  EXPECT_EQ(error_of([] { Regex(R"(\p{Klingon})"); }).substr(0, 56),
+  EXPECT_EQ(error_text<DataError>([] { Regex(R"(\p{Klingon})"); }).substr(0, 56),
             R"(the regular expression "\p{Klingon}" cannot be used: unk)");
-  EXPECT_NE(error_of([] { Regex("(?<=a+)b"); }).find("lookbehind"), std::string::npos);
-  EXPECT_EQ(error_of([] { Regex(std::string(20'000, 'a')); }).substr(0, 24),
+  EXPECT_NE(error_text<DataError>([] { Regex("(?<=a+)b"); }).find("lookbehind"), std::string::npos);
+  EXPECT_EQ(error_text<DataError>([] { Regex(std::string(20'000, 'a')); }).substr(0, 24),
             "the regular expression \"");
   // Repeats multiply the size of the compiled pattern.
-  EXPECT_NE(error_of([] { Regex("(?:(?:(?:a{1000}){1000}){1000}){1000}"); }), "no error");
+  EXPECT_NE(error_text<DataError>([] { Regex("(?:(?:(?:a{1000}){1000}){1000}){1000}"); }),
+            "no error");
 }
 
 TEST(Regex, GivesUpOnPatternsThatNeverEnd) {
@@ -187,7 +180,8 @@ TEST(Regex, GivesUpOnPatternsThatNeverEnd) {
     const Regex regex(c.pattern);
     std::string error;
     // Measured: under 0.3 s each. 5 s leaves room for sanitizers and a busy machine.
-    EXPECT_LT(seconds_of([&] { error = error_of([&] { marked(regex, c.text); }); }), 5.0);
+    EXPECT_LT(seconds_of([&] { error = error_text<DataError>([&] { marked(regex, c.text); }); }),
+              5.0);
     EXPECT_EQ(error.substr(0, 26 + c.pattern.size() + 20),
               "the regular expression \"" + c.pattern + "\" takes too many steps")
         << error;

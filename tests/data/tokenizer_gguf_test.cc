@@ -10,6 +10,8 @@
 #include "core/io/gguf.h"
 #include "data/tokenizer/byte_level.h"
 #include "data/tokenizer/load.h"
+#include "tests/data/pieces.h"
+#include "tests/support/error_text.h"
 #include "tests/support/temp_directory.h"
 
 namespace inlay {
@@ -34,22 +36,8 @@ GgufTokenizerData small_tokenizer(const std::string& pre) {
   return data;
 }
 
-std::string pieces(const Tokenizer& tokenizer, const std::string& text,
-                   const EncodeOptions& options = {}) {
-  std::string out = "|";
-  for (const TokenSpan& token : tokenizer.encode_with_offsets(text, options)) {
-    out += text.substr(token.begin, token.end - token.begin) + '|';
-  }
-  return out;
-}
-
 std::string error_of(const GgufTokenizerData& data) {
-  try {
-    tokenizer_from_gguf(data, "model.gguf");
-  } catch (const DataError& error) {
-    return error.what();
-  }
-  return "no error";
+  return error_text<DataError>([&] { tokenizer_from_gguf(data, "model.gguf"); });
 }
 
 TEST(TokenizerGguf, SplitsAsItsPreTokenizerSays) {

@@ -10,6 +10,8 @@
 #include "core/error.h"
 #include "data/tokenizer/byte_level.h"
 #include "data/tokenizer/load.h"
+#include "tests/data/pieces.h"
+#include "tests/support/error_text.h"
 
 namespace inlay {
 namespace {
@@ -56,24 +58,6 @@ Tokenizer load(const json& file) {
 }
 
 /// The source text of each token, in bars: `|ab|c|`.
-std::string pieces(const Tokenizer& tokenizer, const std::string& text,
-                   const EncodeOptions& options = {}) {
-  std::string out = "|";
-  for (const TokenSpan& token : tokenizer.encode_with_offsets(text, options)) {
-    out += text.substr(token.begin, token.end - token.begin) + '|';
-  }
-  return out;
-}
-
-std::string error_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const DataError& error) {
-    return error.what();
-  }
-  return "no error";
-}
-
 /// Replaces the value at `pointer` (or adds it) by the JSON `value`; removes it for "".
 json edited(const std::string& pointer, const std::string& value) {
   json file = small_tokenizer();
@@ -200,7 +184,7 @@ TEST(TokenizerJson, RefusesEveryPartItDoesNotSupportByName) {
   };
   for (const auto& c : cases) {
     const std::string place = c.error[0] == ' ' ? "tokenizer.json:" : "tokenizer.json: ";
-    EXPECT_EQ(error_of([&] { load(edited(c.pointer, c.value)); }), place + c.error)
+    EXPECT_EQ(error_text<DataError>([&] { load(edited(c.pointer, c.value)); }), place + c.error)
         << c.pointer << " = " << c.value;
   }
 }
@@ -210,21 +194,22 @@ TEST(TokenizerJson, RefusesAnUnkTokenThatIsNeededAndNotThere) {
   file["model"]["unk_token"] = "<unk>";
   load(file);  // every byte has a token: unk is never used
   file["model"]["vocab"].erase("z");
-  EXPECT_EQ(error_of([&] { load(file); }),
+  EXPECT_EQ(error_text<DataError>([&] { load(file); }),
             "tokenizer.json: /model/unk_token: \"<unk>\" is not in the vocabulary");
 }
 
 TEST(TokenizerJson, RefusesAnAddedTokenThatComesTwice) {
   json file = small_tokenizer();
   file["added_tokens"].push_back(file["added_tokens"][0]);
-  EXPECT_EQ(error_of([&] { load(file); }),
+  EXPECT_EQ(error_text<DataError>([&] { load(file); }),
             "tokenizer.json: /added_tokens/1: token \"<|end|>\" is added twice");
 }
 
 TEST(TokenizerJson, RefusesBrokenJsonWithItsPlace) {
-  EXPECT_EQ(error_of([] { tokenizer_from_json("{\"a\": 1, \"a\": 2}", "tokenizer.json"); }),
-            "tokenizer.json: line 1, column 10: key \"a\" is given twice in one object");
-  EXPECT_EQ(error_of([] { tokenizer_from_json("[]", "tokenizer.json"); }),
+  EXPECT_EQ(
+      error_text<DataError>([] { tokenizer_from_json("{\"a\": 1, \"a\": 2}", "tokenizer.json"); }),
+      "tokenizer.json: line 1, column 10: key \"a\" is given twice in one object");
+  EXPECT_EQ(error_text<DataError>([] { tokenizer_from_json("[]", "tokenizer.json"); }),
             "tokenizer.json: expected an object, found array");
 }
 
@@ -371,7 +356,9 @@ TEST(TokenizerJson, TellsThatAPatternTakesTooLong) {
   json file = small_tokenizer();
   file["pre_tokenizer"]["pretokenizers"][0]["pattern"]["Regex"] = "(a+)+$";
   const Tokenizer tokenizer = load(file);
-  EXPECT_EQ(error_of([&] { tokenizer.encode(std::string(10'000, 'a') + "b"); }).substr(0, 52),
+  EXPECT_EQ(error_text<DataError>([&] {
+              tokenizer.encode(std::string(10'000, 'a') + "b");
+            }).substr(0, 52),
             "the regular expression \"(a+)+$\" takes too many steps");
 }
 

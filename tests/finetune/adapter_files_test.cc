@@ -17,6 +17,7 @@
 #include "finetune/adapters/adapter.h"
 #include "finetune/adapters/peft_files.h"
 #include "finetune/merge.h"
+#include "tests/support/error_text.h"
 #include "tests/support/model_passes.h"
 #include "tests/support/stored_tensors.h"
 #include "tests/support/temp_directory.h"
@@ -32,13 +33,13 @@ const std::vector<std::vector<i32>>& sequences() {
 }
 
 // Factors that change something: both random, as `init_lora_weights: false` has them.
-struct Case {
+struct GoldenAdapter {
   const char* name;
   OrderedJson model;
   OrderedJson peft;
 };
 
-std::vector<Case> cases() {
+std::vector<GoldenAdapter> golden_adapters() {
   return {
       {"Lora", tiny_llama(), {{"r", 3}, {"lora_alpha", 5}}},
       {"Rslora", tiny_llama(), {{"r", 3}, {"lora_alpha", 5}, {"use_rslora", true}}},
@@ -66,7 +67,7 @@ std::vector<Case> cases() {
 
 class AdapterFiles : public ::testing::TestWithParam<int> {
  protected:
-  Case param() const { return cases()[GetParam()]; }
+  GoldenAdapter param() const { return golden_adapters()[GetParam()]; }
   std::string folder() const { return temp_.file("adapter"); }
   TempDirectory temp_;
 };
@@ -146,7 +147,7 @@ TEST_P(AdapterFiles, LeaveNothingElseTrainable) {
 }
 
 INSTANTIATE_TEST_SUITE_P(, AdapterFiles, ::testing::Range(0, 9), [](const auto& instance) {
-  return std::string(cases()[instance.param].name);
+  return std::string(golden_adapters()[instance.param].name);
 });
 
 // One adapter on disk, to be bent.

@@ -49,7 +49,7 @@ OrderedJson gpt2() {
             {"initializer_range", 0.2}}}};  // and Transformers' dropout of 0.1 in three places
 }
 
-OrderedJson lora() {
+OrderedJson lora_json() {
   return {{"r", 4}, {"lora_dropout", 0.2}, {"target_modules", "all-linear"}};
 }
 
@@ -65,18 +65,18 @@ OrderedJson full_training_8bit() {
 }
 
 OrderedJson lora_run() {
-  return {{"model", llama()}, {"peft", lora()}};
+  return {{"model", llama()}, {"peft", lora_json()}};
 }
 
 OrderedJson dora_run() {
-  OrderedJson peft = lora();
+  OrderedJson peft = lora_json();
   peft["use_dora"] = true;
   peft["modules_to_save"] = OrderedJson::array({"ln_f"});
   return {{"model", gpt2()}, {"peft", peft}, {"training", {{"gradient_checkpointing", "block"}}}};
 }
 
 OrderedJson qlora_run() {
-  return {{"model", llama()}, {"peft", lora()}, {"quantization", {{"load_in_4bit", true}}}};
+  return {{"model", llama()}, {"peft", lora_json()}, {"quantization", {{"load_in_4bit", true}}}};
 }
 
 constexpr i64 kSteps = 7;

@@ -27,22 +27,22 @@ constexpr double kLearningRate = 1e-15;  // both sides compute in double
 constexpr double kAdapter = 2e-5;        // 1.4e-6, of values up to 1
 constexpr double kLogits = 1e-4;         // 1.3e-5, of values up to 10
 
-struct Case {
+struct Golden {
   const char* model;
   const char* run;
   const char* base = nullptr;  // another folder below golden/models than `model`
   bool quantize = false;       // as it loads
 };
 
-std::string case_name(const ::testing::TestParamInfo<Case>& instance) {
-  const Case& c = instance.param;
+std::string case_name(const ::testing::TestParamInfo<Golden>& instance) {
+  const Golden& c = instance.param;
   return std::string(c.model) + "_" + c.run +
          (c.base == nullptr ? ""
           : c.quantize      ? "_quantized_on_load"
                             : "_from_4bit_checkpoint");
 }
 
-class GoldenRun : public ::testing::TestWithParam<Case> {
+class GoldenRun : public ::testing::TestWithParam<Golden> {
  protected:
   std::string folder() const { return golden(std::string("models/") + GetParam().model); }
   std::string file(const std::string& end) const { return folder() + "/" + GetParam().run + end; }
@@ -216,15 +216,15 @@ TEST_P(GoldenRun, MergesTheAdapterThatPeftTrained) {
 
 INSTANTIATE_TEST_SUITE_P(
     , GoldenRun,
-    ::testing::Values(Case{"gpt2", "lora"}, Case{"gpt2", "rslora"}, Case{"gpt2", "dora"},
-                      Case{"gpt2", "embed_head"}, Case{"gpt2", "patterns"},
-                      Case{"llama_tied", "lora"}, Case{"llama_tied", "rslora"},
-                      Case{"llama_tied", "dora"}, Case{"llama_tied", "embed_head"},
-                      Case{"llama_tied", "patterns"}, Case{"llama_untied_bias_headdim", "lora"},
-                      Case{"llama_rope_linear", "lora"}, Case{"llama_rope_llama3", "lora"},
-                      Case{"llama_rope_yarn", "lora"},
-                      Case{"qlora_llama_tied", "lora", "llama_tied", true},
-                      Case{"qlora_llama_tied", "lora", "qlora_llama_tied/checkpoint"}),
+    ::testing::Values(Golden{"gpt2", "lora"}, Golden{"gpt2", "rslora"}, Golden{"gpt2", "dora"},
+                      Golden{"gpt2", "embed_head"}, Golden{"gpt2", "patterns"},
+                      Golden{"llama_tied", "lora"}, Golden{"llama_tied", "rslora"},
+                      Golden{"llama_tied", "dora"}, Golden{"llama_tied", "embed_head"},
+                      Golden{"llama_tied", "patterns"}, Golden{"llama_untied_bias_headdim", "lora"},
+                      Golden{"llama_rope_linear", "lora"}, Golden{"llama_rope_llama3", "lora"},
+                      Golden{"llama_rope_yarn", "lora"},
+                      Golden{"qlora_llama_tied", "lora", "llama_tied", true},
+                      Golden{"qlora_llama_tied", "lora", "qlora_llama_tied/checkpoint"}),
     case_name);
 
 class GoldenRunIn8Bit : public GoldenRun {};
@@ -256,9 +256,9 @@ TEST_P(GoldenRunIn8Bit, StaysCloseToTheCurveOfF32Moments) {
 }
 
 INSTANTIATE_TEST_SUITE_P(, GoldenRunIn8Bit,
-                         ::testing::Values(Case{"gpt2", "lora"}, Case{"llama_tied", "lora"},
-                                           Case{"llama_rope_yarn", "lora"},
-                                           Case{"qlora_llama_tied", "lora", "llama_tied", true}),
+                         ::testing::Values(Golden{"gpt2", "lora"}, Golden{"llama_tied", "lora"},
+                                           Golden{"llama_rope_yarn", "lora"},
+                                           Golden{"qlora_llama_tied", "lora", "llama_tied", true}),
                          case_name);
 
 TEST(GoldenFourBit, GivesTheLogitsOfTheCheckpointAndOfItsSourceQuantizedOnLoad) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/error.h"
+#include "tests/support/error_text.h"
 #include "tests/support/tiny_models.h"
 #include "tests/support/training_run.h"
 
@@ -49,7 +50,7 @@ Paths matched(const OrderedJson& json) {
   return out;
 }
 
-std::string error_of(const OrderedJson& json) {
+std::string matching_error(const OrderedJson& json) {
   return error_text<ConfigError>([&] { matched(json); });
 }
 
@@ -166,18 +167,18 @@ TEST(ModuleMatcher, NamesThePatternThatMatchesNothing) {
        "/peft/layers_to_transform: no targeted module lies in layer 1"},
   };
   for (const auto& c : cases) {
-    const std::string found = error_of(c.config);
+    const std::string found = matching_error(c.config);
     EXPECT_EQ(found.substr(0, c.sentence.size()), c.sentence) << c.config << found;
   }
 }
 
 TEST(ModuleMatcher, SaysWhereARegularExpressionIsWrong) {
   for (const char* key : {"target_modules", "exclude_modules"}) {
-    const std::string sentence = error_of({{key, "(q_proj"}});
+    const std::string sentence = matching_error({{key, "(q_proj"}});
     EXPECT_EQ(sentence.rfind(std::string("/peft/") + key + ": ", 0), 0U) << sentence;
   }
   for (const char* key : {"rank_pattern", "alpha_pattern"}) {
-    const std::string sentence = error_of({{key, {{"[q", 1}}}});
+    const std::string sentence = matching_error({{key, {{"[q", 1}}}});
     EXPECT_EQ(sentence.rfind(std::string("/peft/") + key + ": ", 0), 0U) << sentence;
   }
 }

@@ -101,7 +101,7 @@ TEST(MemoryOfFrozenWeights, IsThatOfTheFileAndNoMore) {
             2 * (2 * kLayerWeights + kTableWeights) + 4 * kNormWeights);
 }
 
-PeftConfig lora(const Json& more = {}) {
+PeftConfig lora_config(const Json& more = {}) {
   Json json = {{"r", 4}};
   if (!more.is_null()) {
     json.update(more);
@@ -156,7 +156,7 @@ PassMemory memory_of_pass(const CausalLM& model, i64 tokens, i64 vocab = 64) {
 
 TEST(MemoryOfFrozenWeights, HasNoGradients) {
   LoadedModel loaded = make_tiny(medium_llama());
-  const Adapter adapter = inject_adapter(*loaded.model, lora(), {.key = RandomKey(1)});
+  const Adapter adapter = inject_adapter(*loaded.model, lora_config(), {.key = RandomKey(1)});
   const PassMemory memory = memory_of_pass(*loaded.model, 32);
   EXPECT_EQ(memory.gradients, 4 * adapter.parameters());
 }
@@ -165,10 +165,10 @@ TEST(MemoryOfFrozenWeights, HasNoGradients) {
 TEST(MemoryOfFrozenWeights, BelowTheLowestAdapterKeepsNoActivations) {
   const auto peak = [](i64 layers, const std::vector<i64>& adapted) {
     LoadedModel loaded = make_tiny(medium_llama({{"num_hidden_layers", layers}}));
-    inject_adapter(
-        *loaded.model,
-        lora({{"target_modules", {"q_proj", "down_proj"}}, {"layers_to_transform", adapted}}),
-        {.key = RandomKey(1)});
+    inject_adapter(*loaded.model,
+                   lora_config({{"target_modules", {"q_proj", "down_proj"}},
+                                {"layers_to_transform", adapted}}),
+                   {.key = RandomKey(1)});
     return memory_of_pass(*loaded.model, 128).peak;
   };
   const i64 one = peak(1, {0});
@@ -186,7 +186,8 @@ TEST(MemoryOfActivations, OfALayerIsWhatItsBackwardReads) {
     LoadedModel loaded =
         make_tiny(medium_llama({{"num_hidden_layers", layers}}), {.trainable = whole});
     if (!whole) {
-      inject_adapter(*loaded.model, lora({{"target_modules", {"q_proj"}}}), {.key = RandomKey(1)});
+      inject_adapter(*loaded.model, lora_config({{"target_modules", {"q_proj"}}}),
+                     {.key = RandomKey(1)});
     }
     return memory_of_pass(*loaded.model, 64).kept;
   };
@@ -202,7 +203,7 @@ TEST(MemoryOfActivations, OfALayerThatRecomputesHasNoGateNoUpAndNoMiddle) {
     LoadedModel loaded =
         make_tiny(medium_llama({{"num_hidden_layers", layers}}), {.trainable = whole});
     if (!whole) {
-      inject_adapter(*loaded.model, lora({{"target_modules", {"q_proj", "up_proj"}}}),
+      inject_adapter(*loaded.model, lora_config({{"target_modules", {"q_proj", "up_proj"}}}),
                      {.key = RandomKey(1)});
     }
     const Example example = random_examples({64}, kVocab).front();
@@ -232,7 +233,7 @@ TEST(MemoryOfActivations, PeakFallsByWhatTheLayersThatRecomputeDoNotKeep) {
   constexpr i64 kLayers = 8;
   constexpr i64 kTokens = 256;
   LoadedModel loaded = make_tiny(medium_llama({{"num_hidden_layers", kLayers}}));
-  inject_adapter(*loaded.model, lora(), {.key = RandomKey(1)});
+  inject_adapter(*loaded.model, lora_config(), {.key = RandomKey(1)});
   const Example example = random_examples({kTokens}, kVocab).front();
   const i64 all = memory_of_pass(*loaded.model, example).peak;
   constexpr i64 kMadeAgain = kTokens * 4 * (2 * kMlp + kHidden);
@@ -252,7 +253,7 @@ TEST(MemoryOfActivations, PeakFallsByWhatTheLayersThatRecomputeDoNotKeep) {
 
 TEST(MemoryOfActivations, ShrinksWhenBlocksAreRecomputed) {
   LoadedModel loaded = make_tiny(medium_llama({{"num_hidden_layers", 6}}));
-  inject_adapter(*loaded.model, lora(), {.key = RandomKey(1)});
+  inject_adapter(*loaded.model, lora_config(), {.key = RandomKey(1)});
   const Example example = random_examples({256}, 64).front();
   const PassMemory all = memory_of_pass(*loaded.model, example);
   const PassMemory inputs =
@@ -268,7 +269,7 @@ TEST(MemoryOfActivations, ShrinksWhenBlocksAreRecomputed) {
 TEST(MemoryOfActivations, GrowsLinearlyWithTheLength) {
   LoadedModel loaded = make_tiny(
       tiny_llama({{"num_attention_heads", 12}, {"num_key_value_heads", 12}, {"head_dim", 2}}));
-  inject_adapter(*loaded.model, lora(), {.key = RandomKey(1)});
+  inject_adapter(*loaded.model, lora_config(), {.key = RandomKey(1)});
   const PassMemory once = memory_of_pass(*loaded.model, 2048, 29);
   const PassMemory twice = memory_of_pass(*loaded.model, 4096, 29);
   // 5 %: small things that do not grow. Scores would make it four times as much.
@@ -280,7 +281,7 @@ TEST(MemoryOfActivations, HoldsLogitsOfAFewRowsAtATime) {
   constexpr i64 kMany = 20'000;
   constexpr i64 kTokens = 1000;
   LoadedModel loaded = make_tiny(tiny_llama({{"vocab_size", kMany}}));
-  inject_adapter(*loaded.model, lora(), {.key = RandomKey(1)});
+  inject_adapter(*loaded.model, lora_config(), {.key = RandomKey(1)});
   EXPECT_LE(memory_of_pass(*loaded.model, kTokens, kMany).peak, kTokens * kMany * 4 / 5)
       << "all logits are 80 MB";
 }

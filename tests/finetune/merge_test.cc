@@ -10,6 +10,7 @@
 #include "core/error.h"
 #include "core/io/safetensors.h"
 #include "finetune/adapters/peft_files.h"
+#include "tests/support/error_text.h"
 #include "tests/support/model_passes.h"
 #include "tests/support/stored_tensors.h"
 #include "tests/support/temp_directory.h"

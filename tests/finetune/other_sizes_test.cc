@@ -27,12 +27,12 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-struct Case {
+struct OtherModel {
   const char* name;
   Json config;
 };
 
-std::vector<Case> cases() {
+std::vector<OtherModel> other_models() {
   return {
       {"LlamaOneLayerThreeQueriesAKey", tiny_llama({{"vocab_size", 77},
                                                     {"hidden_size", 25},
@@ -86,7 +86,7 @@ class OtherSizes : public ::testing::TestWithParam<int> {
   // Models so small are not worth a second thread.
   OtherSizes() { set_num_threads(1); }
 
-  Json config() const { return cases()[GetParam()].config; }
+  Json config() const { return other_models()[GetParam()].config; }
   i64 vocab() const { return config()["vocab_size"].get<i64>(); }
   std::vector<std::vector<i32>> sequences() const {
     return {random_ids(17, vocab(), 1), random_ids(1, vocab(), 2), random_ids(6, vocab(), 3)};
@@ -316,7 +316,7 @@ TEST_P(OtherSizes, TheModelLearnsOneBatchByHeart) {
 }
 
 INSTANTIATE_TEST_SUITE_P(, OtherSizes, ::testing::Range(0, 5), [](const auto& instance) {
-  return std::string(cases()[instance.param].name);
+  return std::string(other_models()[instance.param].name);
 });
 
 }  // namespace

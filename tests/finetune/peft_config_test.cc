@@ -11,6 +11,7 @@
 #include "core/config/writer.h"
 #include "core/error.h"
 #include "finetune/config/check.h"
+#include "tests/support/error_text.h"
 
 namespace inlay {
 namespace {
@@ -44,13 +45,8 @@ PeftConfig read(const nlohmann::ordered_json& json) {
   return config;
 }
 
-std::string error_of(const nlohmann::ordered_json& json) {
-  try {
-    read(json);
-  } catch (const ConfigError& error) {
-    return error.what();
-  }
-  return "no error";
+std::string reading_error(const nlohmann::ordered_json& json) {
+  return error_text<ConfigError>([&] { read(json); });
 }
 
 TEST(PeftConfig, ReadsAFileThatPeftWrote) {
@@ -140,7 +136,7 @@ TEST(PeftConfig, RefusesEachKeyThatWouldChangeTheMaths) {
   for (const Case& c : cases) {
     auto json = peft_file();
     json[c.key] = parse_ordered_json(c.value, "value");
-    EXPECT_EQ(error_of(json), str("adapter_config.json: /", c.key, ": ", c.sentence));
+    EXPECT_EQ(reading_error(json), str("adapter_config.json: /", c.key, ": ", c.sentence));
   }
 }
 
@@ -149,13 +145,13 @@ TEST(PeftConfig, RefusesLayersBesideARegex) {
   json["target_modules"] = ".*c_attn";
   json["layers_to_transform"] = {0};
   EXPECT_EQ(
-      error_of(json),
+      reading_error(json),
       "adapter_config.json: /layers_to_transform: needs target_modules to be a list: a string "
       "says which layers by itself");
   json["layers_to_transform"] = nullptr;
   json["layers_pattern"] = {"h"};
   EXPECT_EQ(
-      error_of(json),
+      reading_error(json),
       "adapter_config.json: /layers_pattern: needs target_modules to be a list: a string says "
       "which layers by itself");
 }

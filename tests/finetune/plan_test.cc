@@ -9,6 +9,7 @@
 #include "core/memory/memory.h"
 #include "finetune/plan/fit.h"
 #include "finetune/plan/heaviest.h"
+#include "tests/support/error_text.h"
 #include "tests/support/temp_directory.h"
 #include "tests/support/tiny_models.h"
 #include "tests/support/training_run.h"
@@ -27,12 +28,12 @@ void write_rows(const std::string& path, const std::vector<i64>& lengths, i64 vo
   write_lines(path, rows);
 }
 
-struct Case {
+struct PlannedRun {
   const char* name;
   Json changes;  // to a run
 };
 
-Json llama(const Json& more = Json::object()) {
+Json planned_llama(const Json& more = Json::object()) {
   Json json = tiny_llama({{"vocab_size", 200},
                           {"hidden_size", 64},
                           {"intermediate_size", 160},
@@ -44,7 +45,7 @@ Json llama(const Json& more = Json::object()) {
   return json;
 }
 
-Json gpt2() {
+Json planned_gpt2() {
   return tiny_gpt2({{"vocab_size", 200},
                     {"n_embd", 64},
                     {"n_layer", 4},
@@ -55,46 +56,52 @@ Json gpt2() {
                     {"embd_pdrop", 0.1}});
 }
 
-Json lora(const Json& more = Json::object()) {
+Json with_lora(const Json& more = Json::object()) {
   Json json = {{"r", 4}, {"target_modules", "all-linear"}};
   json.update(more);
   return json;
 }
 
-std::vector<Case> cases() {
+std::vector<PlannedRun> planned_runs() {
   const Json four_bit = {{"load_in_4bit", true}};
   const auto again = [](const char* kind, const Json& layers = {}) {
     return Json{{"gradient_checkpointing", kind}, {"gradient_checkpointing_layers", layers}};
   };
   return {
-      {"LlamaFull", {{"model", {{"config", llama()}}}}},
-      {"LlamaFullUntied", {{"model", {{"config", llama({{"tie_word_embeddings", false}})}}}}},
-      {"LlamaLora", {{"peft", lora()}}},
-      {"LlamaLoraBf16Weights", {{"peft", lora()}, {"model", {{"dtype", "bf16"}}}}},
-      {"LlamaLoraDropout", {{"peft", lora({{"lora_dropout", 0.1}})}}},
-      {"LlamaDora", {{"peft", lora({{"use_dora", true}})}}},
+      {"LlamaFull", {{"model", {{"config", planned_llama()}}}}},
+      {"LlamaFullUntied",
+       {{"model", {{"config", planned_llama({{"tie_word_embeddings", false}})}}}}},
+      {"LlamaLora", {{"peft", with_lora()}}},
+      {"LlamaLoraBf16Weights", {{"peft", with_lora()}, {"model", {{"dtype", "bf16"}}}}},
+      {"LlamaLoraDropout", {{"peft", with_lora({{"lora_dropout", 0.1}})}}},
+      {"LlamaDora", {{"peft", with_lora({{"use_dora", true}})}}},
       {"LlamaLoraOnTheEmbedding",
-       {{"peft", lora({{"target_modules", {"embed_tokens", "q_proj"}}})}}},
-      {"LlamaQlora", {{"peft", lora()}, {"quantization", four_bit}}},
+       {{"peft", with_lora({{"target_modules", {"embed_tokens", "q_proj"}}})}}},
+      {"LlamaQlora", {{"peft", with_lora()}, {"quantization", four_bit}}},
       {"LlamaQloraSelective",
-       {{"peft", lora()}, {"quantization", four_bit}, {"training", again("selective")}}},
-      {"LlamaLoraBlockInTwoLayers", {{"peft", lora()}, {"training", again("block", 2)}}},
+       {{"peft", with_lora()}, {"quantization", four_bit}, {"training", again("selective")}}},
+      {"LlamaLoraBlockInTwoLayers", {{"peft", with_lora()}, {"training", again("block", 2)}}},
       {"LlamaFullBlock", {{"training", again("block")}}},
       {"LlamaFullIn8Bit", {{"training", {{"optim", "adamw_8bit"}}}}},
-      {"LlamaRoundedActivations", {{"peft", lora()}, {"training", {{"activation_dtype", "bf16"}}}}},
-      {"LlamaBf16", {{"peft", lora()}, {"training", {{"compute_dtype", "bf16"}}}}},
+      {"LlamaRoundedActivations",
+       {{"peft", with_lora()}, {"training", {{"activation_dtype", "bf16"}}}}},
+      {"LlamaBf16", {{"peft", with_lora()}, {"training", {{"compute_dtype", "bf16"}}}}},
       {"LlamaReferenceAttention",
-       {{"peft", lora()}, {"model", {{"attn_implementation", "reference"}}}}},
+       {{"peft", with_lora()}, {"model", {{"attn_implementation", "reference"}}}}},
       {"LlamaAccumulation",
        {{"training", {{"per_device_train_batch_size", 1}, {"gradient_accumulation_steps", 3}}}}},
       {"LlamaOneStep", {{"training", {{"max_steps", 1}}}}},
-      {"LlamaEvaluation", {{"peft", lora()}, {"data", {{"validation", "long.jsonl"}}}}},
-      {"Gpt2Full", {{"model", {{"config", gpt2()}}}}},
-      {"Gpt2Lora", {{"model", {{"config", gpt2()}}}, {"peft", lora()}}},
+      {"LlamaEvaluation", {{"peft", with_lora()}, {"data", {{"validation", "long.jsonl"}}}}},
+      {"Gpt2Full", {{"model", {{"config", planned_gpt2()}}}}},
+      {"Gpt2Lora", {{"model", {{"config", planned_gpt2()}}}, {"peft", with_lora()}}},
       {"Gpt2LoraSelective",
-       {{"model", {{"config", gpt2()}}}, {"peft", lora()}, {"training", again("selective")}}},
+       {{"model", {{"config", planned_gpt2()}}},
+        {"peft", with_lora()},
+        {"training", again("selective")}}},
       {"Gpt2Qlora",
-       {{"model", {{"config", gpt2()}}}, {"peft", lora()}, {"quantization", four_bit}}},
+       {{"model", {{"config", planned_gpt2()}}},
+        {"peft", with_lora()},
+        {"quantization", four_bit}}},
   };
 }
 
@@ -106,7 +113,7 @@ class PlanOf : public ::testing::TestWithParam<int> {
   }
 
   Json run(const Json& changes) const {
-    Json json = {{"model", {{"config", llama()}}},
+    Json json = {{"model", {{"config", planned_llama()}}},
                  {"data", {{"train", temp_.file("rows.jsonl")}}},
                  {"training",
                   {{"num_train_epochs", 2},
@@ -131,7 +138,7 @@ class PlanOf : public ::testing::TestWithParam<int> {
 // The rehearsal is the run, so what is predicted is what comes, to the byte, but for batches beside
 // the heaviest ones that need more for their shape; 5 % is what a plan promises.
 TEST_P(PlanOf, IsWhatTheRunTakes) {
-  const RunConfig config = read_run_config(temp_, run(cases()[GetParam()].changes));
+  const RunConfig config = read_run_config(temp_, run(planned_runs()[GetParam()].changes));
   RecordingListener listener;
   ASSERT_EQ(current_memory().total(), 0);
   const RunResult result = run_training(config, {}, listener);
@@ -150,9 +157,9 @@ TEST_P(PlanOf, IsWhatTheRunTakes) {
   EXPECT_EQ(alone.steps, result.steps);
 }
 
-INSTANTIATE_TEST_SUITE_P(, PlanOf, ::testing::Range(0, static_cast<int>(cases().size())),
+INSTANTIATE_TEST_SUITE_P(, PlanOf, ::testing::Range(0, static_cast<int>(planned_runs().size())),
                          [](const auto& instance) {
-                           return std::string(cases()[instance.param].name);
+                           return std::string(planned_runs()[instance.param].name);
                          });
 
 // A model of which each layer keeps megabytes: the size of the process itself matters little then.
@@ -160,12 +167,12 @@ class FittingPlan : public PlanOf {
  protected:
   FittingPlan() {
     write_rows(temp_.file("rows.jsonl"), {1000, 900, 1000, 1000}, 200);
-    base_ = run(
-        {{"model",
-          {{"config",
-            llama({{"hidden_size", 128}, {"intermediate_size", 1024}, {"num_hidden_layers", 6}})}}},
-         {"peft", lora()},
-         {"training", {{"gradient_checkpointing", "auto"}}}});
+    base_ = run({{"model",
+                  {{"config", planned_llama({{"hidden_size", 128},
+                                             {"intermediate_size", 1024},
+                                             {"num_hidden_layers", 6}})}}},
+                 {"peft", with_lora()},
+                 {"training", {{"gradient_checkpointing", "auto"}}}});
   }
   void SetUp() override {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)

@@ -16,7 +16,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-struct Case {
+struct RecomputedModel {
   const char* name;
   Json model;
   Json peft;  // null: full training
@@ -29,7 +29,7 @@ Json random_lora(const Json& more = Json::object()) {
   return json;
 }
 
-std::vector<Case> cases() {
+std::vector<RecomputedModel> recomputed_models() {
   const Json llama = tiny_llama({{"num_hidden_layers", 3}});
   const Json gpt2 = tiny_gpt2({{"n_layer", 3}, {"resid_pdrop", 0.1}, {"attn_pdrop", 0.1}});
   return {
@@ -55,7 +55,7 @@ struct PassResult {
   std::vector<std::vector<float>> gradients;
 };
 
-PassResult result_of(const Case& c, const LossSettings& settings) {
+PassResult result_of(const RecomputedModel& c, const LossSettings& settings) {
   LoadedModel loaded = make_tiny(c.model, {.trainable = c.peft.is_null(), .quantize = c.quantize});
   if (!c.peft.is_null()) {
     inject_adapter(*loaded.model, peft_config(c.peft), {.key = RandomKey(7)});
@@ -74,7 +74,7 @@ class Recomputing : public ::testing::TestWithParam<int> {};
 
 // Recomputing repeats the very same operations on the same bits, so not one bit may change.
 TEST_P(Recomputing, ChangesNoBitOfLossAndGradients) {
-  const Case c = cases()[GetParam()];
+  const RecomputedModel c = recomputed_models()[GetParam()];
   const PassResult kept = result_of(c, {});
   ASSERT_FALSE(kept.names.empty());
   const LossSettings ways[] = {{.recompute = Recompute::kSelective},
@@ -108,7 +108,7 @@ double distance(const PassResult& from, const PassResult& to) {
 // The loss does not read what is kept. The gradients see exact values of the MLP where they would
 // see them rounded to bf16.
 TEST_P(Recomputing, OfWhatWouldBeRoundedGivesTheExactValues) {
-  const Case c = cases()[GetParam()];
+  const RecomputedModel c = recomputed_models()[GetParam()];
   const PassResult exact = result_of(c, {});
   const PassResult rounded = result_of(c, {.save_rounded = true});
   const PassResult again = result_of(c, {.recompute = Recompute::kSelective, .save_rounded = true});
@@ -119,9 +119,10 @@ TEST_P(Recomputing, OfWhatWouldBeRoundedGivesTheExactValues) {
   EXPECT_LE(distance(again, exact), 1.5 * distance(rounded, exact));
 }
 
-INSTANTIATE_TEST_SUITE_P(, Recomputing, ::testing::Range(0, static_cast<int>(cases().size())),
+INSTANTIATE_TEST_SUITE_P(, Recomputing,
+                         ::testing::Range(0, static_cast<int>(recomputed_models().size())),
                          [](const auto& instance) {
-                           return std::string(cases()[instance.param].name);
+                           return std::string(recomputed_models()[instance.param].name);
                          });
 
 }  // namespace

@@ -10,6 +10,7 @@
 
 #include "core/error.h"
 #include "finetune/train_run.h"
+#include "tests/support/error_text.h"
 #include "tests/support/training_run.h"
 
 namespace inlay {

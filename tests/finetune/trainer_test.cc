@@ -13,6 +13,7 @@
 #include "core/parallel.h"
 #include "finetune/adapters/adapter.h"
 #include "finetune/evaluate.h"
+#include "tests/support/error_text.h"
 #include "tests/support/model_passes.h"
 #include "tests/support/tiny_models.h"
 #include "tests/support/training_run.h"

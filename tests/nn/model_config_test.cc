@@ -9,6 +9,7 @@
 #include "nn/models/llama.h"
 #include "nn/models/registry.h"
 #include "nn/weights.h"
+#include "tests/support/error_text.h"
 
 namespace inlay {
 namespace {
@@ -22,12 +23,7 @@ Json llama() {
 
 std::string error_of(const Json& json) {
   RandomWeights weights{RandomKey(1)};
-  try {
-    make_model(HfConfig(json, "config.json"), weights);
-  } catch (const DataError& error) {
-    return error.what();
-  }
-  return "no error";
+  return error_text<DataError>([&] { make_model(HfConfig(json, "config.json"), weights); });
 }
 
 TEST(ModelConfig, OfLlamaHasTheDefaultsOfTransformers) {

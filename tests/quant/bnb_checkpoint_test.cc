@@ -12,6 +12,7 @@
 #include "core/error.h"
 #include "core/io/atomic.h"
 #include "core/random.h"
+#include "tests/support/error_text.h"
 #include "tests/support/faulty_file_system.h"
 #include "tests/support/golden.h"
 
@@ -20,15 +21,6 @@ namespace {
 
 const char* const kGolden = "quant/llama_tied_nf4.safetensors";
 const char* const kWeight = "model.layers.0.self_attn.q_proj.weight";
-
-std::string error_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
 
 std::string content(const TensorEntry& entry) {
   return {reinterpret_cast<const char*>(entry.data.data()), entry.data.size()};
@@ -133,7 +125,7 @@ class BrokenCheckpoint : public ::testing::Test {
                       std::as_bytes(std::span<const char>(stored.bytes))});
     }
     write_safetensors("/memory/a.safetensors", list);
-    return error_of([] {
+    return error_text<Error>([] {
       const SafetensorsModel model("/memory/a.safetensors");
       read_four_bit(model, "m.weight");
     });

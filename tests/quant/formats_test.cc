@@ -16,6 +16,7 @@
 #include "core/parallel.h"
 #include "core/random.h"
 #include "quant/gguf_blocks.h"
+#include "tests/quant/values.h"
 #include "tests/support/golden.h"
 
 namespace inlay {
@@ -23,27 +24,6 @@ namespace {
 
 using kernels::MatrixFormat;
 using kernels::MatrixRef;
-
-std::string hex_of(std::span<const u8> bytes) {
-  std::string text;
-  for (const u8 byte : bytes) {
-    text += "0123456789abcdef"[byte >> 4];
-    text += "0123456789abcdef"[byte & 15];
-  }
-  return text;
-}
-
-std::vector<float> floats_of(const TensorEntry& entry) {
-  std::vector<float> values(entry.data.size() / 4);
-  std::memcpy(values.data(), entry.data.data(), entry.data.size());
-  return values;
-}
-
-Tensor gaussian(i64 rows, i64 cols) {
-  Tensor x = Tensor::empty({rows, cols});
-  fill_normal(x.mutable_values(), RandomKey(11).with("formats_test"), 0.0F, 1.0F);
-  return x;
-}
 
 std::string bytes_of(const FrozenMatrix& matrix) {
   return {static_cast<const char*>(matrix.ref().data),
@@ -93,7 +73,7 @@ double worst_error(std::string_view name) {
 }
 
 TEST(QuantFormats, RoundTripsStayWithinHalfAStep) {
-  const Tensor x = gaussian(512, 256);
+  const Tensor x = gaussian(512, 256, 11);
   i64 encoders = 0;
   for (const QuantFormat& format : quant_formats()) {
     if (format.encode == nullptr) {
@@ -116,7 +96,7 @@ TEST(QuantFormats, RoundTripsStayWithinHalfAStep) {
 }
 
 TEST(QuantFormats, MoreBitsLoseLess) {
-  const Tensor x = gaussian(512, 256);
+  const Tensor x = gaussian(512, 256, 11);
   const auto rms = [&](std::string_view name) {
     const std::vector<float> y =
         find_quant_format(name)->encode(matrix_ref(x)).decode(0, x.dim(0)).to_vector();
@@ -225,7 +205,7 @@ TEST(GgufBlocks, ZerosAndConstantsSurvive) {
 }
 
 TEST(GgufBlocks, EveryStorageAndThreadCountGivesTheSameBytes) {
-  const Tensor x = gaussian(37, 96).to(DType::kBf16);
+  const Tensor x = gaussian(37, 96, 11).to(DType::kBf16);
   const Tensor wide = x.to(DType::kF32);
   for (const NamedFormat& row : kEncoded) {
     set_num_threads(1);
@@ -250,7 +230,7 @@ TEST(GgufBlocks, RefuseWhatTheyCannotHold) {
             "rows of 33 values are not whole Q4_0 blocks of 32");
   for (const float bad : {std::numeric_limits<float>::quiet_NaN(),
                           std::numeric_limits<float>::infinity(), -70'000.0F}) {
-    Tensor x = gaussian(4, 64);
+    Tensor x = gaussian(4, 64, 11);
     x.mutable_values()[3 * 64 + 40] = bad;
     EXPECT_EQ(refusal_of(x, MatrixFormat::kQ5_1),
               "row 3, columns 32 to 63: a value is not finite or over 65504, which Q5_1 cannot "

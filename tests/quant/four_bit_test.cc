@@ -18,29 +18,15 @@
 #include "core/io/sha256.h"
 #include "core/parallel.h"
 #include "core/random.h"
+#include "tests/quant/values.h"
 #include "tests/support/golden.h"
 
 namespace inlay {
 namespace {
 
-std::string hex_of(std::span<const u8> bytes) {
-  std::string text;
-  for (const u8 byte : bytes) {
-    text += "0123456789abcdef"[byte >> 4];
-    text += "0123456789abcdef"[byte & 15];
-  }
-  return text;
-}
-
 std::vector<u8> bytes_of(const TensorEntry& entry) {
   const auto* data = reinterpret_cast<const u8*>(entry.data.data());
   return {data, data + entry.data.size()};
-}
-
-std::vector<float> floats_of(const TensorEntry& entry) {
-  std::vector<float> values(entry.data.size() / 4);
-  std::memcpy(values.data(), entry.data.data(), entry.data.size());
-  return values;
 }
 
 std::vector<u8> bytes_of(const Tensor& tensor) {
@@ -309,12 +295,6 @@ TEST_F(BnbVectors, StoredCodesDecodeToTheSameBits) {
 
 // ---- Properties
 
-Tensor gaussian(i64 rows, i64 cols) {
-  Tensor x = Tensor::empty({rows, cols});
-  fill_normal(x.mutable_values(), RandomKey(7).with("four_bit_test"), 0.0F, 1.0F);
-  return x;
-}
-
 double rms_error(const Tensor& x, const std::vector<float>& y) {
   double sum = 0.0;
   for (i64 i = 0; i < x.numel(); ++i) {
@@ -340,7 +320,7 @@ std::vector<float> through_int4(const Tensor& x, i64 block_size) {
 }
 
 TEST(FourBit, Nf4LosesLessOfAGaussianThanFp4AndInt4) {
-  const Tensor x = gaussian(1024, 1024);
+  const Tensor x = gaussian(1024, 1024, 7);
   const auto error = [&](FourBitType type) {
     return rms_error(
         x, decoded(quantize_four_bit(matrix_ref(x), {.type = type, .double_quant = false})));
@@ -352,7 +332,7 @@ TEST(FourBit, Nf4LosesLessOfAGaussianThanFp4AndInt4) {
 }
 
 TEST(FourBit, DoubleQuantisationCostsAnEighthOfABitAndHardlyAnyError) {
-  const Tensor x = gaussian(1024, 1024);
+  const Tensor x = gaussian(1024, 1024, 7);
   const FourBitMatrix plain = quantize_four_bit(matrix_ref(x), {.double_quant = false});
   const FourBitMatrix twice = quantize_four_bit(matrix_ref(x), {.double_quant = true});
   const auto bits = [&](const FourBitMatrix& m) {
@@ -396,7 +376,7 @@ TEST(FourBit, EveryStorageOfTheSameValuesGivesTheSameBits) {
 }
 
 TEST(FourBit, ThreadsDoNotChangeTheBits) {
-  const Tensor x = gaussian(300, 333);
+  const Tensor x = gaussian(300, 333, 7);
   set_num_threads(1);
   const FourBitMatrix expected = quantize_four_bit(matrix_ref(x), {});
   for (const int threads : {2, 4, 7}) {
@@ -412,7 +392,7 @@ TEST(FourBit, ThreadsDoNotChangeTheBits) {
 TEST(FourBit, EveryBlockSizeAndTailKeepsItsLargestValueExactly) {
   for (const i64 block_size : {32, 64, 128, 1024, 4096}) {
     for (const i64 cols : {1, 31, 33, 4095, 4097}) {
-      const Tensor x = gaussian(3, cols);
+      const Tensor x = gaussian(3, cols, 7);
       const FourBitMatrix matrix =
           quantize_four_bit(matrix_ref(x), {.block_size = block_size, .double_quant = false});
       const std::vector<float> y = decoded(matrix);
@@ -460,7 +440,7 @@ TEST(FourBit, SubnormalBlocksKeepTheirValuesThoughTheReciprocalOverflows) {
 TEST(FourBit, RefusesValuesThatAreNotFinite) {
   for (const float bad :
        {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
-    Tensor x = gaussian(100, 100);
+    Tensor x = gaussian(100, 100, 7);
     x.mutable_values()[7431] = bad;
     try {
       quantize_four_bit(matrix_ref(x), {});

@@ -75,15 +75,4 @@ inline std::vector<OrderedJson> metrics_of(const std::string& output_dir) {
   return out;
 }
 
-/// The text of the error that `body` throws, or "no error".
-template <class Error, class Body>
-std::string error_text(Body body) {
-  try {
-    body();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
-
 }  // namespace inlay
