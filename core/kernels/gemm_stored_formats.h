@@ -53,82 +53,84 @@ INLAY_INLINE const Words* words_at(const Place& p, i64 byte, int count) {
 }
 
 struct Q8_0 : Blocks<34> {
-  Vec d;
+  PlaceScales<8, 8> scales;
+  Vec minus_128d;
   const Words* words;
 
-  INLAY_INLINE explicit Q8_0(const Place& p) : d(half_at(p, 0)), words(words_at(p, 2, 8)) {}
+  INLAY_INLINE explicit Q8_0(const Place& p) : Q8_0(p, half_at(p, 0)) {}
+  INLAY_INLINE Q8_0(const Place& p, Vec d)
+      : scales(d), minus_128d(d * Vec::set(-128.0F)), words(words_at(p, 2, 8)) {}
   template <int k>
   INLAY_INLINE Vec value() const {
     using At = WholeByte<k>;
-    constexpr int kFrom = At::kFieldFrom;
-    return centred<kFrom, 128>(signed_field<kFrom>(At::field_of(words))) * d;
+    // A signed byte whose sign is turned over is that number plus 128.
+    return scales.template scaled<At::kFrom>(words[At::kWord] ^ set_words(0x80808080U), minus_128d);
   }
 };
 
-struct Q4_0 : Blocks<18> {
-  Vec d;
+/// Sixteen low nibbles, then the high ones: q d + m.
+template <i64 kBytes>
+struct Nibbles : Blocks<kBytes> {
+  PlaceScales<4, 4> scales;
+  Vec m;
   const Words* words;
 
-  INLAY_INLINE explicit Q4_0(const Place& p) : d(half_at(p, 0)), words(words_at(p, 2, 4)) {}
+  INLAY_INLINE Nibbles(Vec d, Vec minimum, const Words* first)
+      : scales(d), m(minimum), words(first) {}
   template <int k>
   INLAY_INLINE Vec value() const {
     using At = SplitNibble<k>;
-    return nibble<At::kFrom, 8>(At::of(words)) * d;
+    return scales.template scaled<At::kFrom>(words[At::kWord], m);
   }
 };
 
-struct Q4_1 : Blocks<20> {
-  const Words* words;
-  Vec d, m;
+struct Q4_0 : Nibbles<18> {
+  INLAY_INLINE explicit Q4_0(const Place& p) : Q4_0(p, half_at(p, 0)) {}
+  INLAY_INLINE Q4_0(const Place& p, Vec d) : Nibbles(d, d * Vec::set(-8.0F), words_at(p, 2, 4)) {}
+};
 
-  INLAY_INLINE explicit Q4_1(const Place& p)
-      : words(p.words + p.byte / 4 + 1), d(low_halves(words[-1])), m(high_halves(words[-1])) {}
+struct Q4_1 : Nibbles<20> {
+  INLAY_INLINE explicit Q4_1(const Place& p) : Q4_1(p.words + p.byte / 4) {}
+  INLAY_INLINE explicit Q4_1(const Words* block)
+      : Nibbles(low_halves(block[0]), high_halves(block[0]), block + 1) {}
+};
+
+/// The same with a fifth bit, bit k of the first word: q d + m.
+template <i64 kBytes>
+struct FiveBits : Blocks<kBytes> {
+  PlaceScales<4, 5> scales;
+  Vec m;
+  const Words* words;
+
+  INLAY_INLINE FiveBits(Vec d, Vec minimum, const Words* first)
+      : scales(d), m(minimum), words(first) {}
   template <int k>
   INLAY_INLINE Vec value() const {
     using At = SplitNibble<k>;
-    return fma(nibble<At::kFrom, 0>(At::of(words)), d, m);
+    // The nibble that ends with the word leaves no place for a fifth bit.
+    constexpr int kDown = At::kFrom == 28 ? 4 : 0, kFrom = At::kFrom - kDown;
+    const Words four = shifted<-kDown>(words[1 + At::kWord]) & set_words(15U << kFrom);
+    const Words five = and_or(shifted<kFrom + 4 - k>(words[0]), set_words(16U << kFrom), four);
+    return scales.template scaled_alone<kFrom>(five, m);
   }
 };
 
-/// q - kCentre for five bits, the fifth in `words[0]`.
-template <int k, int kCentre>
-INLAY_INLINE Vec five_bits(const Words* words) {
-  using At = SplitNibble<k>;
-  constexpr int kFrom = At::kFieldFrom;
-  const Words four = field<kFrom, 4>(At::field_of(words + 1));
-  return centred<kFrom, kCentre>(with_fifth_bit<kFrom, k>(four, words[0]));
-}
-
-struct Q5_0 : Blocks<22> {
-  Vec d;
-  const Words* words;
-
-  INLAY_INLINE explicit Q5_0(const Place& p) : d(half_at(p, 0)), words(words_at(p, 2, 5)) {}
-  template <int k>
-  INLAY_INLINE Vec value() const {
-    return five_bits<k, 16>(words) * d;
-  }
+struct Q5_0 : FiveBits<22> {
+  INLAY_INLINE explicit Q5_0(const Place& p) : Q5_0(p, half_at(p, 0)) {}
+  INLAY_INLINE Q5_0(const Place& p, Vec d) : FiveBits(d, d * Vec::set(-16.0F), words_at(p, 2, 5)) {}
 };
 
-struct Q5_1 : Blocks<24> {
-  const Words* words;
-  Vec d, m;
-
-  INLAY_INLINE explicit Q5_1(const Place& p)
-      : words(p.words + p.byte / 4 + 1), d(low_halves(words[-1])), m(high_halves(words[-1])) {}
-  template <int k>
-  INLAY_INLINE Vec value() const {
-    return fma(five_bits<k, 0>(words), d, m);
-  }
+struct Q5_1 : FiveBits<24> {
+  INLAY_INLINE explicit Q5_1(const Place& p) : Q5_1(p.words + p.byte / 4) {}
+  INLAY_INLINE explicit Q5_1(const Words* block)
+      : FiveBits(low_halves(block[0]), high_halves(block[0]), block + 1) {}
 };
 
 /// Scale and minimum of a group: where the block keeps their six bits is told in matrix.isa.cc.
-template <i64 kBytes>
-struct KBlocks : Blocks<kBytes, 8> {
-  Words words[8];
+struct ScaleAndMinimum {
   Vec scale, minus_minimum;
 
-  INLAY_INLINE explicit KBlocks(const Place& p) {
+  INLAY_INLINE explicit ScaleAndMinimum(const Place& p) {
     const Words* head = p.words + p.byte / 4;  // d and dmin, then the twelve bytes
     const int byte = static_cast<int>(p.group % 4) * 8;
     const Words first = shifted_right(head[1], byte), second = shifted_right(head[2], byte);
@@ -138,27 +140,38 @@ struct KBlocks : Blocks<kBytes, 8> {
       s = and_or(shifted<-2>(first), set_words(0x30), third & set_words(15));
       m = and_or(shifted<-2>(second), set_words(0x30), shifted<-4>(third) & set_words(15));
     }
-    scale = low_halves(head[0]) * signed_byte<0>(s);
-    minus_minimum = -(high_halves(head[0]) * signed_byte<0>(m));
+    scale = low_halves(head[0]) * to_floats(s);
+    minus_minimum = -(high_halves(head[0]) * to_floats(m));
   }
 };
 
-struct Q4_K : KBlocks<144> {
-  INLAY_INLINE explicit Q4_K(const Place& p) : KBlocks(p) {
+/// q scale - minimum, for numbers of kBits, one a byte.
+template <i64 kBytes, int kBits>
+struct KBlocks : Blocks<kBytes, 8> {
+  PlaceScales<8, kBits> scales;
+  Vec minus_minimum;
+  Words words[8];
+
+  INLAY_INLINE explicit KBlocks(const ScaleAndMinimum& both)
+      : scales(both.scale), minus_minimum(both.minus_minimum) {}
+  template <int k>
+  INLAY_INLINE Vec value() const {
+    using At = WholeByte<k>;
+    return scales.template scaled<At::kFrom>(words[At::kWord], minus_minimum);
+  }
+};
+
+struct Q4_K : KBlocks<144, 4> {
+  INLAY_INLINE explicit Q4_K(const Place& p) : KBlocks(ScaleAndMinimum(p)) {
     const Words* nibbles = p.words + (p.byte + 16 + p.group / 2 * 32) / 4;
     for (int i = 0; i < 8; ++i) {
       words[i] = shifted_right(nibbles[i], p.group % 2 == 0 ? 0 : 4);
     }
   }
-  template <int k>
-  INLAY_INLINE Vec value() const {
-    using At = WholeByte<k>;
-    return fma(nibble<At::kFrom, 0>(At::of(words)), scale, minus_minimum);
-  }
 };
 
-struct Q5_K : KBlocks<176> {
-  INLAY_INLINE explicit Q5_K(const Place& p) : KBlocks(p) {
+struct Q5_K : KBlocks<176, 5> {
+  INLAY_INLINE explicit Q5_K(const Place& p) : KBlocks(ScaleAndMinimum(p)) {
     const Words* high = p.words + (p.byte + 16) / 4;
     const Words* low = p.words + (p.byte + 48 + p.group / 2 * 32) / 4;
     for (int i = 0; i < 8; ++i) {
@@ -167,19 +180,30 @@ struct Q5_K : KBlocks<176> {
       words[i] = and_or(fifth, set_words(0x10101010U), nibbles & set_words(0x0F0F0F0FU));
     }
   }
-  template <int k>
-  INLAY_INLINE Vec value() const {
-    using At = WholeByte<k>;
-    constexpr int kFrom = At::kFieldFrom;
-    return fma(centred<kFrom, 0>(field<kFrom, 5>(At::field_of(words))), scale, minus_minimum);
+};
+
+/// The two scales of a group, of 16 values each.
+struct TwoScales {
+  Vec of[2];
+
+  INLAY_INLINE explicit TwoScales(const Place& p) {
+    const Vec d = half_at(p, 208);
+    const Words scales =
+        shifted_right(p.words[(p.byte + 192 + p.group / 2 * 4) / 4], p.group % 2 == 0 ? 0 : 16);
+    of[0] = d * signed_byte<0>(scales);
+    of[1] = d * signed_byte<8>(scales);
   }
 };
 
 struct Q6_K : Blocks<210, 8> {
+  PlaceScales<8, 6> scales[2];
+  Vec minus_32d[2];
   Words words[8];
-  Vec scale[2];
 
-  INLAY_INLINE explicit Q6_K(const Place& p) {
+  INLAY_INLINE explicit Q6_K(const Place& p) : Q6_K(p, TwoScales(p)) {}
+  INLAY_INLINE Q6_K(const Place& p, const TwoScales& s)
+      : scales{PlaceScales<8, 6>(s.of[0]), PlaceScales<8, 6>(s.of[1])},
+        minus_32d{s.of[0] * Vec::set(-32.0F), s.of[1] * Vec::set(-32.0F)} {
     const i64 quarter = p.group % 4;
     const Words* low = p.words + (p.byte + p.group / 4 * 64 + quarter % 2 * 32) / 4;
     const Words* high = p.words + (p.byte + 128 + p.group / 4 * 32) / 4;
@@ -188,17 +212,11 @@ struct Q6_K : Blocks<210, 8> {
       const Words top = shifted<4>(shifted_right(high[i], static_cast<int>(quarter) * 2));
       words[i] = and_or(top, set_words(0x30303030U), nibbles & set_words(0x0F0F0F0FU));
     }
-    const Vec d = half_at(p, 208);
-    const Words scales =
-        shifted_right(p.words[(p.byte + 192 + p.group / 2 * 4) / 4], p.group % 2 == 0 ? 0 : 16);
-    scale[0] = d * signed_byte<0>(scales);
-    scale[1] = d * signed_byte<8>(scales);
   }
   template <int k>
   INLAY_INLINE Vec value() const {
     using At = WholeByte<k>;
-    constexpr int kFrom = At::kFieldFrom;
-    return centred<kFrom, 32>(field<kFrom, 6>(At::field_of(words))) * scale[k / 16];
+    return scales[k / 16].template scaled<At::kFrom>(words[At::kWord], minus_32d[k / 16]);
   }
 };
 

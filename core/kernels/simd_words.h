@@ -5,16 +5,14 @@
 
 // 32-bit words, one a lane, and numbers packed in them, for the .isa.cc files of AVX2 and AVX-512.
 //
-// A whole number of at most 23 bits becomes a float by or-ing it into the fraction of a power of
-// two:
+// A number q of a few bits becomes a float where it lies: the word but for its bits is, as an
+// integer, q 2^s, and that is a float too. Multiplied with 2^-s d, of a scale d, it is q d: powers
+// of two change no digit. So the values that the formats define take an AND, a conversion and an
+// fma, for each of which the scales 2^-s d of all places s are made once a group:
 //
-//   bits [s, s + b) of a word | 2^(23 - s)  =  the float 2^(23 - s) + q
-//
-// wherever in the low 23 bits the field lies, so two fields of a byte need no shift, and those of
-// the word's upper half one shift for all. From it, exactly as the formats define the value:
-//
-//   ((2^(23 - s) + q) - (2^(23 - s) + c)) d        for (q - c) d: the difference is exact
-//   fma((2^(23 - s) + q) - 2^(23 - s), d, m)       for q d + m: so is q d, of at most 22 bits
+//   fma(q 2^s, 2^-s d, m)        for q d + m, rounded once
+//   fma(q 2^s, 2^-s d, -c d)     for (q - c) d, rounded once: q d and c d are exact inside the fma
+//                                (of an infinite d, which no checkpoint has, it makes a NaN)
 namespace inlay::kernels::INLAY_ISA {
 
 #if defined(__AVX512F__) || defined(__AVX2__)
@@ -39,9 +37,8 @@ INLAY_INLINE Words operator&(Words a, Words b) {
 INLAY_INLINE Words and_or(Words a, Words b, Words c) {
   return {_mm512_ternarylogic_epi32(a.v, b.v, c.v, 0xEA)};
 }
-/// (a & b) ^ c
-INLAY_INLINE Words and_xor(Words a, Words b, Words c) {
-  return {_mm512_ternarylogic_epi32(a.v, b.v, c.v, 0x6A)};
+INLAY_INLINE Words operator^(Words a, Words b) {
+  return {_mm512_xor_si512(a.v, b.v)};
 }
 /// a << kBits, or a >> -kBits
 template <int kBits>
@@ -64,6 +61,10 @@ INLAY_INLINE Vec signed_byte(Words a) {
 }
 INLAY_INLINE Vec as_floats(Words a) {
   return {_mm512_castsi512_ps(a.v)};
+}
+/// The words as signed integers, as floats.
+INLAY_INLINE Vec to_floats(Words a) {
+  return {_mm512_cvtepi32_ps(a.v)};
 }
 /// The halves in the low 16 bits.
 INLAY_INLINE Vec low_halves(Words a) {
@@ -91,17 +92,6 @@ struct Code {
     return {_mm512_permutexvar_ps(index.v, entries)};
   }
 };
-
-/// q - kCentre for the four bits q from kFrom on.
-template <int kFrom, int kCentre>
-INLAY_INLINE Vec nibble(Words a) {
-  // vpermps reads four bits of its index: a table spares masks.
-  constexpr float c = static_cast<float>(kCentre);
-  const __m512 numbers =
-      _mm512_setr_ps(0 - c, 1 - c, 2 - c, 3 - c, 4 - c, 5 - c, 6 - c, 7 - c, 8 - c, 9 - c, 10 - c,
-                     11 - c, 12 - c, 13 - c, 14 - c, 15 - c);
-  return {_mm512_permutexvar_ps(shifted<-kFrom>(a).v, numbers)};
-}
 
 INLAY_INLINE __m512i load_four_rows(const u8* const* rows, i64 r, i64 offset) {
   const auto row = [&](i64 i) {
@@ -140,8 +130,8 @@ INLAY_INLINE Words operator&(Words a, Words b) {
 INLAY_INLINE Words and_or(Words a, Words b, Words c) {
   return {_mm256_or_si256(_mm256_and_si256(a.v, b.v), c.v)};
 }
-INLAY_INLINE Words and_xor(Words a, Words b, Words c) {
-  return {_mm256_xor_si256(_mm256_and_si256(a.v, b.v), c.v)};
+INLAY_INLINE Words operator^(Words a, Words b) {
+  return {_mm256_xor_si256(a.v, b.v)};
 }
 template <int kBits>
 INLAY_INLINE Words shifted(Words a) {
@@ -162,6 +152,9 @@ INLAY_INLINE Vec signed_byte(Words a) {
 }
 INLAY_INLINE Vec as_floats(Words a) {
   return {_mm256_castsi256_ps(a.v)};
+}
+INLAY_INLINE Vec to_floats(Words a) {
+  return {_mm256_cvtepi32_ps(a.v)};
 }
 INLAY_INLINE Vec low_halves(Words a) {
   const __m256i low = _mm256_and_si256(a.v, _mm256_set1_epi32(0xFFFF));
@@ -212,39 +205,36 @@ INLAY_INLINE void transposed_words(const u8* const* rows, i64 offset, Words* wor
 
 #endif
 
-/// 2^(23 - kFrom), whose last bit is worth what bit kFrom of a word is.
-template <int kFrom>
-constexpr float kPower = static_cast<float>(1 << (23 - kFrom));
-template <int kFrom>
-constexpr u32 kPowerBits = __builtin_bit_cast(u32, kPower<kFrom>);
+/// The scales for numbers of kBits at the places 0, kStep, ... of a word.
+template <int kStep, int kBits>
+class PlaceScales {
+ public:
+  INLAY_INLINE explicit PlaceScales(Vec scale) {
+    for (int i = 0; i < kPlaces; ++i) {
+      const u32 unit = ends_below_sign(i * kStep) ? 1U << i * kStep : 1U;
+      scales_[i] = scale * Vec::set(1.0F / static_cast<float>(unit));
+    }
+  }
+  /// The number at kFrom of each word times the scale, plus c.
+  template <int kFrom>
+  INLAY_INLINE Vec scaled(Words w, Vec c) const {
+    constexpr u32 kMask = ((1U << kBits) - 1U) << kFrom;
+    return scaled_alone<kFrom>(ends_below_sign(kFrom) ? w & set_words(kMask) : shifted<-kFrom>(w),
+                               c);
+  }
+  /// The same of words in which nothing else is.
+  template <int kFrom>
+  INLAY_INLINE Vec scaled_alone(Words w, Vec c) const {
+    return fma(to_floats(w), scales_[kFrom / kStep], c);
+  }
 
-/// 2^(23 - kFrom) + the number at bits [kFrom, kFrom + kBits).
-template <int kFrom, int kBits>
-INLAY_INLINE Words field(Words w) {
-  static_assert(kFrom + kBits <= 23);
-  return and_or(w, set_words(((1U << kBits) - 1U) << kFrom), set_words(kPowerBits<kFrom>));
-}
+ private:
+  static constexpr int kPlaces = 32 / kStep;
+  /// The last number of a word may not: it is moved down before it is converted.
+  static constexpr bool ends_below_sign(int from) { return from + kBits < 32; }
 
-/// The same of a signed byte that starts at kFrom, whose sign is turned over: q + 128.
-template <int kFrom>
-INLAY_INLINE Words signed_field(Words w) {
-  static_assert(kFrom + 8 <= 23);
-  return and_xor(w, set_words(0xFFU << kFrom), set_words(kPowerBits<kFrom> | 0x80U << kFrom));
-}
-
-/// q - kCentre
-template <int kFrom, int kCentre>
-INLAY_INLINE Vec centred(Words field) {
-  return as_floats(field) - Vec::set(kPower<kFrom> + static_cast<float>(kCentre));
-}
-
-#if !defined(__AVX512F__)
-template <int kFrom, int kCentre>
-INLAY_INLINE Vec nibble(Words a) {
-  constexpr int kHalf = kFrom / 16 * 16;
-  return centred<kFrom - kHalf, kCentre>(field<kFrom - kHalf, 4>(shifted<-kHalf>(a)));
-}
-#endif
+  Vec scales_[kPlaces];
+};
 
 /// Bytes [offset, offset + bytes) of each row as words: an even number of them, from 16 on. No
 /// byte behind them is read; some of the last are transposed twice.
@@ -267,30 +257,17 @@ INLAY_INLINE void transposed_bytes(const u8* const* rows, i64 offset, i64 bytes,
   }
 }
 
-/// Where value k of a group lies when byte i holds values i (low nibble) and i + 16 (high nibble):
-/// from kFrom on in the word; shifted down by kHalf, a field of it fits a fraction.
+/// Where value k of a group lies when byte i holds values i (low nibble) and i + 16 (high nibble).
 template <int k>
 struct SplitNibble {
-  static constexpr int kWord = k % 16 / 4, kHalf = k % 4 / 2 * 16;
-  static constexpr int kFrom = k % 4 * 8 + k / 16 * 4, kFieldFrom = kFrom - kHalf;
-  INLAY_INLINE static Words of(const Words* words) { return words[kWord]; }
-  INLAY_INLINE static Words field_of(const Words* words) { return shifted<-kHalf>(words[kWord]); }
+  static constexpr int kWord = k % 16 / 4, kFrom = k % 4 * 8 + k / 16 * 4;
 };
 
 /// The same when byte i holds value i.
 template <int k>
 struct WholeByte {
-  static constexpr int kWord = k / 4, kHalf = k % 4 / 2 * 16;
-  static constexpr int kFrom = k % 4 * 8, kFieldFrom = kFrom - kHalf;
-  INLAY_INLINE static Words of(const Words* words) { return words[kWord]; }
-  INLAY_INLINE static Words field_of(const Words* words) { return shifted<-kHalf>(words[kWord]); }
+  static constexpr int kWord = k / 4, kFrom = k % 4 * 8;
 };
-
-/// ORs bit k of `bits` into a field of four bits that starts at kFrom, as its fifth.
-template <int kFrom, int k>
-INLAY_INLINE Words with_fifth_bit(Words field, Words bits) {
-  return and_or(shifted<kFrom + 4 - k>(bits), set_words(1U << (kFrom + 4)), field);
-}
 
 }  // namespace
 
