@@ -88,15 +88,15 @@ class PanelNest {
   PanelNest(const GemmArgs& args, const Policy& policy)
       : args_(args), policy_(policy), run_rows_(round_up(kRunRows, policy.height())) {
     for_chunks(args, [&](const Chunk& chunk) { longest_ = std::max(longest_, chunk.K); });
-    const i64 panels = ceil_div(args.N, policy.width());
+    panels_ = ceil_div(args.N, policy.width());
     const i64 at_most = std::max<i64>(1, kGroupFloats / policy.panel_floats(longest_));
-    const i64 least = std::min(panels, std::max(min_groups(), ceil_div(panels, at_most)));
-    group_panels_ = ceil_div(panels, least);
-    groups_ = ceil_div(panels, group_panels_);
+    const i64 least = std::min(panels_, std::max(min_groups(), ceil_div(panels_, at_most)));
+    const i64 group_panels = ceil_div(panels_, least);
+    groups_ = ceil_div(panels_, group_panels);
     const i64 blocks = std::clamp<i64>(args.M / kMinBlockRows, 1, ceil_div(kMinTasks, groups_));
     block_rows_ = round_up(ceil_div(args.M, blocks), run_rows_);
     row_blocks_ = ceil_div(args.M, block_rows_);
-    group_floats_ = round_up(policy.panel_floats(longest_) * group_panels_, kLine);
+    group_floats_ = round_up(policy.panel_floats(longest_) * group_panels, kLine);
     groups_at_once_ = std::min(groups_, std::max<i64>(1, kScratchFloats / group_floats_));
     run_floats_ = policy.packs_rows() ? round_up(policy.rows_floats(longest_), kLine) : 0;
   }
@@ -131,7 +131,7 @@ class PanelNest {
   // With fewer tasks, some threads would wait for others at the end; with few rows, groups alone
   // must be enough of them.
   static constexpr i64 kMinTasks = 32;
-  static constexpr i64 kMinGroups = 8;
+  static constexpr i64 kMinGroups = 16;
   // With fewer rows a block, fetching a group for each would show.
   static constexpr i64 kMinBlockRows = 256;
   // Everything starts on a cache line.
@@ -143,9 +143,11 @@ class PanelNest {
     return {first, std::min(run_rows_, args_.M - first), packed_rows_ + r * run_floats_};
   }
 
+  // Groups differ by one panel at most: a small last one would leave its thread waiting.
   Columns columns_of(i64 group) const {
-    const i64 n = group * group_panels_ * policy_.width();
-    return {n, std::min(group_panels_ * policy_.width(), args_.N - n)};
+    const i64 n = panels_ * group / groups_ * policy_.width();
+    const i64 end = panels_ * (group + 1) / groups_ * policy_.width();
+    return {n, std::min(end, args_.N) - n};
   }
 
   // Groups [first, first + count). Where one task has all rows of a group, it packs it too.
@@ -186,7 +188,7 @@ class PanelNest {
   const Policy& policy_;
   const i64 run_rows_;
   i64 longest_ = 0;
-  i64 group_panels_ = 0, groups_ = 0, block_rows_ = 0, row_blocks_ = 0;
+  i64 panels_ = 0, groups_ = 0, block_rows_ = 0, row_blocks_ = 0;
   i64 group_floats_ = 0, groups_at_once_ = 0, run_floats_ = 0;
   float* packed_rows_ = nullptr;
   float* packed_groups_ = nullptr;
