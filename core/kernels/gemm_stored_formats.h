@@ -52,19 +52,19 @@ INLAY_INLINE const Words* words_at(const Place& p, i64 byte, int count) {
   return words;
 }
 
-struct Q8_0 : Blocks<34> {
+/// Signed bytes, each of which, its sign turned over, is that number plus 128: (q + 128) d + m.
+template <i64 kBytes>
+struct SignedBytes : Blocks<kBytes> {
   PlaceScales<8, 8> scales;
-  Vec minus_128d;
+  Vec m;
   const Words* words;
 
-  INLAY_INLINE explicit Q8_0(const Place& p) : Q8_0(p, half_at(p, 0)) {}
-  INLAY_INLINE Q8_0(const Place& p, Vec d)
-      : scales(d), minus_128d(d * Vec::set(-128.0F)), words(words_at(p, 2, 8)) {}
+  INLAY_INLINE SignedBytes(Vec d, Vec minimum, const Words* first)
+      : scales(d), m(minimum), words(first) {}
   template <int k>
   INLAY_INLINE Vec value() const {
     using At = WholeByte<k>;
-    // A signed byte whose sign is turned over is that number plus 128.
-    return scales.template scaled<At::kFrom>(words[At::kWord] ^ set_words(0x80808080U), minus_128d);
+    return scales.template scaled<At::kFrom>(words[At::kWord] ^ set_words(0x80808080U), m);
   }
 };
 
@@ -82,17 +82,6 @@ struct Nibbles : Blocks<kBytes> {
     using At = SplitNibble<k>;
     return scales.template scaled<At::kFrom>(words[At::kWord], m);
   }
-};
-
-struct Q4_0 : Nibbles<18> {
-  INLAY_INLINE explicit Q4_0(const Place& p) : Q4_0(p, half_at(p, 0)) {}
-  INLAY_INLINE Q4_0(const Place& p, Vec d) : Nibbles(d, d * Vec::set(-8.0F), words_at(p, 2, 4)) {}
-};
-
-struct Q4_1 : Nibbles<20> {
-  INLAY_INLINE explicit Q4_1(const Place& p) : Q4_1(p.words + p.byte / 4) {}
-  INLAY_INLINE explicit Q4_1(const Words* block)
-      : Nibbles(low_halves(block[0]), high_halves(block[0]), block + 1) {}
 };
 
 /// The same with a fifth bit, bit k of the first word: q d + m.
@@ -115,16 +104,26 @@ struct FiveBits : Blocks<kBytes> {
   }
 };
 
-struct Q5_0 : FiveBits<22> {
-  INLAY_INLINE explicit Q5_0(const Place& p) : Q5_0(p, half_at(p, 0)) {}
-  INLAY_INLINE Q5_0(const Place& p, Vec d) : FiveBits(d, d * Vec::set(-16.0F), words_at(p, 2, 5)) {}
+/// d, then the numbers in kWords words: (q - kCentre) d.
+template <class Values, int kCentre, int kWords>
+struct Centred : Values {
+  INLAY_INLINE explicit Centred(const Place& p) : Centred(p, half_at(p, 0)) {}
+  INLAY_INLINE Centred(const Place& p, Vec d)
+      : Values(d, d * Vec::set(-static_cast<float>(kCentre)), words_at(p, 2, kWords)) {}
 };
+using Q8_0 = Centred<SignedBytes<34>, 128, 8>;
+using Q4_0 = Centred<Nibbles<18>, 8, 4>;
+using Q5_0 = Centred<FiveBits<22>, 16, 5>;
 
-struct Q5_1 : FiveBits<24> {
-  INLAY_INLINE explicit Q5_1(const Place& p) : Q5_1(p.words + p.byte / 4) {}
-  INLAY_INLINE explicit Q5_1(const Words* block)
-      : FiveBits(low_halves(block[0]), high_halves(block[0]), block + 1) {}
+/// d and m, then the numbers: q d + m.
+template <class Values>
+struct WithMinimum : Values {
+  INLAY_INLINE explicit WithMinimum(const Place& p) : WithMinimum(p.words + p.byte / 4) {}
+  INLAY_INLINE explicit WithMinimum(const Words* block)
+      : Values(low_halves(block[0]), high_halves(block[0]), block + 1) {}
 };
+using Q4_1 = WithMinimum<Nibbles<20>>;
+using Q5_1 = WithMinimum<FiveBits<24>>;
 
 /// Scale and minimum of a group: where the block keeps their six bits is told in matrix.isa.cc.
 struct ScaleAndMinimum {
