@@ -102,11 +102,11 @@ class ColumnsProduct {
     }
   }
 
+  alignas(64) float strip_[kFewStripFloats];
   const GemmArgs& args_;
   const GemmTiles& tiles_;
   const PanelShape shape_;
   const i64 n_, N_, sum_stride_;
-  alignas(64) float strip_[kFewStripFloats];
   float* sums_ = nullptr;
 };
 
