@@ -52,55 +52,53 @@ INLAY_INLINE const Words* words_at(const Place& p, i64 byte, int count) {
   return words;
 }
 
-/// Signed bytes, each of which, its sign turned over, is that number plus 128: (q + 128) d + m.
-template <i64 kBytes>
-struct SignedBytes : Blocks<kBytes> {
-  PlaceScales<8, 8> scales;
+/// Blocks of numbers of kBits at every kStep-th bit of the words from `words` on: q d + m.
+template <i64 kBytes, int kStep, int kBits>
+struct ScaledNumbers : Blocks<kBytes> {
+  PlaceScales<kStep, kBits> scales;
   Vec m;
   const Words* words;
 
-  INLAY_INLINE SignedBytes(Vec d, Vec minimum, const Words* first)
+  INLAY_INLINE ScaledNumbers(Vec d, Vec minimum, const Words* first)
       : scales(d), m(minimum), words(first) {}
+};
+
+/// Signed bytes, each of which, its sign turned over, is that number plus 128.
+template <i64 kBytes>
+struct SignedBytes : ScaledNumbers<kBytes, 8, 8> {
+  using ScaledNumbers<kBytes, 8, 8>::ScaledNumbers;
   template <int k>
   INLAY_INLINE Vec value() const {
     using At = WholeByte<k>;
-    return scales.template scaled<At::kFrom>(words[At::kWord] ^ set_words(0x80808080U), m);
+    const Words unsigned_bytes = this->words[At::kWord] ^ set_words(0x80808080U);
+    return this->scales.template scaled<At::kFrom>(unsigned_bytes, this->m);
   }
 };
 
-/// Sixteen low nibbles, then the high ones: q d + m.
+/// Sixteen low nibbles, then the high ones.
 template <i64 kBytes>
-struct Nibbles : Blocks<kBytes> {
-  PlaceScales<4, 4> scales;
-  Vec m;
-  const Words* words;
-
-  INLAY_INLINE Nibbles(Vec d, Vec minimum, const Words* first)
-      : scales(d), m(minimum), words(first) {}
+struct Nibbles : ScaledNumbers<kBytes, 4, 4> {
+  using ScaledNumbers<kBytes, 4, 4>::ScaledNumbers;
   template <int k>
   INLAY_INLINE Vec value() const {
     using At = SplitNibble<k>;
-    return scales.template scaled<At::kFrom>(words[At::kWord], m);
+    return this->scales.template scaled<At::kFrom>(this->words[At::kWord], this->m);
   }
 };
 
-/// The same with a fifth bit, bit k of the first word: q d + m.
+/// The same with a fifth bit, bit k of the first word.
 template <i64 kBytes>
-struct FiveBits : Blocks<kBytes> {
-  PlaceScales<4, 5> scales;
-  Vec m;
-  const Words* words;
-
-  INLAY_INLINE FiveBits(Vec d, Vec minimum, const Words* first)
-      : scales(d), m(minimum), words(first) {}
+struct FiveBits : ScaledNumbers<kBytes, 4, 5> {
+  using ScaledNumbers<kBytes, 4, 5>::ScaledNumbers;
   template <int k>
   INLAY_INLINE Vec value() const {
     using At = SplitNibble<k>;
     // The nibble that ends with the word leaves no place for a fifth bit.
     constexpr int kDown = At::kFrom == 28 ? 4 : 0, kFrom = At::kFrom - kDown;
-    const Words four = shifted<-kDown>(words[1 + At::kWord]) & set_words(15U << kFrom);
-    const Words five = and_or(shifted<kFrom + 4 - k>(words[0]), set_words(16U << kFrom), four);
-    return scales.template scaled_alone<kFrom>(five, m);
+    const Words four = shifted<-kDown>(this->words[1 + At::kWord]) & set_words(15U << kFrom);
+    const Words fifth = shifted<kFrom + 4 - k>(this->words[0]);
+    return this->scales.template scaled_alone<kFrom>(and_or(fifth, set_words(16U << kFrom), four),
+                                                     this->m);
   }
 };
 

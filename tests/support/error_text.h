@@ -5,15 +5,15 @@
 
 namespace inlay {
 
-/// The text of the error that `body` throws, or "no error".
+/// The text of the error that `body` throws, or `none`.
 template <class Error, class Body>
-std::string error_text(const Body& body) {
+std::string error_text(const Body& body, const std::string& none = "no error") {
   try {
     body();
   } catch (const Error& error) {
     return error.what();
   }
-  return "no error";
+  return none;
 }
 
 }  // namespace inlay

@@ -8,6 +8,7 @@
 
 #include "core/error.h"
 #include "data/template/jinja.h"
+#include "tests/support/error_text.h"
 
 /// The files of tests/golden/templates, and errors as text.
 namespace inlay {
@@ -26,12 +27,7 @@ inline nlohmann::ordered_json golden_json(const std::string& file) {
 /// The message of the DataError that `run` throws, or "" when it throws none.
 template <class Run>
 std::string data_error(Run run) {
-  try {
-    run();
-  } catch (const DataError& error) {
-    return error.what();
-  }
-  return "";
+  return error_text<DataError>(run, "");
 }
 
 }  // namespace inlay
