@@ -244,6 +244,20 @@ Saved save(const Tensor& t, bool needed) {
   return saved;
 }
 
+Saved save_inner(const Tensor& t) {
+  Saved saved;
+  if (!t.defined() || !grad_enabled()) {
+    return saved;
+  }
+  if (save_rounded_flag() && t.dtype() == DType::kF32) {
+    saved.recipe_ = std::make_shared<Recipe>();
+    saved.recipe_->rebuild = [rounded = t.to(DType::kBf16)] { return rounded.to(DType::kF32); };
+  } else {
+    saved.tensor_ = t.detach();
+  }
+  return saved;
+}
+
 Saved save_exact(const Tensor& t) {
   Saved saved;
   if (!t.defined() || !grad_enabled()) {
@@ -270,6 +284,13 @@ Tensor Saved::get() const {
     recipe_->value = recipe_->rebuild();
   }
   return recipe_->value;
+}
+
+Tensor Saved::take() {
+  Tensor value = get();
+  tensor_ = Tensor();
+  recipe_ = nullptr;
+  return value;
 }
 
 void set_recipe(const Tensor& y, std::function<Tensor()> rebuild) {

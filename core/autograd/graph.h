@@ -76,9 +76,13 @@ class Saved {
   Saved() = default;
   /// The value, made again if need be; undefined when nothing was held.
   Tensor get() const;
+  /// The same, and nothing is held any more: where no one else holds it, the value is the caller's
+  /// alone.
+  Tensor take();
 
  private:
   friend Saved save(const Tensor& t, bool needed);
+  friend Saved save_inner(const Tensor& t);
   friend Saved save_exact(const Tensor& t);
   friend Saved save_result(const Tensor& y);
   Tensor tensor_;
@@ -88,6 +92,8 @@ class Saved {
 /// Holds t for backward when `needed` and recording is on. An op must not save its own recorded
 /// result (a cycle that never frees).
 Saved save(const Tensor& t, bool needed = true);
+/// Holds what an operation made on the way and does not return, as bf16 under SaveRounded.
+Saved save_inner(const Tensor& t);
 /// Holds t, or a recipe for its very bits, whatever SaveRounded says: the residual stream.
 Saved save_exact(const Tensor& t);
 /// Holds the values of the operation's own result y, once y is recorded.

@@ -10,6 +10,12 @@ namespace {
 constexpr i64 kActivationGrain =
     1 << 13;  // values a task handles: an exp costs about ten times an addition
 
+// The values from `begin` on, if there are any.
+template <class Value>
+Value* part(std::span<Value> values, i64 begin) {
+  return values.empty() ? nullptr : values.data() + begin;
+}
+
 }  // namespace
 
 void activation(Activation kind, std::span<const float> x, std::span<float> y) {
@@ -19,10 +25,11 @@ void activation(Activation kind, std::span<const float> x, std::span<float> y) {
 }
 
 void activation_backward(Activation kind, std::span<const float> x, std::span<const float> dy,
-                         std::span<float> dx) {
+                         std::span<float> dx, std::span<float> y) {
   parallel_rows(static_cast<i64>(x.size()), kActivationGrain, [&](i64 begin, i64 end) {
     INLAY_SELECT(activations)
-        .backward(kind, x.data() + begin, dy.data() + begin, dx.data() + begin, end - begin);
+        .backward(kind, x.data() + begin, dy.data() + begin, dx.data() + begin, part(y, begin),
+                  end - begin);
   });
 }
 
@@ -42,20 +49,22 @@ void gated(Activation kind, std::span<const u16> gate, std::span<const u16> up, 
 }
 
 void gated_backward(Activation kind, std::span<const float> gate, std::span<const float> up,
-                    std::span<const float> dy, std::span<float> dgate, std::span<float> dup) {
+                    std::span<const float> dy, std::span<float> dgate, std::span<float> dup,
+                    std::span<float> y) {
   parallel_rows(static_cast<i64>(dy.size()), kActivationGrain, [&](i64 begin, i64 end) {
     INLAY_SELECT(activations)
         .gated_backward(kind, gate.data() + begin, up.data() + begin, dy.data() + begin,
-                        dgate.data() + begin, dup.data() + begin, end - begin);
+                        dgate.data() + begin, dup.data() + begin, part(y, begin), end - begin);
   });
 }
 
 void gated_backward(Activation kind, std::span<const u16> gate, std::span<const u16> up,
-                    std::span<const u16> dy, std::span<u16> dgate, std::span<u16> dup) {
+                    std::span<const u16> dy, std::span<u16> dgate, std::span<u16> dup,
+                    std::span<u16> y) {
   parallel_rows(static_cast<i64>(dy.size()), kActivationGrain, [&](i64 begin, i64 end) {
     INLAY_SELECT(activations)
         .gated_backward_bf16(kind, gate.data() + begin, up.data() + begin, dy.data() + begin,
-                             dgate.data() + begin, dup.data() + begin, end - begin);
+                             dgate.data() + begin, dup.data() + begin, part(y, begin), end - begin);
   });
 }
 

@@ -17,9 +17,9 @@ enum class Activation : u8 {
 
 /// y = act(x)
 void activation(Activation kind, std::span<const float> x, std::span<float> y);
-/// dx = dy act'(x)
+/// dx = dy act'(x); and y as above, unless it is empty
 void activation_backward(Activation kind, std::span<const float> x, std::span<const float> dy,
-                         std::span<float> dx);
+                         std::span<float> dx, std::span<float> y = {});
 
 /// Of bf16 (u16), computed in f32 and rounded at the end; subnormal values become zeros.
 ///
@@ -27,10 +27,12 @@ void activation_backward(Activation kind, std::span<const float> x, std::span<co
 void gated(Activation kind, std::span<const float> gate, std::span<const float> up,
            std::span<float> y);
 void gated(Activation kind, std::span<const u16> gate, std::span<const u16> up, std::span<u16> y);
-/// dgate = dy up act'(gate),  dup = dy act(gate)
+/// dgate = dy up act'(gate),  dup = dy act(gate);  and y as above, unless it is empty
 void gated_backward(Activation kind, std::span<const float> gate, std::span<const float> up,
-                    std::span<const float> dy, std::span<float> dgate, std::span<float> dup);
+                    std::span<const float> dy, std::span<float> dgate, std::span<float> dup,
+                    std::span<float> y = {});
 void gated_backward(Activation kind, std::span<const u16> gate, std::span<const u16> up,
-                    std::span<const u16> dy, std::span<u16> dgate, std::span<u16> dup);
+                    std::span<const u16> dy, std::span<u16> dgate, std::span<u16> dup,
+                    std::span<u16> y = {});
 
 }  // namespace inlay::kernels

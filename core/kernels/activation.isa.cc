@@ -30,7 +30,7 @@ struct GeluTanh {
     const Vec cubic = fma(x * x, Vec::set(kA), Vec::set(1.0F));
     return tanh(x * cubic * Vec::set(kC));
   }
-  static Vec value(Vec x) { return Vec::set(0.5F) * x * (Vec::set(1.0F) + inner(x)); }
+  static Vec value(Vec x) { return x * (Vec::set(0.5F) * (Vec::set(1.0F) + inner(x))); }
   static ValueAndSlope both(Vec x) {
     const Vec one = Vec::set(1.0F);
     const Vec half = Vec::set(0.5F);
@@ -79,10 +79,14 @@ void forward(Activation kind, const float* x, float* y, i64 n) {
   });
 }
 
-void backward(Activation kind, const float* x, const float* dy, float* dx, i64 n) {
+void backward(Activation kind, const float* x, const float* dy, float* dx, float* y, i64 n) {
   with_activation(kind, [&](auto act) {
     sweep(n, [&](i64 i, auto lanes) {
-      store(load(dy + i, lanes) * act.both(load(x + i, lanes)).slope, dx + i, lanes);
+      const ValueAndSlope a = act.both(load(x + i, lanes));
+      store(load(dy + i, lanes) * a.slope, dx + i, lanes);
+      if (y != nullptr) {
+        store(a.value, y + i, lanes);
+      }
     });
   });
 }
@@ -98,7 +102,7 @@ void gated(Activation kind, const Value* gate, const Value* up, Value* y, i64 n)
 
 template <class Value>
 void gated_backward(Activation kind, const Value* gate, const Value* up, const Value* dy,
-                    Value* dgate, Value* dup, i64 n) {
+                    Value* dgate, Value* dup, Value* y, i64 n) {
   with_activation(kind, [&](auto act) {
     sweep(n, [&](i64 i, auto lanes) {
       const ValueAndSlope a = act.both(load(gate + i, lanes));
@@ -106,6 +110,9 @@ void gated_backward(Activation kind, const Value* gate, const Value* up, const V
       const Vec u = load(up + i, lanes);
       store(d * u * a.slope, dgate + i, lanes);
       store(d * a.value, dup + i, lanes);
+      if (y != nullptr) {
+        store(a.value * u, y + i, lanes);
+      }
     });
   });
 }

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "core/kernels/activation.h"
+#include "core/ops/projection.h"
+
+/// A feed-forward block of frozen products and what adapters add to them, as one operation: its
+/// values are the widest of a model, and gone through as seldom as may be.
+namespace inlay {
+
+struct MlpProjections {
+  Projection first;  // [wide, in]: the gate, or the only one
+  Projection up;     // [wide, in], or without a weight
+  Projection down;   // [out, wide]
+  kernels::Activation activation = kernels::Activation::kSilu;
+  bool gated = false;  // whether there is `up`
+};
+
+/// (residual +) down(h), h = act(first(x)) * up(x), or act(first(x)) alone.
+///   x [..., in] and the wide values as in `project`, `wide` being the type of first(x), up(x), h
+///   and of their gradients; the result and `residual` [..., out], if there is one, are f32.
+/// The bits are those of `project`, activation.h and `project_onto` one after the other. Backward,
+/// one pass makes three values of three, over them where they are no one else's:
+///   dh = dy W_down + u A_down    dfirst = dh up(x) act'(first(x))    dup = dh act(first(x))
+/// and h, for the adapter's dA, over dh. Saved: x (or its recipe) where an adapter's A reads it or
+/// `recompute`; first(x) and up(x), as bf16 under SaveRounded, or with `recompute` the way to make
+/// them again; the t of adapters; only h where nothing before it is trained.
+Tensor project_mlp(const Tensor& residual, const Tensor& x, const MlpProjections& parts,
+                   GemmCompute compute, DType wide = DType::kF32, bool recompute = false);
+
+}  // namespace inlay

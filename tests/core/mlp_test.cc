@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// A feed-forward block as one operation, against the operations it stands for.
+
+#include "core/ops/mlp.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "core/error.h"
+#include "core/memory/memory.h"
+#include "core/ops/elementwise.h"
+#include "tests/support/error_text.h"
+#include "tests/support/gradcheck.h"
+#include "tests/support/isas.h"
+
+namespace inlay {
+namespace {
+
+using testing::for_each_isa;
+
+constexpr i64 kModel = 48, kHidden = 112, kResult = 40;
+
+Tensor uniform(const Shape& shape, const std::string& name, bool trained) {
+  Tensor t = Tensor::empty(shape);
+  fill_uniform(t.mutable_values(), RandomKey(5).with(name), -1.0F, 1.0F);
+  t.set_requires_grad(trained);
+  return t;
+}
+
+struct Trained {
+  bool x = true, first = true, up = true, down = true;
+};
+
+Projection projection(const std::string& name, i64 in, i64 out, i64 rank, bool trained) {
+  Projection p;
+  p.weight = FrozenMatrix(uniform({out, in}, name + ".w", false));
+  p.bias = uniform({out}, name + ".bias", trained);
+  if (rank > 0) {
+    p.factor = 0.5F;
+    p.lora_a = uniform({rank, in}, name + ".a", trained);
+    p.lora_b = uniform({out, rank}, name + ".b", trained);
+  }
+  return p;
+}
+
+MlpProjections parts_of(bool gated, const Trained& trained) {
+  MlpProjections parts;
+  parts.gated = gated;
+  parts.activation = gated ? kernels::Activation::kSilu : kernels::Activation::kGeluTanh;
+  parts.first = projection("first", kModel, kHidden, 4, trained.first);
+  if (gated) {
+    parts.up = projection("up", kModel, kHidden, 3, trained.up);
+  }
+  parts.down = projection("down", kHidden, kResult, 5, trained.down);
+  return parts;
+}
+
+// One operation after the other.
+Tensor composed(const Tensor& residual, const Tensor& x, const MlpProjections& parts,
+                GemmCompute compute, DType wide) {
+  std::vector<Projection> first = {parts.first};
+  if (parts.gated) {
+    first.push_back(parts.up);
+  }
+  const std::vector<Tensor> values = project(x, first, compute, wide);
+  const Tensor h = parts.gated ? gated(parts.activation, values[0], values[1])
+                               : activation(parts.activation, values[0]);
+  return residual.defined() ? project_onto(residual, h, parts.down, compute)
+                            : project(h, {&parts.down, 1}, compute)[0];
+}
+
+// The result and the gradients of all that is trained.
+std::vector<std::vector<float>> all_results(
+    i64 rows, bool gated, const Trained& trained, bool onto,
+    const std::function<Tensor(const Tensor& residual, const Tensor& x, const MlpProjections&)>&
+        f) {
+  const MlpProjections parts = parts_of(gated, trained);
+  const Tensor x = uniform({rows, kModel}, "x", trained.x);
+  const Tensor residual = onto ? uniform({rows, kResult}, "residual", trained.x) : Tensor();
+  const Tensor y = f(residual, x, parts);
+  std::vector<std::vector<float>> out = {y.to_vector()};
+  if (y.requires_grad()) {
+    backward(y, uniform(y.shape(), "dy", false));
+  }
+  for (const Tensor& t : {x, residual}) {
+    if (t.defined() && t.requires_grad()) {
+      out.push_back(t.grad().to_vector());
+    }
+  }
+  for (const Projection& p : {parts.first, parts.up, parts.down}) {
+    for (const Tensor& t : {p.bias, p.lora_a, p.lora_b}) {
+      if (t.defined() && t.requires_grad()) {
+        out.push_back(t.grad().to_vector());
+      }
+    }
+  }
+  return out;
+}
+
+TEST(MlpOp, HasTheBitsOfItsParts) {
+  const Trained trainings[] = {
+      {}, {false}, {false, false, false}, {.down = false}, {.first = false}};
+  for_each_isa([&] {
+    for (const auto compute : {GemmCompute::kF32, GemmCompute::kBf16, GemmCompute::kInt8}) {
+      for (const bool gated : {true, false}) {
+        const DType wide =
+            gated && kernels::has_bf16_operands(compute) ? DType::kBf16 : DType::kF32;
+        for (const Trained& trained : trainings) {
+          for (const i64 rows : {1, 33, 300}) {
+            const auto expected = all_results(rows, gated, trained, gated,
+                                              [&](const Tensor& r, const Tensor& x, const auto& p) {
+                                                return composed(r, x, p, compute, wide);
+                                              });
+            for (const bool recompute : {false, true}) {
+              EXPECT_EQ(all_results(rows, gated, trained, gated,
+                                    [&](const Tensor& r, const Tensor& x, const auto& p) {
+                                      return project_mlp(r, x, p, compute, wide, recompute);
+                                    }),
+                        expected)
+                  << "rows " << rows << " gated " << gated << " recompute " << recompute;
+            }
+          }
+        }
+      }
+    }
+  });
+}
+
+TEST(MlpOp, HasTheBitsOfItsPartsWhenValuesAreKeptRounded) {
+  for (const bool gated : {true, false}) {
+    const SaveRounded rounded(true);
+    EXPECT_EQ(
+        all_results(33, gated, {}, gated,
+                    [&](const Tensor& r, const Tensor& x, const auto& p) {
+                      return project_mlp(r, x, p, GemmCompute::kF32);
+                    }),
+        all_results(33, gated, {}, gated, [&](const Tensor& r, const Tensor& x, const auto& p) {
+          return composed(r, x, p, GemmCompute::kF32, DType::kF32);
+        }));
+  }
+}
+
+// y = r + down(silu(gate(x)) * up(x)), each with a bias and a plain weight.
+TEST(MlpOp, MatchesItsTwinAndItsCentralDifferences) {
+  constexpr i64 kSmall = 9, kMiddle = 17;
+  const Tensor gate = uniform({kMiddle, kSmall}, "gate", false);
+  const Tensor up = uniform({kMiddle, kSmall}, "up", false);
+  const Tensor down = uniform({kSmall, kMiddle}, "down", false);
+  const auto at = [](const Tensor& w, i64 i) { return double{w.data<const float>()[i]}; };
+  gradcheck(
+      "project_mlp", {{3, kSmall}, {3, kSmall}, {kMiddle}, {kMiddle}, {kSmall}},
+      [&](const std::vector<Tensor>& t) {
+        MlpProjections parts;
+        parts.gated = true;
+        parts.first.weight = FrozenMatrix(gate);
+        parts.first.bias = t[2];
+        parts.up.weight = FrozenMatrix(up);
+        parts.up.bias = t[3];
+        parts.down.weight = FrozenMatrix(down);
+        parts.down.bias = t[4];
+        return project_mlp(t[0], t[1], parts, GemmCompute::kF32);
+      },
+      [&](const std::vector<Array>& a) {
+        Array y = a[0];
+        for (i64 r = 0; r < 3; ++r) {
+          for (i64 w = 0; w < kMiddle; ++w) {
+            double g = a[2][w];
+            double u = a[3][w];
+            for (i64 i = 0; i < kSmall; ++i) {
+              g += at(gate, w * kSmall + i) * a[1][r * kSmall + i];
+              u += at(up, w * kSmall + i) * a[1][r * kSmall + i];
+            }
+            for (i64 o = 0; o < kSmall; ++o) {
+              y[r * kSmall + o] += at(down, o * kMiddle + w) * g / (1.0 + std::exp(-g)) * u;
+            }
+          }
+          for (i64 o = 0; o < kSmall; ++o) {
+            y[r * kSmall + o] += a[4][o];
+          }
+        }
+        return y;
+      },
+      // Sums of some hundred products.
+      {.tolerance = 2e-5});
+}
+
+// Bytes that backward takes beside what the forward pass kept.
+i64 backward_bytes(const std::function<Tensor(const Tensor& x, const MlpProjections&)>& f,
+                   i64 rows) {
+  const MlpProjections parts = parts_of(true, {});
+  const Tensor x = uniform({rows, kModel}, "x", true);
+  const Tensor y = f(x, parts);
+  const i64 kept = current_memory().total();
+  reset_peak_memory();
+  backward(y, Tensor::full(y.shape(), 1.0F));
+  return peak_memory().total() - kept;
+}
+
+// Backward goes through the widest values in place: dh becomes h, gate and up their gradients. One
+// after the other, the operations take dh, dgate and dup.
+TEST(MlpOp, BackwardTakesOneWideTensorMore) {
+  constexpr i64 kRows = 65536;
+  constexpr i64 kWideBytes = kRows * kHidden * 4;
+  const i64 together = backward_bytes(
+      [](const Tensor& x, const MlpProjections& parts) {
+        return project_mlp({}, x, parts, GemmCompute::kF32);
+      },
+      kRows);
+  const i64 apart = backward_bytes(
+      [](const Tensor& x, const MlpProjections& parts) {
+        return composed({}, x, parts, GemmCompute::kF32, DType::kF32);
+      },
+      kRows);
+  // Beside it are dy and u, 45 values a row where a wide one has 112, and scratch.
+  EXPECT_LE(together, kWideBytes * 3 / 2);
+  EXPECT_GE(apart, kWideBytes * 5 / 2);
+}
+
+TEST(MlpOp, NamesWidthsThatDiffer) {
+  MlpProjections parts = parts_of(true, {});
+  parts.up = projection("up", kModel, kHidden + 1, 0, false);
+  const Tensor x = uniform({2, kModel}, "x", false);
+  EXPECT_EQ(error_text<ShapeError>([&] { project_mlp({}, x, parts, GemmCompute::kF32); }),
+            "project_mlp: the gate has 112 values a row, up has 113");
+}
+
+}  // namespace
+}  // namespace inlay
