@@ -74,6 +74,7 @@ TrainerOptions make_trainer_options(const RunConfig& config, i64 steps) {
   o.recompute_layers = t.gradient_checkpointing_layers;
   o.save_rounded = t.activation_dtype == "bf16";
   o.compute = compute_of(t.compute_dtype);
+  o.prepack = config.runtime.prepack_weights == "always";
   o.attention = config.model.attn_implementation == "reference" ? AttentionKind::kReference
                                                                 : AttentionKind::kTiled;
   return o;
@@ -180,6 +181,7 @@ RunPlan plan_of(const FittedRun& fitted, const RunInputs& inputs) {
   plan.steps_per_epoch = schedule.steps_per_epoch();
   plan.gradient_checkpointing = config.training.gradient_checkpointing;
   plan.gradient_checkpointing_layers = config.training.gradient_checkpointing_layers;
+  plan.prepack_weights = config.runtime.prepack_weights;
   plan.forecast = fitted.forecast;
   plan.allowed = fitted.allowed;
   return plan;

@@ -28,6 +28,7 @@ struct RunPlan {
   MemoryReport memory;                 // after loading
   std::string gradient_checkpointing;  // as chosen where the config leaves it to us
   std::optional<i64> gradient_checkpointing_layers;
+  std::string prepack_weights;  // "never" or "always"
   Forecast forecast;
   i64 allowed = 0;  // bytes, by runtime.max_memory
 };

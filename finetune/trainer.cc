@@ -82,6 +82,9 @@ Trainer::Trainer(CausalLM& model, const BatchSchedule& schedule, std::span<const
   if (parameters_.empty()) {
     throw ConfigError("nothing to train: no parameter wants a gradient");
   }
+  if (options_.prepack) {
+    prepack_frozen(model_, options_.compute);
+  }
 }
 
 void Trainer::set_state(const TrainerState& state) {

@@ -29,6 +29,7 @@ struct TrainerOptions {
   std::optional<i64> recompute_layers;  // null: all
   AttentionKind attention = AttentionKind::kTiled;
   GemmCompute compute = GemmCompute::kF32;
+  bool prepack = false;       // the frozen weights (FrozenMatrix::prepack)
   bool save_rounded = false;  // what is kept for backward is stored as bf16 (see SaveRounded)
 };
 

@@ -79,6 +79,7 @@ class TiedHead final : public LinearLike {
   i64 out_features() const override { return table_->out_features(); }
   Tensor weight_rows(i64 begin, i64 end) const override { return table_->weight_rows(begin, end); }
   WeightLayout checkpoint_layout() const override { return table_->checkpoint_layout(); }
+  void prepack(GemmCompute compute) override { table_->prepack(compute); }
   void visit(Visitor& /*visitor*/, const std::string& /*name*/) override {}
 
  private:

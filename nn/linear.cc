@@ -46,10 +46,25 @@ Tensor forward_onto(const Tensor& residual, const LinearLike& layer, const Tenso
   return add(layer.forward(x, pass), residual);
 }
 
+void prepack_frozen(Module& module, GemmCompute compute) {
+  struct Prepacker final : Visitor {
+    explicit Prepacker(GemmCompute c) : compute(c) {}
+    void linear(const std::string& /*name*/, std::unique_ptr<LinearLike>& slot) override {
+      slot->prepack(compute);
+    }
+    GemmCompute compute;
+  };
+  Prepacker prepacker(compute);
+  module.visit(prepacker, "");
+}
+
 Linear::Linear(Tensor weight, Tensor bias, WeightLayout layout)
     : weight_(std::move(weight)), bias_(std::move(bias)), layout_(layout) {}
 
 Tensor Linear::forward(const Tensor& x, const Pass& pass) const {
+  if (prepacked_.defined()) {
+    return project(x, {{*projection(pass)}}, pass.compute)[0];
+  }
   return linear(x, weight_, bias_, layout_, pass.compute);
 }
 
@@ -62,10 +77,17 @@ std::optional<Projection> Linear::projection(const Pass& /*pass*/) const {
     return std::nullopt;
   }
   Projection projection;
-  projection.weight = FrozenMatrix(weight_);
+  projection.weight = prepacked_.defined() ? prepacked_ : FrozenMatrix(weight_);
   projection.layout = layout_;
   projection.bias = bias_;
   return projection;
+}
+
+void Linear::prepack(GemmCompute compute) {
+  if (!weight_.requires_grad()) {
+    prepacked_ = FrozenMatrix(weight_);
+    prepacked_.prepack(compute);
+  }
 }
 
 Tensor Linear::weight_rows(i64 begin, i64 end) const {

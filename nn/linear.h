@@ -32,6 +32,9 @@ class LinearLike : public Module {
   /// Rows [begin, end) of the weight this layer amounts to, [end - begin, in] f32, adapters
   /// included. For merging and row norms; decodes as it goes.
   virtual Tensor weight_rows(i64 begin, i64 end) const = 0;
+  /// Lays a frozen weight down for products of many rows that round to `compute`
+  /// (FrozenMatrix::prepack); a trained one stays as it is.
+  virtual void prepack(GemmCompute compute) = 0;
   /// How Hugging Face checkpoints of this model keep the weight, however it is held here.
   virtual WeightLayout checkpoint_layout() const = 0;
 };
@@ -47,6 +50,9 @@ bool takes_bf16(std::initializer_list<const LinearLike*> layers, const Pass& pas
 /// residual + layer.forward(x, pass)
 Tensor forward_onto(const Tensor& residual, const LinearLike& layer, const Tensor& x,
                     const Pass& pass);
+
+/// LinearLike::prepack of every layer of the module, the head included.
+void prepack_frozen(Module& module, GemmCompute compute);
 
 /// y = x W^T + bias with a dense weight [out, in], or [in, out] in GPT-2's layout; f32, bf16 or
 /// f16.
@@ -64,6 +70,7 @@ class Linear final : public LinearLike {
   void visit(Visitor& visitor, const std::string& name) override;
 
   WeightLayout checkpoint_layout() const override { return layout_; }
+  void prepack(GemmCompute compute) override;
 
   const Tensor& weight() const { return weight_; }
 
@@ -71,6 +78,7 @@ class Linear final : public LinearLike {
   Tensor weight_;
   Tensor bias_;
   WeightLayout layout_;
+  FrozenMatrix prepacked_;  // the weight with its panels, or undefined
 };
 
 /// A linear layer over a weight that is never trained, in any storage: bf16 from a mapped file,
@@ -90,6 +98,7 @@ class FrozenLinear : public LinearLike {
   void visit(Visitor& visitor, const std::string& name) override;
 
   WeightLayout checkpoint_layout() const override { return checkpoint_layout_; }
+  void prepack(GemmCompute compute) override { weight_.prepack(compute); }
 
   const FrozenMatrix& weight() const { return weight_; }
 

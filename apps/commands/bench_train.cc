@@ -73,6 +73,11 @@ struct TrainBenchArguments {
           "bench train: runtime.max_memory needs a plan: set training.gradient_checkpointing, as "
           "`inlay plan` prints it");
     }
+    if (run.runtime.prepack_weights == "auto") {
+      throw ConfigError(
+          "bench train: runtime.prepack_weights \"auto\" needs a plan: set it to \"always\" or "
+          "\"never\"");
+    }
     return with_dtypes(std::move(run));
   }
 

@@ -36,6 +36,7 @@ void print_plan_json(const RunPlan& plan, const std::string& problem) {
               {"steps_per_epoch", plan.steps_per_epoch},
               {"gradient_checkpointing", plan.gradient_checkpointing},
               {"gradient_checkpointing_layers", nullptr},
+              {"prepack_weights", plan.prepack_weights},
               {"mflop_a_token", f.flops_a_token / 1e6},
               {"peak_tracked_bytes", f.peak.total()},
               {"peak_tracked", bytes_by_class(f.peak)},
@@ -61,6 +62,9 @@ void print_plan_text(const RunPlan& plan) {
               readable_count(plan.steps_per_epoch).c_str());
   std::printf("work        %s MFLOP a token\n", readable_number(f.flops_a_token / 1e6).c_str());
   std::printf("recomputed  %s\n", recomputed_text(plan).c_str());
+  if (plan.prepack_weights == "always") {
+    std::printf("prepacked   %s\n", kPrepackedText);
+  }
   std::printf("memory      %s tracked at most (%s)\n", readable_bytes(f.peak.total()).c_str(),
               readable_memory(f.peak).c_str());
   std::printf("resident    %s at most, %s allowed\n", readable_bytes(f.resident).c_str(),

@@ -10,4 +10,8 @@ namespace inlay {
 /// What backward computes again: "nothing", "selected products of the first 12 layers".
 std::string recomputed_text(const RunPlan& plan);
 
+/// What is laid down ahead, where something is.
+inline constexpr const char* kPrepackedText =
+    "the frozen weights, as products read them (prepack_weights always)";
+
 }  // namespace inlay

@@ -44,6 +44,9 @@ class ConsoleListener final : public RunListener {
       std::fprintf(stderr, ", resumed after step %s", readable_count(plan.first_step).c_str());
     }
     std::fprintf(stderr, "\nrecomputed  %s\n", recomputed_text(plan).c_str());
+    if (plan.prepack_weights == "always") {
+      std::fprintf(stderr, "prepacked   %s\n", kPrepackedText);
+    }
     std::fprintf(stderr, "memory      %s after loading (%s); at most %s resident expected\n\n",
                  readable_bytes(plan.memory.total()).c_str(), readable_memory(plan.memory).c_str(),
                  readable_bytes(plan.forecast.resident).c_str());

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "core/error.h"
 #include "core/kernels/gemm_schemes.h"
 
 namespace inlay::kernels {
@@ -56,6 +57,27 @@ bool has_bf16_products() {
 
 bool has_bf16_operands(GemmCompute compute) {
   return compute == GemmCompute::kBf16 && has_bf16_products();
+}
+
+i64 panels_floats(const MatrixRef& m, bool b_transposed, GemmCompute compute) {
+  if (compute == GemmCompute::kInt8 || m.rows == 0 || m.cols == 0) {
+    return 0;
+  }
+  return has_bf16_operands(compute)
+             ? bf16_panels_floats(m, b_transposed, *INLAY_SELECT_DOTS(kGemmBf16))
+             : blocked_panels_floats(m, b_transposed);
+}
+
+void pack_panels(const MatrixRef& m, bool b_transposed, GemmCompute compute, std::span<float> to) {
+  INLAY_ASSERT(static_cast<i64>(to.size()) == panels_floats(m, b_transposed, compute));
+  if (to.empty()) {
+    return;
+  }
+  if (has_bf16_operands(compute)) {
+    pack_bf16_panels(m, b_transposed, *INLAY_SELECT_DOTS(kGemmBf16), to);
+  } else {
+    pack_blocked_panels(m, b_transposed, compute == GemmCompute::kBf16, to);
+  }
 }
 
 i64 gemm_scratch(const GemmArgs& args) {

@@ -58,6 +58,21 @@ bool has_bf16_products();
 /// on such a processor.
 bool has_bf16_operands(GemmCompute compute);
 
+/// A matrix laid down once as the panels in which products of one arithmetic read it, as a B that
+/// is transposed or is not: what a product of many rows else does first, each time. For matrices
+/// that are multiplied often and never change, where there is memory for them: 2 bytes a value for
+/// bf16, 4 for f32, each way.
+struct PackedPanels {
+  GemmCompute compute = GemmCompute::kF32;
+  const float* transposed = nullptr;  // where b_transposed; or null
+  const float* straight = nullptr;    // where not; or null
+};
+
+/// The size of the panels of m, in floats; 0 for kInt8, whose products take none. They are for the
+/// processor and the instruction set that made them.
+i64 panels_floats(const MatrixRef& m, bool b_transposed, GemmCompute compute);
+void pack_panels(const MatrixRef& m, bool b_transposed, GemmCompute compute, std::span<float> to);
+
 /// C[M, N] = alpha * (A B + the products of `more`) (+ bias[N]) (+ addend), f32 sums.
 ///   C: f32, row i at c + i * c_row_stride. Or bf16, at c_bf16 + i * c_row_stride, where
 ///      has_bf16_operands(compute): the same value, rounded to the nearest, ties to even.

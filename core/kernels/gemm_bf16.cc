@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <cstdint>
+#include <utility>
 
 #include "core/error.h"
 #include "core/kernels/gemm_bf16_pack.h"
@@ -13,7 +14,7 @@
 //
 //   for each chunk of the contraction
 //     for each group of panels of B, of whichever product
-//       pack the group; with the first, A
+//       pack the group, but for what is laid down already; with the first, A
 //       with the first, where there are inner products: they, and the rows of A they make
 //       for each block of A's rows x block of the group's panels      tasks
 //         for each tile's rows of A                       after the first panel from L1
@@ -68,6 +69,19 @@ bool rides(const Chunk& chunk, i64 p) {
   return p > 0 && is_short(*chunk.pieces[p].term);
 }
 
+// Columns of all panels of N columns.
+i64 padded_columns(i64 N, const GemmBf16& kernels) {
+  const i64 whole = N / kernels.width * kernels.width;
+  return whole + (whole < N ? kernels.panel_width(N - whole) : 0);
+}
+
+// Where the panel of column n begins in a B laid down whole, in dwords, for the slice [k, k + K):
+// slice by slice, the panels of all columns one after the other. Slices but the last are whole
+// numbers of every kernel's steps.
+i64 panel_place(i64 N, i64 k, i64 padded_K, i64 n, const GemmBf16& kernels) {
+  return k / 2 * padded_columns(N, kernels) + n * (padded_K / 2);
+}
+
 class Bf16Nest {
  public:
   Bf16Nest(std::span<const GemmArgs> inner, std::span<const GemmArgs> outer,
@@ -120,7 +134,13 @@ class Bf16Nest {
     bool streams = false;  // to C, which is complete after this chunk
     i64 sums = -1;         // where in `sums_` [M, N] of the chunks so far are, if not in C
 
-    bool across() const { return chunk.count > 0 && !chunk.pieces[0].term->b_transposed; }
+    bool across() const {
+      return chunk.count > 0 && !chunk.pieces[0].term->b_transposed && laid_down(0) == nullptr;
+    }
+    // The panels of piece p, if its B has some.
+    const u32* laid_down(i64 p) const {
+      return reinterpret_cast<const u32*>(panels_of(*chunk.pieces[p].term, args->compute));
+    }
   };
   struct Range {
     i64 begin, end;
@@ -147,6 +167,7 @@ class Bf16Nest {
     count_ = 0;
     a_values_ = 0;
     panel_ = 1;
+    reach_ = 1;
     const Chunk main = chunk_at(outer_[0], c, kLongestSlice);
     Rows main_a[kMaxPieces];
     for (i64 p = 0; p < main.count; ++p) {
@@ -191,11 +212,14 @@ class Bf16Nest {
     part.end_panel = first + ceil_div(args.N, kernels_.width);
     part.streams = chunk.last && can_stream(args);
     i64 steps = 0;
+    i64 packed = 0;
     for (i64 p = 0; p < chunk.count; ++p) {
       part.a[p] = rides(chunk, p) ? place(chunk.pieces[p]) : a[p];
       steps += part.a[p].K;
+      packed += part.laid_down(p) == nullptr ? part.a[p].K : 0;
     }
-    panel_ = std::max(panel_, steps / 2 * kernels_.width);
+    panel_ = std::max(panel_, packed / 2 * kernels_.width);
+    reach_ = std::max(reach_, steps / 2 * kernels_.width);
   }
 
   // Room for the rows of a piece that must be packed.
@@ -230,7 +254,7 @@ class Bf16Nest {
       });
       outer.begin = inner_panels();
     }
-    const i64 near = std::max<i64>(1, kBlockDwords / panel_);
+    const i64 near = std::max<i64>(1, kBlockDwords / reach_);
     const i64 column_blocks = std::min(
         outer.size(), std::max(ceil_div(outer.size(), near), ceil_div(kLeastTasks, row_blocks)));
     // A few blocks of rows meet a block of panels before the next does: it stays in L2, and the
@@ -269,9 +293,11 @@ class Bf16Nest {
     const i64 N = std::min(panels.size() * kernels_.width, part.args->N - n);
     i64 k2 = 0;
     for (i64 p = 0; p < part.chunk.count; ++p) {
-      const BPart piece = b_part(part.chunk.pieces[p], n, N);
-      packing_.columns(piece, k2, b_ + (panels.begin - group.begin) * panel_, panel_);
-      k2 += packing_.padded(piece.K) / 2;
+      if (part.laid_down(p) == nullptr) {
+        const BPart piece = b_part(part.chunk.pieces[p], n, N);
+        packing_.columns(piece, k2, b_ + (panels.begin - group.begin) * panel_, panel_);
+        k2 += packing_.padded(piece.K) / 2;
+      }
     }
   }
 
@@ -327,6 +353,9 @@ class Bf16Nest {
     u32* to = b_ + (panel - group.begin) * panel_;
     i64 k2 = 0;
     for (i64 p = 0; p < part.chunk.count; ++p) {
+      if (part.laid_down(p) != nullptr) {
+        continue;
+      }
       BPart piece = b_part(part.chunk.pieces[p], n, N);
       const i64 padded = packing_.padded(piece.K);
       if (p == 0 && part.across()) {
@@ -404,6 +433,7 @@ class Bf16Nest {
     for (i64 p = 0; p < part.chunk.count; ++p) {
       steps[p] = steps_of(part, p, rows.begin);
       steps[p].ahead = fetch ? kernels_.height * steps[p].a_stride : 0;
+      steps[p].b = panel_of(part, p, n);
     }
     const i64 width = kernels_.panel_width(part.args->N - n);
     const i64 cols = std::min(width, part.args->N - n);
@@ -426,6 +456,14 @@ class Bf16Nest {
     const Piece& piece = part.chunk.pieces[p];
     const i64 stride = piece.term->a_row_stride;
     return {a.K, piece.term->a_bf16 + i * stride + piece.k, stride};
+  }
+
+  // Piece p's part of the panel of column n, where it is laid down.
+  const u32* panel_of(const Part& part, i64 p, i64 n) const {
+    const u32* panels = part.laid_down(p);
+    return panels == nullptr ? nullptr
+                             : panels + panel_place(part.args->N, part.chunk.pieces[p].k,
+                                                    part.a[p].K, n, kernels_);
   }
 
   TileOutput output_of(const Part& part, i64 i, i64 n) const {
@@ -454,6 +492,7 @@ class Bf16Nest {
   Part parts_[2 * kProductsTogether];  // the inner products of the chunk, then the outer ones
   i64 count_ = 0, inner_count_ = 0;
   i64 panel_ = 1;  // dwords of one
+  i64 reach_ = 1;  // the same, with what is laid down
   i64 group_panels_ = 0;
   i64 a_values_ = 0;
   float* sums_ = nullptr;
@@ -475,6 +514,29 @@ bool has_rows_of(const GemmArgs& outer, const GemmArgs& inner) {
   const auto matches = [&](const GemmTerm& term) { return !is_short(term) && same_a(term, inner); };
   return inner.K > 0 && inner.M == outer.M && inner.more.empty() &&
          (same_a(outer, inner) || std::ranges::any_of(outer.more, matches));
+}
+
+i64 bf16_panels_floats(const MatrixRef& m, bool b_transposed, const GemmBf16& kernels) {
+  const auto [K, N] = b_transposed ? std::pair(m.cols, m.rows) : std::pair(m.rows, m.cols);
+  return Bf16Packing(kernels).padded(K) / 2 * padded_columns(N, kernels);
+}
+
+void pack_bf16_panels(const MatrixRef& m, bool b_transposed, const GemmBf16& kernels,
+                      std::span<float> to) {
+  const auto [K, N] = b_transposed ? std::pair(m.cols, m.rows) : std::pair(m.rows, m.cols);
+  const Bf16Packing packing(kernels);
+  const i64 length = slice_length(K, kLongestSlice);
+  const i64 slices = ceil_div(K, length);
+  const i64 columns = (b_transposed ? kPackedPanels : kPackedWide) * kernels.width;
+  auto* panels = reinterpret_cast<u32*>(to.data());
+  parallel_for(slices * ceil_div(N, columns), [&, K = K, N = N](i64 task) {
+    const i64 k = task % slices * length;
+    const i64 n = task / slices * columns;
+    const i64 steps = std::min(length, K - k);
+    const i64 padded = packing.padded(steps);
+    packing.columns({m, b_transposed, k, steps, n, std::min(columns, N - n)}, 0,
+                    panels + panel_place(N, k, padded, n, kernels), padded / 2 * kernels.width);
+  });
 }
 
 i64 bf16_scratch(std::span<const GemmArgs> inner, std::span<const GemmArgs> outer,

@@ -111,7 +111,9 @@ void product(const Bf16Steps* steps, i64 count, i64 rows, const u32* b, i64 /*pa
   _tile_zero(2);
   _tile_zero(3);
   for (i64 p = 0; p < count; ++p) {
-    b = both ? add_piece<true>(steps[p], b) : add_piece<false>(steps[p], b);
+    const u32* own = steps[p].b;
+    const u32*& panel = own != nullptr ? own : b;
+    panel = both ? add_piece<true>(steps[p], panel) : add_piece<false>(steps[p], panel);
   }
   _tile_stored(0, sums, kRowBytes);
   _tile_stored(1, sums + kTile, kRowBytes);
@@ -199,15 +201,21 @@ inline const float* add_piece(Tile<R, V>& tile, const Bf16Steps& steps, const fl
   return b;
 }
 
+template <i64 R, i64 V>
+inline void add_pieces(Tile<R, V>& tile, const Bf16Steps* steps, i64 count, const float* b) {
+  for (i64 p = 0; p < count; ++p) {
+    const auto* own = reinterpret_cast<const float*>(steps[p].b);
+    const float*& panel = own != nullptr ? own : b;
+    panel = add_piece(tile, steps[p], panel);
+  }
+}
+
 template <i64 V>
 void full(const Bf16Steps* steps, i64 count, const u32* b, const TileOutput& out) {
   Tile<kHeight, V> tile;
   fetch_output<V>(kHeight, out);
   clear(tile);
-  const auto* from = reinterpret_cast<const float*>(b);
-  for (i64 p = 0; p < count; ++p) {
-    from = add_piece(tile, steps[p], from);
-  }
+  add_pieces(tile, steps, count, reinterpret_cast<const float*>(b));
   store_tile(tile.sum, out);
 }
 
@@ -215,10 +223,7 @@ template <i64 R, i64 V>
 void product_of(const Bf16Steps* steps, i64 count, const u32* b, float* sums) {
   Tile<R, V> tile;
   clear(tile);
-  const auto* from = reinterpret_cast<const float*>(b);
-  for (i64 p = 0; p < count; ++p) {
-    from = add_piece(tile, steps[p], from);
-  }
+  add_pieces(tile, steps, count, reinterpret_cast<const float*>(b));
   for (i64 r = 0; r < R; ++r) {
     for (i64 v = 0; v < V; ++v) {
       tile.sum[r][v].store(sums + (r * V + v) * kLine);

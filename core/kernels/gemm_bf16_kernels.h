@@ -21,6 +21,8 @@ struct Bf16Steps {
   i64 a_stride = 0;
   /// Values from `a` to the rows that will be wanted next, or 0.
   i64 ahead = 0;
+  /// The pairs of B they meet, where these are not in the panel.
+  const u32* b = nullptr;
 };
 
 struct GemmBf16 {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <utility>
 
 #include "core/kernels/gemm_nest.h"
 #include "core/kernels/gemm_pack.h"
@@ -34,15 +35,18 @@ class F32Panels {
   }
 
   void pack_columns(const Chunk& chunk, const Columns& columns, float* to) const {
+    const i64 steps = packed_steps(chunk);
     i64 k = 0;
     for (i64 p = 0; p < chunk.count; ++p) {
-      pack_b(b_part(chunk.pieces[p], columns.n, columns.N), {to, panel_floats(chunk.K), k});
-      k += chunk.pieces[p].K;
+      if (!laid_down(chunk.pieces[p])) {
+        pack_b(b_part(chunk.pieces[p], columns.n, columns.N), {to, panel_floats(steps), k});
+        k += chunk.pieces[p].K;
+      }
     }
     if (rounds_) {
       for (i64 j = 0; j < columns.N; j += shape_.width) {
-        packing_.round_to_bf16(to + j * chunk.K,
-                               chunk.K * shape_.width_of(j / shape_.width, columns.N));
+        packing_.round_to_bf16(to + j * steps,
+                               steps * shape_.width_of(j / shape_.width, columns.N));
       }
     }
   }
@@ -64,9 +68,11 @@ class F32Panels {
     find_a(chunk, rows_of_a, r, steps);
     RowsAhead ahead = next_rows(chunk, rows_of_a, r, shape_.count(columns.N));
     const i64 rows = std::min(tiles_.rows, rows_of_a.count - r);
+    const i64 packed = packed_steps(chunk);
     for (i64 j = 0; j < columns.N; j += shape_.width) {
       ahead.fetch();
-      const float* b = panels + j * chunk.K;
+      find_b(chunk, columns.n + j, steps);
+      const float* b = panels + j * packed;
       const i64 width = shape_.width_of(j / shape_.width, columns.N);
       const i64 cols = std::min(width, columns.N - j);
       TileOutput out = chunk_output(args_, chunk, rows_of_a.first + r, columns.n + j);
@@ -135,14 +141,39 @@ class F32Panels {
     }
   }
 
+  bool laid_down(const Piece& piece) const {
+    return panels_of(*piece.term, args_.compute) != nullptr;
+  }
+
+  // Of the pieces whose part of B is packed for this product.
+  i64 packed_steps(const Chunk& chunk) const {
+    i64 steps = 0;
+    for (i64 p = 0; p < chunk.count; ++p) {
+      steps += laid_down(chunk.pieces[p]) ? 0 : chunk.pieces[p].K;
+    }
+    return steps;
+  }
+
+  // Where the others have it, for the panel of column n.
+  void find_b(const Chunk& chunk, i64 n, TileSteps* steps) const {
+    for (i64 p = 0; p < chunk.count; ++p) {
+      const Piece& piece = chunk.pieces[p];
+      if (const float* panels = panels_of(*piece.term, args_.compute); panels != nullptr) {
+        steps[p].b = panels + piece.k * round_up(args_.N, shape_.lanes) + n * piece.K;
+      }
+    }
+  }
+
   // A tile at the edge of C.
   void part_of_tile(const TileSteps* steps, i64 count, const float* b, i64 width, i64 rows,
                     i64 cols, const TileOutput& out) const {
     alignas(64) float sums[kMaxTileRows * kMaxTileWidth];
     std::fill_n(sums, rows * width, 0.0F);
     for (i64 p = 0; p < count; ++p) {
-      tiles_.sum(steps[p].K, rows, width / shape_.lanes, steps[p].a, b, width, sums, width);
-      b += steps[p].K * width;
+      const float* own = steps[p].b;
+      const float*& panel = own != nullptr ? own : b;
+      tiles_.sum(steps[p].K, rows, width / shape_.lanes, steps[p].a, panel, width, sums, width);
+      panel += steps[p].K * width;
     }
     tiles_.write(sums, width, rows, cols, out);
   }
@@ -156,6 +187,31 @@ class F32Panels {
 };
 
 }  // namespace
+
+// Slice by slice, the panels of all columns one after the other, steps of a panel as in a product.
+i64 blocked_panels_floats(const MatrixRef& m, bool b_transposed) {
+  const auto [K, N] = b_transposed ? std::pair(m.cols, m.rows) : std::pair(m.rows, m.cols);
+  return K * round_up(N, PanelShape(INLAY_SELECT(kGemmTiles)).lanes);
+}
+
+void pack_blocked_panels(const MatrixRef& m, bool b_transposed, bool round, std::span<float> to) {
+  const auto [K, N] = b_transposed ? std::pair(m.cols, m.rows) : std::pair(m.rows, m.cols);
+  const PanelShape shape(INLAY_SELECT(kGemmTiles));
+  const i64 length = slice_length(K);
+  const i64 slices = ceil_div(K, length);
+  const i64 all = round_up(N, shape.lanes);
+  parallel_for(slices * shape.count(N), [&, K = K, N = N](i64 task) {
+    const i64 k = task % slices * length;
+    const i64 n = task / slices * shape.width;
+    const i64 steps = std::min(length, K - k);
+    const i64 cols = std::min(shape.width, N - n);
+    float* panel = to.data() + k * all + n * steps;
+    pack_b({m, b_transposed, k, steps, n, cols}, {panel, steps * shape.width, 0});
+    if (round) {
+      INLAY_SELECT(kGemmPacking).round_to_bf16(panel, steps * round_up(cols, shape.lanes));
+    }
+  });
+}
 
 i64 blocked_scratch(const GemmArgs& args) {
   const F32Panels panels(args);

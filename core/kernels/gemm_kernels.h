@@ -38,6 +38,7 @@ struct TileA {
 struct TileSteps {
   i64 K = 0;
   TileA a;
+  const float* b = nullptr;  // the rows of B they meet, where these are not in the panel
 };
 
 struct GemmTiles {

@@ -148,6 +148,15 @@ inline TileOutput chunk_output(const GemmArgs& args, const Chunk& chunk, i64 i, 
   return out;
 }
 
+/// The panels of a product's B, if it has some for this arithmetic.
+inline const float* panels_of(const GemmTerm& term, GemmCompute compute) {
+  const PackedPanels* panels = term.b.panels;
+  if (panels == nullptr || panels->compute != compute) {
+    return nullptr;
+  }
+  return term.b_transposed ? panels->transposed : panels->straight;
+}
+
 /// Whether C is as large as an L2, so that it may be written past the caches.
 bool can_stream(const GemmArgs& args);
 
@@ -165,6 +174,8 @@ inline BPart b_part(const Piece& piece, i64 n, i64 N) {
 /// Many rows: B packed once for many of them (gemm_blocked.cc).
 i64 blocked_scratch(const GemmArgs& args);
 void blocked_product(const GemmArgs& args, std::span<float> scratch);
+i64 blocked_panels_floats(const MatrixRef& m, bool b_transposed);
+void pack_blocked_panels(const MatrixRef& m, bool b_transposed, bool round, std::span<float> to);
 
 /// The same for operands rounded to bf16, on processors that multiply them (gemm_bf16.cc). All
 /// `outer` share_rows; every `inner` has_rows_of outer[0], and is computed before them: its C may
@@ -176,6 +187,9 @@ i64 bf16_scratch(std::span<const GemmArgs> inner, std::span<const GemmArgs> oute
                  const GemmBf16& kernels);
 void bf16_products(std::span<const GemmArgs> inner, std::span<const GemmArgs> outer,
                    const GemmBf16& kernels, std::span<float> scratch);
+i64 bf16_panels_floats(const MatrixRef& m, bool b_transposed, const GemmBf16& kernels);
+void pack_bf16_panels(const MatrixRef& m, bool b_transposed, const GemmBf16& kernels,
+                      std::span<float> to);
 
 /// The same for operands of 8 bits (gemm_int8.cc).
 i64 int8_scratch(const GemmArgs& args);

@@ -126,10 +126,12 @@ void full(const TileSteps* steps, i64 count, const float* b, const TileOutput& o
   clear_and_fetch(tile, out);
   for (i64 i = 0; i < count; ++i) {
     const TileA& from = steps[i].a;
+    const float* own = steps[i].b;
+    const float*& panel = own != nullptr ? own : b;
     if (from.col_stride == 1) {
-      sum_steps<RowsAlong<kRows>>(tile, from.data, from.row_stride, steps[i].K, b);
+      sum_steps<RowsAlong<kRows>>(tile, from.data, from.row_stride, steps[i].K, panel);
     } else {
-      sum_steps<RowsAcross<kRows>>(tile, from.data, from.col_stride, steps[i].K, b);
+      sum_steps<RowsAcross<kRows>>(tile, from.data, from.col_stride, steps[i].K, panel);
     }
   }
   store_tile(tile.sum, out);

@@ -39,6 +39,8 @@ struct FourBitScales {
   float offset = 0.0F;
 };
 
+struct PackedPanels;
+
 struct MatrixRef {
   MatrixFormat format = MatrixFormat::kF32;
   i64 rows = 0;
@@ -52,6 +54,8 @@ struct MatrixRef {
   /// in another order).
   const i32* row_map = nullptr;
   FourBitScales four_bit;
+  /// The same values laid down for products (gemm.h), or null.
+  const PackedPanels* panels = nullptr;
 };
 
 /// out[i] = m(row, col + i) for i < count, as f32: the value the format's definition gives, every

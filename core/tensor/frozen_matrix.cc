@@ -57,6 +57,32 @@ FrozenMatrix FrozenMatrix::with_row_map(std::vector<i32> rows) const {
   return out;
 }
 
+struct FrozenMatrix::Panels {
+  kernels::PackedPanels places;
+  Tensor transposed, straight;
+};
+
+void FrozenMatrix::prepack(kernels::GemmCompute compute) {
+  const MemoryScope scope(MemoryClass::kWeights);
+  const auto laid_down = [&](bool transposed) {
+    const i64 floats = kernels::panels_floats(ref_, transposed, compute);
+    Tensor panels = floats > 0 ? Tensor::empty({floats}) : Tensor();
+    if (panels.defined()) {
+      kernels::pack_panels(ref_, transposed, compute, panels.mutable_values());
+    }
+    return panels;
+  };
+  const auto panels = std::make_shared<Panels>();
+  panels->transposed = laid_down(true);
+  panels->straight = laid_down(false);
+  if (panels->transposed.defined()) {
+    panels->places = {compute, panels->transposed.data<const float>(),
+                      panels->straight.data<const float>()};
+    panels_ = panels;
+    ref_.panels = &panels_->places;
+  }
+}
+
 Tensor FrozenMatrix::decode(i64 begin, i64 end) const {
   Tensor out = Tensor::empty({end - begin, cols()});
   constexpr i64 kRowsATask = 8;

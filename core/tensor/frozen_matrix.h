@@ -4,6 +4,7 @@
 #include <memory>
 #include <vector>
 
+#include "core/kernels/gemm.h"
 #include "core/kernels/matrix.h"
 #include "core/tensor/tensor.h"
 
@@ -33,6 +34,9 @@ class FrozenMatrix {
 
   /// The same matrix with row r taken from stored row rows[r].
   FrozenMatrix with_row_map(std::vector<i32> rows) const;
+  /// Lays the values down as panels for products of many rows, both ways: twice panels_floats
+  /// more memory, and nothing to pack in every step. Copies made from now on share them.
+  void prepack(kernels::GemmCompute compute);
   /// The tensor behind a matrix made from one.
   const Tensor& dense() const { return storage_.at(0); }
   /// Rows [begin, end) as f32 [end - begin, cols].
@@ -42,6 +46,8 @@ class FrozenMatrix {
   kernels::MatrixRef ref_;
   std::vector<Tensor> storage_;
   std::shared_ptr<const std::vector<i32>> row_map_;
+  struct Panels;
+  std::shared_ptr<const Panels> panels_;
 };
 
 }  // namespace inlay

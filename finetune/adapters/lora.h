@@ -42,6 +42,7 @@ class LoraLinear final : public LinearLike {
   i64 in_features() const override { return base_->in_features(); }
   i64 out_features() const override { return base_->out_features(); }
   WeightLayout checkpoint_layout() const override { return base_->checkpoint_layout(); }
+  void prepack(GemmCompute compute) override { base_->prepack(compute); }
   /// Rows of W + s B A, or of DoRA's diag(m / n) (W + s B A).
   Tensor weight_rows(i64 begin, i64 end) const override;
   void visit(Visitor& visitor, const std::string& name) override;

@@ -103,7 +103,16 @@ void check_training(const RunConfig& config, Problems& problems) {
   }
 }
 
-void check_runtime(const RuntimeConfig& runtime, Problems& problems) {
+void check_runtime(const RunConfig& config, Problems& problems) {
+  const RuntimeConfig& runtime = config.runtime;
+  if (runtime.prepack_weights == "always" && !config.peft.has_value()) {
+    problems.add("/runtime/prepack_weights",
+                 "\"always\" is for frozen weights: add peft, or set it to \"never\"");
+  }
+  if (runtime.prepack_weights == "always" && config.training.compute_dtype == "int8") {
+    problems.add("/runtime/prepack_weights",
+                 "\"always\" is for products in f32 and bf16, and compute_dtype is \"int8\"");
+  }
   const auto* text = std::get_if<std::string>(&runtime.max_memory);
   if (text != nullptr && *text != "auto" && bytes_from_text(*text).value_or(0) <= 0) {
     problems.add("/runtime/max_memory",
@@ -155,7 +164,7 @@ void check(const RunConfig& config, const ConfigDocument& document) {
   }
   check_data(config, problems);
   check_training(config, problems);
-  check_runtime(config.runtime, problems);
+  check_runtime(config, problems);
   problems.throw_if_any();
 }
 

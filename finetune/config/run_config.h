@@ -93,6 +93,7 @@ struct LoggingConfig {
 struct RuntimeConfig {
   AutoOr<i64> threads;
   IntegerOrString max_memory = "auto";
+  std::string prepack_weights = "never";
   void fields(FieldVisitor& v);
 };
 

@@ -75,6 +75,10 @@ std::vector<std::vector<Change>> possible_changes(const RunConfig& config) {
     all.push_back(
         {{"training.optim=\"adamw_8bit\"", [](RunConfig& c) { c.training.optim = "adamw_8bit"; }}});
   }
+  if (config.runtime.prepack_weights == "always") {
+    all.push_back({{"runtime.prepack_weights=\"never\"",
+                    [](RunConfig& c) { c.runtime.prepack_weights = "never"; }}});
+  }
   if (config.peft && !config.quantization && config.model.dtype != "bf16") {
     all.push_back({{"model.dtype=\"bf16\"", [](RunConfig& c) { c.model.dtype = "bf16"; }}});
   }
@@ -151,7 +155,9 @@ i64 allowed_memory(const RuntimeConfig& runtime) {
   return bytes_from_text(text).value_or(0);  // the config's check let nothing else through
 }
 
-FittedRun fit_run(RunConfig config, RunInputs& inputs) {
+namespace {
+
+FittedRun with_recomputation(RunConfig config, RunInputs& inputs) {
   FittedRun run;
   run.config = std::move(config);
   run.allowed = allowed_memory(run.config.runtime);
@@ -168,6 +174,24 @@ FittedRun fit_run(RunConfig config, RunInputs& inputs) {
   }
   if (run.fits() && run.config.training.gradient_checkpointing != "none") {
     use_fewest_layers(run, inputs);
+  }
+  return run;
+}
+
+}  // namespace
+
+FittedRun fit_run(RunConfig config, RunInputs& inputs) {
+  const bool decides = config.runtime.prepack_weights == "auto";
+  if (decides) {
+    config.runtime.prepack_weights = "never";
+  }
+  FittedRun run = with_recomputation(std::move(config), inputs);
+  const bool of_use = run.config.peft && run.config.training.compute_dtype != "int8";
+  if (decides && of_use && run.fits()) {
+    FittedRun prepacked = run;
+    prepacked.config.runtime.prepack_weights = "always";
+    prepacked.forecast = rehearse(prepacked.config, inputs);
+    return prepacked.fits() ? prepacked : run;
   }
   return run;
 }

@@ -13,7 +13,8 @@ namespace inlay {
 /// what the process has already.
 i64 allowed_memory(const RuntimeConfig& runtime);
 
-/// A run's config with gradient_checkpointing made definite, and what it comes to.
+/// A run's config with gradient_checkpointing and prepack_weights made definite, and what it comes
+/// to.
 struct FittedRun {
   RunConfig config;
   Forecast forecast;
@@ -23,7 +24,8 @@ struct FittedRun {
 
 /// "auto" becomes the least recomputation with which the run fits what is allowed: none, then
 /// "selective" in as few layers as it takes, then "block" in as few; where nothing is enough, all
-/// blocks. Anything else stays. `config` must say its dtypes.
+/// blocks. Then prepack_weights "auto" becomes "always" if there is room left for that, else
+/// "never". Anything else stays. `config` must say its dtypes.
 FittedRun fit_run(RunConfig config, RunInputs& inputs);
 
 /// One sentence for a run that does not fit: what it needs, what is allowed, and the three changes

@@ -43,11 +43,11 @@ Forecast rehearse(const RunConfig& config, RunInputs& inputs) {
   if (adapter) {
     forecast.adapter_table = adapter_table(*adapter);
   }
-  forecast.loaded = current_memory();
   forecast.flops_a_token = useful_work(model, mean_length(rows)).training();
 
   const TrainerOptions options = make_trainer_options(config, steps);
   Trainer trainer(model, schedule, rows, {}, options);
+  forecast.loaded = current_memory();
   for (const Parameter& p : trainer.parameters()) {
     forecast.trainable += p.value.numel();
   }

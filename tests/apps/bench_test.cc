@@ -254,6 +254,9 @@ TEST(Bench, RefusesWhatMakesNoSense) {
       {"train --shape tiny --set runtime.max_memory=1GB",
        "bench train: runtime.max_memory needs a plan: set training.gradient_checkpointing, as "
        "`inlay plan` prints it"},
+      {"train --shape tiny --set runtime.prepack_weights=auto",
+       "bench train: runtime.prepack_weights \"auto\" needs a plan: set it to \"always\" or "
+       "\"never\""},
       {"train --length 1", "--length: expected at least 2, found 1"},
       {"train --steps 0", "--steps: expected at least 1, found 0"},
       {"train --threads 100000", "--threads: expected at most 1024, found 100000"},

@@ -88,6 +88,52 @@ TEST(GemmOfBf16, GivesTheSameBitsAtAnyThreadCount) {
   }
 }
 
+// With every format, both ways, in one slice and several, whole panels and parts of them.
+TEST(GemmPrepacked, HasTheSameBits) {
+  for (const Isa isa : isas_and_dots()) {
+    const IsaScope scope(isa);
+    for (const GemmCompute compute : {GemmCompute::kF32, GemmCompute::kBf16}) {
+      for (const auto format : {MatrixFormat::kF32, MatrixFormat::kBf16, MatrixFormat::kF16,
+                                MatrixFormat::kFourBit, MatrixFormat::kQ8_0}) {
+        for (const i64 K : {32, 96, 1600, 3104}) {
+          for (const i64 N : {32, 96, 160, 800}) {
+            const bool transposed = (K + N) % 3 == 0;
+            const Product product({.M = N == 800 ? 300 : 41,
+                                   .N = N,
+                                   .K = K,
+                                   .format = format,
+                                   .b_transposed = transposed,
+                                   .alpha = 0.5F,
+                                   .bias = true,
+                                   .row_map = transposed,
+                                   .compute = compute});
+            ASSERT_TRUE(same_bits(product.computed_prepacked(), product.computed()))
+                << isa_name(isa) << " " << format_name(format) << " K " << K << " N " << N;
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST(GemmPrepacked, HasTheSameBitsAtSizesThatFillNoTile) {
+  for (const Isa isa : isas_and_dots()) {
+    const IsaScope scope(isa);
+    for (const GemmCompute compute : {GemmCompute::kF32, GemmCompute::kBf16}) {
+      for (const i64 K : {1, 5, 33, 1537}) {
+        for (const i64 N : {1, 17, 47, 49, 65}) {
+          for (const bool transposed : {false, true}) {
+            const Product product(
+                {.M = 35, .N = N, .K = K, .b_transposed = transposed, .compute = compute});
+            ASSERT_TRUE(same_bits(product.computed_prepacked(), product.computed()))
+                << isa_name(isa) << " K " << K << " N " << N;
+          }
+        }
+      }
+    }
+  }
+}
+
 std::vector<u16> rounded(std::span<const float> values) {
   std::vector<u16> out(values.size());
   f32_to_bf16(values, out);

@@ -98,6 +98,11 @@ std::vector<PlannedRun> planned_runs() {
        {{"model", {{"config", planned_gpt2()}}},
         {"peft", with_lora()},
         {"training", again("selective")}}},
+      {"LlamaLoraPrepacked",
+       {{"model", {{"config", planned_llama()}}},
+        {"peft", with_lora()},
+        {"training", {{"compute_dtype", "bf16"}}},
+        {"runtime", {{"prepack_weights", "always"}}}}},
       {"Gpt2Qlora",
        {{"model", {{"config", planned_gpt2()}}},
         {"peft", with_lora()},
@@ -222,6 +227,23 @@ TEST_F(FittingPlan, RecomputesNoMoreThanTheMemoryAllowedDemands) {
   const RunPlan all = chosen(selective + kNoise);
   EXPECT_EQ(all.gradient_checkpointing, "selective");
   EXPECT_EQ(chosen(block + kNoise).gradient_checkpointing, "block");
+}
+
+TEST_F(FittingPlan, PrepacksWhereThereIsRoomForIt) {
+  const auto planned = [&](const char* way, const Json& allowed) {
+    return plan({{"runtime", {{"prepack_weights", way}, {"max_memory", allowed}}}});
+  };
+  const i64 without = planned("never", "auto").forecast.resident;
+  const RunPlan all = planned("always", "auto");
+  // Six layers of 4 matrices of attention, 128 x 128 at most, and 3 of 128 x 1024: both ways.
+  ASSERT_GT(all.forecast.resident, without + 6 * 3 * 128 * 1024 * 4 * 2);
+  constexpr i64 kNoise = 4 << 20;  // of this process, between one plan and the next
+  const RunPlan roomy = planned("auto", all.forecast.resident + kNoise);
+  EXPECT_EQ(roomy.prepack_weights, "always");
+  EXPECT_EQ(roomy.gradient_checkpointing, "none");
+  const RunPlan tight = planned("auto", (without + all.forecast.resident) / 2);
+  EXPECT_EQ(tight.prepack_weights, "never");
+  EXPECT_EQ(tight.gradient_checkpointing, "none");
 }
 
 TEST_F(FittingPlan, NamesWhatWouldHelpWhereNothingFits) {

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "core/memory/memory.h"
 #include "core/parallel.h"
 #include "finetune/adapters/adapter.h"
 #include "tests/support/model_passes.h"
@@ -55,10 +56,15 @@ struct PassResult {
   std::vector<std::vector<float>> gradients;
 };
 
-PassResult result_of(const RecomputedModel& c, const LossSettings& settings) {
+PassResult result_of(const RecomputedModel& c, const LossSettings& settings, bool prepack = false) {
   LoadedModel loaded = make_tiny(c.model, {.trainable = c.peft.is_null(), .quantize = c.quantize});
   if (!c.peft.is_null()) {
     inject_adapter(*loaded.model, peft_config(c.peft), {.key = RandomKey(7)});
+  }
+  if (prepack) {
+    const i64 before = current_memory()[MemoryClass::kWeights];
+    prepack_frozen(*loaded.model, settings.compute);
+    EXPECT_EQ(current_memory()[MemoryClass::kWeights] > before, !c.peft.is_null());
   }
   PassResult result;
   result.loss = loss_and_gradients(*loaded.model, random_examples({9, 14, 3}, 29), settings);
@@ -87,6 +93,17 @@ TEST_P(Recomputing, ChangesNoBitOfLossAndGradients) {
     for (std::size_t i = 0; i < kept.names.size(); ++i) {
       EXPECT_EQ(again.gradients[i], kept.gradients[i]) << kept.names[i];
     }
+  }
+}
+
+// Frozen weights that are laid down for products give the values they give themselves.
+TEST_P(Recomputing, OfPackedWeightsChangesNoBitEither) {
+  const RecomputedModel c = recomputed_models()[GetParam()];
+  for (const GemmCompute compute : {GemmCompute::kF32, GemmCompute::kBf16}) {
+    const PassResult packed = result_of(c, {.compute = compute}, true);
+    const PassResult plain = result_of(c, {.compute = compute});
+    EXPECT_EQ(packed.loss, plain.loss);
+    EXPECT_EQ(packed.gradients, plain.gradients);
   }
 }
 

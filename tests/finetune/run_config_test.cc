@@ -105,6 +105,12 @@ TEST_F(RunConfigFile, RefusesWhatDoesNotGoTogether) {
        "--set training.compute_dtype=int8: /training/compute_dtype: \"int8\" is for frozen "
        "weights: "
        "add peft, or set it to \"bf16\""},
+      {{"peft=null", "runtime.prepack_weights=always"},
+       "--set runtime.prepack_weights=always: /runtime/prepack_weights: \"always\" is for frozen "
+       "weights: add peft, or set it to \"never\""},
+      {{"training.compute_dtype=int8", "runtime.prepack_weights=always"},
+       "--set runtime.prepack_weights=always: /runtime/prepack_weights: \"always\" is for products "
+       "in f32 and bf16, and compute_dtype is \"int8\""},
       {{"training.compute_dtype=int8", "quantization.bnb_4bit_compute_dtype=bf16"},
        "--set quantization.bnb_4bit_compute_dtype=bf16: /quantization/bnb_4bit_compute_dtype: "
        "\"bf16\" is not training.compute_dtype, \"int8\": set one of them to \"auto\""},
@@ -204,6 +210,7 @@ TEST_F(RunConfigFile, RefusesValuesThatNoFieldTakes) {
       {"runtime.max_memory", "-6GB",
        R"(expected "auto", a number of bytes, or a size such as "6GB" or "900MiB", found "-6GB")"},
       {"runtime.max_memory", "0", "expected an integer of at least 1 or a string, found 0"},
+      {"runtime.prepack_weights", "true", R"(expected "never", "auto" or "always", found true)"},
       {"training.lr", "1", R"(unknown key (did you mean "learning_rate"?))"},
       {"save.export", "[\"gguf\"]", R"(expected "peft", found "gguf")"},
       {"logging.logging_steps", "0", "expected an integer from 1 to 1000000000, found 0"},

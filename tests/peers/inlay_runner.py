@@ -39,7 +39,7 @@ class Inlay:
 
     def _train(self, config, folder, allowed):
         config["save"] = {"output_dir": str(folder / "run")}
-        config["runtime"] = {"threads": self.threads}
+        config["runtime"] = {"threads": self.threads, "prepack_weights": "auto"}
         if allowed is not None:
             config["runtime"]["max_memory"] = f"{int(allowed * PLAN_MARGIN / 1e6)}MB"
         file = folder / "run.json"

@@ -40,6 +40,7 @@ struct LossSettings {
   Recompute recompute = Recompute::kNone;
   std::optional<i64> recompute_layers = {};
   bool save_rounded = false;
+  GemmCompute compute = GemmCompute::kF32;
 };
 
 /// The mean loss over all trained tokens, with its gradients accumulated in the leaves unless
@@ -56,6 +57,7 @@ inline double loss_and_gradients(const CausalLM& model, const std::vector<Exampl
   pass.tokens = &batch.tokens;
   pass.training = true;
   pass.attention = settings.attention;
+  pass.compute = settings.compute;
   pass.recompute = settings.recompute;
   pass.recompute_layers = settings.recompute_layers;
   const SaveRounded rounded(settings.save_rounded);
