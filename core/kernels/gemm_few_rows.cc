@@ -221,7 +221,7 @@ class StoredRowsProduct {
   }
 
   // The first rows of a thread's share nobody has asked for: at once, in the order of their
-  // addresses, rather than one wait after the other; but no more than the first-level cache holds.
+  // addresses, rather than one wait after the other; but no more than a strip's.
   void fetch_first(i64 n) const {
     constexpr std::size_t kMostAtOnce = 24 << 10;
     static thread_local const u8* expected = nullptr;
@@ -229,7 +229,7 @@ class StoredRowsProduct {
     if (bytes.data() != expected) {
       const std::size_t size = std::min(bytes.size(), kMostAtOnce);
       for (std::size_t at = 0; at < size; at += 64) {
-        __builtin_prefetch(bytes.data() + at);
+        __builtin_prefetch(bytes.data() + at, 0, 2);
       }
     }
     expected = bytes_of(args_.b, n + task_columns_).data();
