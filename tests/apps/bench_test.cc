@@ -105,7 +105,8 @@ TEST(Bench, TrainProfilesWholeSteps) {
   EXPECT_GT(seconds, 0.5 * steps);
   EXPECT_EQ(calls["attention forward"], 2 * 2);  // two layers in each of two steps
   EXPECT_EQ(calls["attention backward"], 2 * 2);
-  EXPECT_EQ(calls["project backward"], 2 * 2 * 4);  // q, k, v; o; gate, up; down
+  EXPECT_EQ(calls["project backward"], 2 * 2 * 2);  // q, k, v; o
+  EXPECT_EQ(calls["mlp backward"], 2 * 2);
   EXPECT_EQ(calls["optimizer other"], 2);
 }
 
