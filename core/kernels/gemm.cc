@@ -11,8 +11,11 @@ namespace inlay::kernels {
 namespace {
 
 // The kernels of bf16 products, when these are asked for and exist here.
+const GemmBf16* bf16_kernels(GemmCompute compute) {
+  return compute == GemmCompute::kBf16 ? INLAY_SELECT_DOTS(kGemmBf16) : nullptr;
+}
 const GemmBf16* bf16_kernels(const GemmArgs& args) {
-  return args.compute == GemmCompute::kBf16 ? INLAY_SELECT_DOTS(kGemmBf16) : nullptr;
+  return bf16_kernels(args.compute);
 }
 
 // Rounded operands are always packed.
@@ -63,9 +66,9 @@ i64 panels_floats(const MatrixRef& m, bool b_transposed, GemmCompute compute) {
   if (compute == GemmCompute::kInt8 || m.rows == 0 || m.cols == 0) {
     return 0;
   }
-  return has_bf16_operands(compute)
-             ? bf16_panels_floats(m, b_transposed, *INLAY_SELECT_DOTS(kGemmBf16))
-             : blocked_panels_floats(m, b_transposed);
+  const GemmBf16* kernels = bf16_kernels(compute);
+  return kernels != nullptr ? bf16_panels_floats(m, b_transposed, *kernels)
+                            : blocked_panels_floats(m, b_transposed);
 }
 
 void pack_panels(const MatrixRef& m, bool b_transposed, GemmCompute compute, std::span<float> to) {
@@ -73,8 +76,8 @@ void pack_panels(const MatrixRef& m, bool b_transposed, GemmCompute compute, std
   if (to.empty()) {
     return;
   }
-  if (has_bf16_operands(compute)) {
-    pack_bf16_panels(m, b_transposed, *INLAY_SELECT_DOTS(kGemmBf16), to);
+  if (const GemmBf16* kernels = bf16_kernels(compute)) {
+    pack_bf16_panels(m, b_transposed, *kernels, to);
   } else {
     pack_blocked_panels(m, b_transposed, compute == GemmCompute::kBf16, to);
   }

@@ -78,8 +78,8 @@ i64 padded_columns(i64 N, const GemmBf16& kernels) {
 // Where the panel of column n begins in a B laid down whole, in dwords, for the slice [k, k + K):
 // slice by slice, the panels of all columns one after the other. Slices but the last are whole
 // numbers of every kernel's steps.
-i64 panel_place(i64 N, i64 k, i64 padded_K, i64 n, const GemmBf16& kernels) {
-  return k / 2 * padded_columns(N, kernels) + n * (padded_K / 2);
+i64 panel_place(i64 N, i64 k, i64 padded_steps, i64 n, const GemmBf16& kernels) {
+  return k / 2 * padded_columns(N, kernels) + n * (padded_steps / 2);
 }
 
 class Bf16Nest {

@@ -2,6 +2,7 @@
 #include "finetune/plan/rehearsal.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "finetune/bench/useful_work.h"
 #include "finetune/plan/heaviest.h"
@@ -25,7 +26,7 @@ i64 mean_length(std::span<const Example> rows) {
     tokens += length;
     squares += length * length;
   }
-  return tokens == 0.0 ? 1 : static_cast<i64>(squares / tokens + 0.5);
+  return tokens == 0.0 ? 1 : std::llround(squares / tokens);
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -88,48 +89,44 @@ TEST(GemmOfBf16, GivesTheSameBitsAtAnyThreadCount) {
   }
 }
 
-// With every format, both ways, in one slice and several, whole panels and parts of them.
-TEST(GemmPrepacked, HasTheSameBits) {
+void expect_the_bits_of_prepacked(const ProductCase& c) {
   for (const Isa isa : isas_and_dots()) {
     const IsaScope scope(isa);
     for (const GemmCompute compute : {GemmCompute::kF32, GemmCompute::kBf16}) {
-      for (const auto format : {MatrixFormat::kF32, MatrixFormat::kBf16, MatrixFormat::kF16,
-                                MatrixFormat::kFourBit, MatrixFormat::kQ8_0}) {
-        for (const i64 K : {32, 96, 1600, 3104}) {
-          for (const i64 N : {32, 96, 160, 800}) {
-            const bool transposed = (K + N) % 3 == 0;
-            const Product product({.M = N == 800 ? 300 : 41,
-                                   .N = N,
-                                   .K = K,
-                                   .format = format,
-                                   .b_transposed = transposed,
-                                   .alpha = 0.5F,
-                                   .bias = true,
-                                   .row_map = transposed,
-                                   .compute = compute});
-            ASSERT_TRUE(same_bits(product.computed_prepacked(), product.computed()))
-                << isa_name(isa) << " " << format_name(format) << " K " << K << " N " << N;
-          }
-        }
+      ProductCase here = c;
+      here.compute = compute;
+      const Product product(here);
+      ASSERT_TRUE(same_bits(product.computed_prepacked(), product.computed()))
+          << isa_name(isa) << " " << text(here);
+    }
+  }
+}
+
+// With every format, both ways, in one slice and several, whole panels and parts of them.
+TEST(GemmPrepacked, HasTheSameBits) {
+  for (const auto format : {MatrixFormat::kF32, MatrixFormat::kBf16, MatrixFormat::kF16,
+                            MatrixFormat::kFourBit, MatrixFormat::kQ8_0}) {
+    for (const i64 K : {32, 96, 1600, 3104}) {
+      for (const i64 N : {32, 96, 160, 800}) {
+        const bool transposed = (K + N) % 3 == 0;
+        expect_the_bits_of_prepacked({.M = N == 800 ? 300 : 41,
+                                      .N = N,
+                                      .K = K,
+                                      .format = format,
+                                      .b_transposed = transposed,
+                                      .alpha = 0.5F,
+                                      .bias = true,
+                                      .row_map = transposed});
       }
     }
   }
 }
 
 TEST(GemmPrepacked, HasTheSameBitsAtSizesThatFillNoTile) {
-  for (const Isa isa : isas_and_dots()) {
-    const IsaScope scope(isa);
-    for (const GemmCompute compute : {GemmCompute::kF32, GemmCompute::kBf16}) {
-      for (const i64 K : {1, 5, 33, 1537}) {
-        for (const i64 N : {1, 17, 47, 49, 65}) {
-          for (const bool transposed : {false, true}) {
-            const Product product(
-                {.M = 35, .N = N, .K = K, .b_transposed = transposed, .compute = compute});
-            ASSERT_TRUE(same_bits(product.computed_prepacked(), product.computed()))
-                << isa_name(isa) << " K " << K << " N " << N;
-          }
-        }
-      }
+  for (const i64 K : {1, 5, 33, 1537}) {
+    for (const i64 N : {1, 17, 47, 49, 65}) {
+      expect_the_bits_of_prepacked({.M = 35, .N = N, .K = K, .b_transposed = false});
+      expect_the_bits_of_prepacked({.M = 35, .N = N, .K = K, .b_transposed = true});
     }
   }
 }
@@ -146,59 +143,62 @@ std::vector<float> widened(std::span<const u16> values) {
   return out;
 }
 
+// `gap`: values from one row of A to the next.
+void expect_takes_and_gives_bf16(const ProductCase& shape, i64 gap) {
+  const auto [M, N, K] = std::tuple(shape.M, shape.N, shape.K);
+  const Product product(shape);
+  std::vector<float> c;
+  GemmArgs args = product.arguments_for(c);
+  std::vector<u16> a(M * (K + gap), 0x7FC0);  // NaNs between the rows
+  for (i64 i = 0; i < M; ++i) {
+    f32_to_bf16({args.a + i * args.a_row_stride, static_cast<std::size_t>(K)},
+                {a.data() + i * (K + gap), static_cast<std::size_t>(K)});
+  }
+  const std::vector<float> addend = c;
+  args.addend = shape.accumulate ? addend.data() : nullptr;
+  std::vector<float> scratch(gemm_scratch(args));
+  gemm(args, scratch);
+
+  args.a = nullptr;
+  args.a_bf16 = a.data();
+  args.a_row_stride = K + gap;
+  std::vector<float> same(c.size(), kNan);
+  args.c = same.data();
+  gemm(args, scratch);
+  std::vector<u16> narrow(c.size());
+  args.c = nullptr;
+  args.c_bf16 = narrow.data();
+  scratch.resize(gemm_scratch(args));
+  gemm(args, scratch);
+  for (i64 i = 0; i < M; ++i) {
+    const std::span<const float> row(c.data() + i * args.c_row_stride, static_cast<std::size_t>(N));
+    ASSERT_EQ(std::memcmp(same.data() + i * args.c_row_stride, row.data(), 4 * N), 0)
+        << text(shape) << ", row " << i;
+    ASSERT_EQ(std::memcmp(narrow.data() + i * args.c_row_stride, rounded(row).data(), 2 * N), 0)
+        << text(shape) << ", row " << i;
+    ASSERT_EQ(narrow[i * args.c_row_stride + N], 0) << "written beside row " << i;
+  }
+}
+
 // An A of bf16 gives the bits that its values give as f32, and a C of bf16 those of the f32 one,
 // rounded: with one chunk and several, whole tiles and parts of them, rows that can be read where
 // they lie and rows that cannot.
 TEST(GemmOfBf16, TakesAndGivesBf16) {
-  constexpr i64 kGap = 1;
   for (const Isa isa : supported_dot_isas()) {
     const IsaScope scope(isa);
     for (const i64 M : {1, 7, 8, 33, 140, 300}) {
       for (const i64 N : {16, 47, 101}) {
         for (const i64 K : {2, 31, 64, 576, 1600, 3136}) {
-          for (const i64 gap : {i64{0}, kGap}) {
-            const ProductCase shape{.M = M,
-                                    .N = N,
-                                    .K = K,
-                                    .b_transposed = (M + N) % 2 == 0,
-                                    .alpha = 0.5F,
-                                    .bias = true,
-                                    .accumulate = K % 3 == 0,
-                                    .compute = GemmCompute::kBf16};
-            const Product product(shape);
-            std::vector<float> c;
-            GemmArgs args = product.arguments_for(c);
-            std::vector<u16> a(M * (K + gap), 0x7FC0);  // NaNs between the rows
-            for (i64 i = 0; i < M; ++i) {
-              f32_to_bf16({args.a + i * args.a_row_stride, static_cast<std::size_t>(K)},
-                          {a.data() + i * (K + gap), static_cast<std::size_t>(K)});
-            }
-            const std::vector<float> addend = c;
-            args.addend = shape.accumulate ? addend.data() : nullptr;
-            std::vector<float> scratch(gemm_scratch(args));
-            gemm(args, scratch);
-
-            args.a = nullptr;
-            args.a_bf16 = a.data();
-            args.a_row_stride = K + gap;
-            std::vector<float> same(c.size(), kNan);
-            args.c = same.data();
-            gemm(args, scratch);
-            std::vector<u16> narrow(c.size());
-            args.c = nullptr;
-            args.c_bf16 = narrow.data();
-            scratch.resize(gemm_scratch(args));
-            gemm(args, scratch);
-            for (i64 i = 0; i < M; ++i) {
-              const std::span<const float> row(c.data() + i * args.c_row_stride,
-                                               static_cast<std::size_t>(N));
-              ASSERT_EQ(std::memcmp(same.data() + i * args.c_row_stride, row.data(), 4 * N), 0)
-                  << text(shape) << ", row " << i;
-              ASSERT_EQ(
-                  std::memcmp(narrow.data() + i * args.c_row_stride, rounded(row).data(), 2 * N), 0)
-                  << text(shape) << ", row " << i;
-              ASSERT_EQ(narrow[i * args.c_row_stride + N], 0) << "written beside row " << i;
-            }
+          for (const i64 gap : {0, 1}) {
+            expect_takes_and_gives_bf16({.M = M,
+                                         .N = N,
+                                         .K = K,
+                                         .b_transposed = (M + N) % 2 == 0,
+                                         .alpha = 0.5F,
+                                         .bias = true,
+                                         .accumulate = K % 3 == 0,
+                                         .compute = GemmCompute::kBf16},
+                                        gap);
           }
         }
       }
@@ -252,9 +252,9 @@ TEST(GemmPastTheCaches, HasTheSameBits) {
           args.addend_row_stride = kColumns;
           gemm(args, scratch);
           for (i64 r = 0; r < kRows; ++r) {
-            ASSERT_EQ(std::memcmp(apart.data() + r * stride, args.c + r * kColumns,
-                                  kColumns * sizeof(float)),
-                      0)
+            const float* there = apart.data() + r * stride;
+            const float* here = args.c + r * kColumns;
+            ASSERT_TRUE(same_bits({there, there + kColumns}, {here, here + kColumns}))
                 << isa_name(isa) << ", K " << K << ", row " << r;
           }
         }

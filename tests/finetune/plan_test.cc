@@ -236,7 +236,7 @@ TEST_F(FittingPlan, PrepacksWhereThereIsRoomForIt) {
   const i64 without = planned("never", "auto").forecast.resident;
   const RunPlan all = planned("always", "auto");
   // Six layers of 4 matrices of attention, 128 x 128 at most, and 3 of 128 x 1024: both ways.
-  ASSERT_GT(all.forecast.resident, without + 6 * 3 * 128 * 1024 * 4 * 2);
+  ASSERT_GT(all.forecast.resident, without + i64{6} * 3 * 128 * 1024 * 4 * 2);
   constexpr i64 kNoise = 4 << 20;  // of this process, between one plan and the next
   const RunPlan roomy = planned("auto", all.forecast.resident + kNoise);
   EXPECT_EQ(roomy.prepack_weights, "always");
@@ -302,6 +302,7 @@ TEST(AllowedMemory, IsTheSizeNamedOrMostOfWhatIsFree) {
 // Rows whose tokens are all trained on.
 std::vector<Example> rows_of(const std::vector<i64>& lengths) {
   std::vector<Example> rows;
+  rows.reserve(lengths.size());
   for (const i64 length : lengths) {
     rows.push_back({std::vector<i32>(length, 1), std::vector<i32>(length, 1)});
   }

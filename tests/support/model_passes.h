@@ -38,9 +38,9 @@ inline Tensor logits_of(const CausalLM& model, const std::vector<std::vector<i32
 struct LossSettings {
   AttentionKind attention = AttentionKind::kTiled;
   Recompute recompute = Recompute::kNone;
-  std::optional<i64> recompute_layers = {};
   bool save_rounded = false;
   GemmCompute compute = GemmCompute::kF32;
+  std::optional<i64> recompute_layers = {};
 };
 
 /// The mean loss over all trained tokens, with its gradients accumulated in the leaves unless
