@@ -2,6 +2,7 @@
 #include "nn/mlp.h"
 
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "core/autograd/graph.h"
@@ -18,19 +19,16 @@ bool recomputes(const Pass& pass) {
 // The layers as the parts of one operation, if in this pass they are projections; `up` may be null.
 std::optional<MlpProjections> as_projections(const LinearLike& first, const LinearLike* up,
                                              const LinearLike& down, const Pass& pass) {
-  const std::optional<Projection> one = first.projection(pass);
-  const std::optional<Projection> two = up != nullptr ? up->projection(pass) : std::nullopt;
-  const std::optional<Projection> last = down.projection(pass);
+  std::optional<Projection> one = first.projection(pass);
+  std::optional<Projection> two = up != nullptr ? up->projection(pass) : std::nullopt;
+  std::optional<Projection> last = down.projection(pass);
   if (!one || !last || (up != nullptr && !two)) {
     return std::nullopt;
   }
   MlpProjections parts;
-  parts.first = *one;
-  parts.down = *last;
-  parts.gated = up != nullptr;
-  if (parts.gated) {
-    parts.up = *two;
-  }
+  parts.first = *std::move(one);
+  parts.up = std::move(two);
+  parts.down = *std::move(last);
   return parts;
 }
 

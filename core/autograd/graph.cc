@@ -49,6 +49,10 @@ bool& save_rounded_flag() {
   return rounded;
 }
 
+std::function<Tensor()> from_rounded(const Tensor& t) {
+  return [rounded = t.to(DType::kBf16)] { return rounded.to(DType::kF32); };
+}
+
 // Where values are to be kept rounded, makes the rounded copy the recipe of what an operation made.
 // All that save it share the copy, and in backward its f32 form.
 void keep_rounded(const Tensor& t) {
@@ -57,7 +61,7 @@ void keep_rounded(const Tensor& t) {
   }
   const AutogradMeta& meta = *t.autograd();
   if (meta.node != nullptr && meta.recipe == nullptr) {
-    set_recipe(t, [rounded = t.to(DType::kBf16)] { return rounded.to(DType::kF32); });
+    set_recipe(t, from_rounded(t));
     meta.recipe->exact = false;
   }
 }
@@ -251,7 +255,7 @@ Saved save_inner(const Tensor& t) {
   }
   if (save_rounded_flag() && t.dtype() == DType::kF32) {
     saved.recipe_ = std::make_shared<Recipe>();
-    saved.recipe_->rebuild = [rounded = t.to(DType::kBf16)] { return rounded.to(DType::kF32); };
+    saved.recipe_->rebuild = from_rounded(t);
   } else {
     saved.tensor_ = t.detach();
   }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <cstdint>
-#include <utility>
 
 #include "core/error.h"
 #include "core/kernels/gemm_bf16_pack.h"
@@ -75,11 +74,11 @@ i64 padded_columns(i64 N, const GemmBf16& kernels) {
   return whole + (whole < N ? kernels.panel_width(N - whole) : 0);
 }
 
-// Where the panel of column n begins in a B laid down whole, in dwords, for the slice [k, k + K):
-// slice by slice, the panels of all columns one after the other. Slices but the last are whole
-// numbers of every kernel's steps.
-i64 panel_place(i64 N, i64 k, i64 padded_steps, i64 n, const GemmBf16& kernels) {
-  return k / 2 * padded_columns(N, kernels) + n * (padded_steps / 2);
+// Where the slice that begins with step k is in a B laid down whole, in dwords: slice by slice, the
+// panels of all columns one after the other. Slices but the last are whole numbers of every
+// kernel's steps.
+i64 slice_place(i64 N, i64 k, const GemmBf16& kernels) {
+  return k / 2 * padded_columns(N, kernels);
 }
 
 class Bf16Nest {
@@ -130,16 +129,13 @@ class Bf16Nest {
     const GemmArgs* args = nullptr;
     Chunk chunk;
     Rows a[kMaxPieces];
+    const u32* laid_down[kMaxPieces] = {};  // the panels of a piece's B, if it has some
     i64 first_panel = 0, end_panel = 0;
     bool streams = false;  // to C, which is complete after this chunk
     i64 sums = -1;         // where in `sums_` [M, N] of the chunks so far are, if not in C
 
     bool across() const {
-      return chunk.count > 0 && !chunk.pieces[0].term->b_transposed && laid_down(0) == nullptr;
-    }
-    // The panels of piece p, if its B has some.
-    const u32* laid_down(i64 p) const {
-      return reinterpret_cast<const u32*>(panels_of(*chunk.pieces[p].term, args->compute));
+      return chunk.count > 0 && !chunk.pieces[0].term->b_transposed && laid_down[0] == nullptr;
     }
   };
   struct Range {
@@ -216,7 +212,8 @@ class Bf16Nest {
     for (i64 p = 0; p < chunk.count; ++p) {
       part.a[p] = rides(chunk, p) ? place(chunk.pieces[p]) : a[p];
       steps += part.a[p].K;
-      packed += part.laid_down(p) == nullptr ? part.a[p].K : 0;
+      part.laid_down[p] = panels_of(args, chunk.pieces[p]);
+      packed += part.laid_down[p] == nullptr ? part.a[p].K : 0;
     }
     panel_ = std::max(panel_, packed / 2 * kernels_.width);
     reach_ = std::max(reach_, steps / 2 * kernels_.width);
@@ -293,7 +290,7 @@ class Bf16Nest {
     const i64 N = std::min(panels.size() * kernels_.width, part.args->N - n);
     i64 k2 = 0;
     for (i64 p = 0; p < part.chunk.count; ++p) {
-      if (part.laid_down(p) == nullptr) {
+      if (part.laid_down[p] == nullptr) {
         const BPart piece = b_part(part.chunk.pieces[p], n, N);
         packing_.columns(piece, k2, b_ + (panels.begin - group.begin) * panel_, panel_);
         k2 += packing_.padded(piece.K) / 2;
@@ -353,7 +350,7 @@ class Bf16Nest {
     u32* to = b_ + (panel - group.begin) * panel_;
     i64 k2 = 0;
     for (i64 p = 0; p < part.chunk.count; ++p) {
-      if (part.laid_down(p) != nullptr) {
+      if (part.laid_down[p] != nullptr) {
         continue;
       }
       BPart piece = b_part(part.chunk.pieces[p], n, N);
@@ -433,7 +430,8 @@ class Bf16Nest {
     for (i64 p = 0; p < part.chunk.count; ++p) {
       steps[p] = steps_of(part, p, rows.begin);
       steps[p].ahead = fetch ? kernels_.height * steps[p].a_stride : 0;
-      steps[p].b = panel_of(part, p, n);
+      steps[p].b =
+          part.laid_down[p] == nullptr ? nullptr : part.laid_down[p] + n * (part.a[p].K / 2);
     }
     const i64 width = kernels_.panel_width(part.args->N - n);
     const i64 cols = std::min(width, part.args->N - n);
@@ -458,12 +456,11 @@ class Bf16Nest {
     return {a.K, piece.term->a_bf16 + i * stride + piece.k, stride};
   }
 
-  // Piece p's part of the panel of column n, where it is laid down.
-  const u32* panel_of(const Part& part, i64 p, i64 n) const {
-    const u32* panels = part.laid_down(p);
-    return panels == nullptr ? nullptr
-                             : panels + panel_place(part.args->N, part.chunk.pieces[p].k,
-                                                    part.a[p].K, n, kernels_);
+  // Those of all columns, for the slice of a piece.
+  const u32* panels_of(const GemmArgs& args, const Piece& piece) const {
+    const auto* panels =
+        reinterpret_cast<const u32*>(kernels::panels_of(*piece.term, args.compute));
+    return panels == nullptr ? nullptr : panels + slice_place(args.N, piece.k, kernels_);
   }
 
   TileOutput output_of(const Part& part, i64 i, i64 n) const {
@@ -517,13 +514,13 @@ bool has_rows_of(const GemmArgs& outer, const GemmArgs& inner) {
 }
 
 i64 bf16_panels_floats(const MatrixRef& m, bool b_transposed, const GemmBf16& kernels) {
-  const auto [K, N] = b_transposed ? std::pair(m.cols, m.rows) : std::pair(m.rows, m.cols);
+  const auto [K, N] = sides(m, b_transposed);
   return Bf16Packing(kernels).padded(K) / 2 * padded_columns(N, kernels);
 }
 
 void pack_bf16_panels(const MatrixRef& m, bool b_transposed, const GemmBf16& kernels,
                       std::span<float> to) {
-  const auto [K, N] = b_transposed ? std::pair(m.cols, m.rows) : std::pair(m.rows, m.cols);
+  const auto [K, N] = sides(m, b_transposed);
   const Bf16Packing packing(kernels);
   const i64 length = slice_length(K, kLongestSlice);
   const i64 slices = ceil_div(K, length);
@@ -535,7 +532,8 @@ void pack_bf16_panels(const MatrixRef& m, bool b_transposed, const GemmBf16& ker
     const i64 steps = std::min(length, K - k);
     const i64 padded = packing.padded(steps);
     packing.columns({m, b_transposed, k, steps, n, std::min(columns, N - n)}, 0,
-                    panels + panel_place(N, k, padded, n, kernels), padded / 2 * kernels.width);
+                    panels + slice_place(N, k, kernels) + n * (padded / 2),
+                    padded / 2 * kernels.width);
   });
 }
 

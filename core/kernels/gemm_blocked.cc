@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
-#include <utility>
 
 #include "core/kernels/gemm_nest.h"
 #include "core/kernels/gemm_pack.h"
@@ -190,12 +189,12 @@ class F32Panels {
 
 // Slice by slice, the panels of all columns one after the other, steps of a panel as in a product.
 i64 blocked_panels_floats(const MatrixRef& m, bool b_transposed) {
-  const auto [K, N] = b_transposed ? std::pair(m.cols, m.rows) : std::pair(m.rows, m.cols);
+  const auto [K, N] = sides(m, b_transposed);
   return K * round_up(N, PanelShape(INLAY_SELECT(kGemmTiles)).lanes);
 }
 
 void pack_blocked_panels(const MatrixRef& m, bool b_transposed, bool round, std::span<float> to) {
-  const auto [K, N] = b_transposed ? std::pair(m.cols, m.rows) : std::pair(m.rows, m.cols);
+  const auto [K, N] = sides(m, b_transposed);
   const PanelShape shape(INLAY_SELECT(kGemmTiles));
   const i64 length = slice_length(K);
   const i64 slices = ceil_div(K, length);

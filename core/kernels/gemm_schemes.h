@@ -148,6 +148,14 @@ inline TileOutput chunk_output(const GemmArgs& args, const Chunk& chunk, i64 i, 
   return out;
 }
 
+/// K and N of a product with m for its B.
+struct Sides {
+  i64 K, N;
+};
+inline Sides sides(const MatrixRef& m, bool b_transposed) {
+  return b_transposed ? Sides{m.cols, m.rows} : Sides{m.rows, m.cols};
+}
+
 /// The panels of a product's B, if it has some for this arithmetic.
 inline const float* panels_of(const GemmTerm& term, GemmCompute compute) {
   const PackedPanels* panels = term.b.panels;

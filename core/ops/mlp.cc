@@ -27,9 +27,9 @@ class MlpOp {
         wide_(x.shape(), wide_parts(parts), compute),
         shape_(x.shape().with(-1, parts.first.out())),
         down_(shape_, {&parts.down, 1}, compute) {
-    if (gated() && parts.up.out() != parts.first.out()) {
+    if (parts.up && parts.up->out() != parts.first.out()) {
       throw ShapeError(str("project_mlp: the gate has ", parts.first.out(),
-                           " values a row, up has ", parts.up.out()));
+                           " values a row, up has ", parts.up->out()));
     }
   }
 
@@ -99,8 +99,8 @@ class MlpOp {
  private:
   static std::vector<Projection> wide_parts(const MlpProjections& parts) {
     std::vector<Projection> wide = {parts.first};
-    if (parts.gated) {
-      wide.push_back(parts.up);
+    if (parts.up) {
+      wide.push_back(*parts.up);
     }
     return wide;
   }

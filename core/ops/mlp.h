@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <optional>
+
 #include "core/kernels/activation.h"
 #include "core/ops/projection.h"
 
@@ -9,11 +11,10 @@
 namespace inlay {
 
 struct MlpProjections {
-  Projection first;  // [wide, in]: the gate, or the only one
-  Projection up;     // [wide, in], or without a weight
-  Projection down;   // [out, wide]
+  Projection first;              // [wide, in]: the gate, or the only one
+  std::optional<Projection> up;  // [wide, in], of a gated block
+  Projection down;               // [out, wide]
   kernels::Activation activation = kernels::Activation::kSilu;
-  bool gated = false;  // whether there is `up`
 };
 
 /// (residual +) down(h), h = act(first(x)) * up(x), or act(first(x)) alone.

@@ -47,7 +47,6 @@ Projection projection(const std::string& name, i64 in, i64 out, i64 rank, bool t
 
 MlpProjections parts_of(bool gated, const Trained& trained) {
   MlpProjections parts;
-  parts.gated = gated;
   parts.activation = gated ? kernels::Activation::kSilu : kernels::Activation::kGeluTanh;
   parts.first = projection("first", kModel, kHidden, 4, trained.first);
   if (gated) {
@@ -61,12 +60,12 @@ MlpProjections parts_of(bool gated, const Trained& trained) {
 Tensor composed(const Tensor& residual, const Tensor& x, const MlpProjections& parts,
                 GemmCompute compute, DType wide) {
   std::vector<Projection> first = {parts.first};
-  if (parts.gated) {
-    first.push_back(parts.up);
+  if (parts.up) {
+    first.push_back(*parts.up);
   }
   const std::vector<Tensor> values = project(x, first, compute, wide);
-  const Tensor h = parts.gated ? gated(parts.activation, values[0], values[1])
-                               : activation(parts.activation, values[0]);
+  const Tensor h = parts.up ? gated(parts.activation, values[0], values[1])
+                            : activation(parts.activation, values[0]);
   return residual.defined() ? project_onto(residual, h, parts.down, compute)
                             : project(h, {&parts.down, 1}, compute)[0];
 }
@@ -89,7 +88,7 @@ std::vector<std::vector<float>> all_results(
       out.push_back(t.grad().to_vector());
     }
   }
-  for (const Projection& p : {parts.first, parts.up, parts.down}) {
+  for (const Projection& p : {parts.first, parts.up.value_or(Projection()), parts.down}) {
     for (const Tensor& t : {p.bias, p.lora_a, p.lora_b}) {
       if (t.defined() && t.requires_grad()) {
         out.push_back(t.grad().to_vector());
@@ -153,11 +152,11 @@ TEST(MlpOp, MatchesItsTwinAndItsCentralDifferences) {
       "project_mlp", {{3, kSmall}, {3, kSmall}, {kMiddle}, {kMiddle}, {kSmall}},
       [&](const std::vector<Tensor>& t) {
         MlpProjections parts;
-        parts.gated = true;
         parts.first.weight = FrozenMatrix(gate);
         parts.first.bias = t[2];
-        parts.up.weight = FrozenMatrix(up);
-        parts.up.bias = t[3];
+        parts.up.emplace();
+        parts.up->weight = FrozenMatrix(up);
+        parts.up->bias = t[3];
         parts.down.weight = FrozenMatrix(down);
         parts.down.bias = t[4];
         return project_mlp(t[0], t[1], parts, GemmCompute::kF32);
