@@ -1,30 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <array>
 #include <cstddef>
+#include <memory>
 #include <span>
 #include <string>
 
-#include "core/types.h"
-
 namespace inlay {
 
-/// SHA-256 (FIPS 180-4) of bytes given in any pieces: the checksums of manifests.
+/// SHA-256 (FIPS 180-4) of bytes given in any pieces: the checksums of manifests. Computed by
+/// OpenSSL, which has the processor's own instructions for it. Throws MemoryError.
 class Sha256 {
  public:
+  Sha256();
+  ~Sha256();
+  Sha256(const Sha256&) = delete;
+  Sha256& operator=(const Sha256&) = delete;
+
   Sha256& update(std::span<const std::byte> bytes);
   /// 64 hexadecimal digits; ends the computation.
   std::string hex();
 
  private:
-  void add_block(const std::byte* block);
-
-  std::array<u32, 8> state_ = {0x6A09E667, 0xBB67AE85, 0x3C6EF372, 0xA54FF53A,
-                               0x510E527F, 0x9B05688C, 0x1F83D9AB, 0x5BE0CD19};
-  std::array<std::byte, 64> block_{};
-  std::size_t filled_ = 0;  // bytes waiting in block_
-  u64 bytes_ = 0;           // of the whole message
+  struct State;
+  std::unique_ptr<State> state_;
 };
 
 /// Of one piece.

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <string>
 
 #include "core/error.h"
@@ -44,6 +45,24 @@ TEST(Sha256, HashesFiles) {
   write_file(temp.file("a"), text);
   EXPECT_EQ(sha256_file(temp.file("a")), hash_of(text));
   EXPECT_THROW(sha256_file(temp.file("none")), IoError);
+}
+
+/// Whether a checksum comes out where the machine's configuration takes OpenSSL's own algorithms
+/// away.
+bool hashes_without_the_default_provider() {
+  const TempDirectory temp;
+  write_file(temp.file("openssl.cnf"),
+             "openssl_conf = init\n[init]\nproviders = providers\n"
+             "[providers]\nnull = null_provider\n[null_provider]\nactivate = 1\n");
+  ::setenv("OPENSSL_CONF", temp.file("openssl.cnf").c_str(), 1);
+  return hash_of("abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+}
+
+TEST(Sha256, ReadsNoConfigurationOfTheMachine) {
+  // A configuration is read once a process, so this one has to be new.
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_EXIT(std::exit(hashes_without_the_default_provider() ? 0 : 1),
+              ::testing::ExitedWithCode(0), "");
 }
 
 }  // namespace
