@@ -4,6 +4,7 @@
 
 #include "apps/arguments.h"
 #include "apps/commands.h"
+#include "apps/console.h"
 #include "core/config/json.h"
 #include "core/error.h"
 #include "core/io/file_system.h"
@@ -70,6 +71,9 @@ int run_tokenize(std::span<const std::string> arguments) {
     throw ConfigError("tokenize: give one of TEXT and --file");
   }
   const Tokenizer tokenizer = load_tokenizer(model.empty() ? path : resolve_model_path(model));
+  for (const std::string& note : tokenizer.notes()) {
+    print_notice(note);
+  }
   const std::vector<std::string> texts =
       file.empty() ? std::vector<std::string>{text} : texts_of(file, json);
   Json out = Json::array();

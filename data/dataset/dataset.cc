@@ -130,12 +130,8 @@ Example Loader::read_row(const Json& json, i64 line) {
 }
 
 void Loader::check_ids(const Example& example) const {
-  for (const i32 id : example.ids) {
-    if (id >= model_.vocab_size.value_or(i64{id} + 1)) {
-      throw DataError(str("token ", id, " (\"", printable(model_.tokenizer->piece(id)),
-                          "\") is not in the model's vocabulary of ", *model_.vocab_size,
-                          ": the tokenizer is not the model's"));
-    }
+  if (model_.vocab_size && model_.tokenizer != nullptr) {
+    require_in_vocabulary(*model_.tokenizer, example.ids, *model_.vocab_size);
   }
 }
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "data/tokenizer/json_loader.h"
 
-#include <unordered_set>
 #include <utility>
 
 #include "core/config/json.h"
@@ -82,20 +81,6 @@ void read_model(const JsonView& model, TokenizerParts& parts) {
   parts.model = std::move(bpe);
 }
 
-/// An added token is either in the model's vocabulary, or has the next id behind it: other readers
-/// number the tokens so, whatever the file says, and an id they would change is refused.
-void number_added_token(const JsonView& json, const AddedToken& token, Vocabulary& vocabulary) {
-  const auto known = vocabulary.find(token.content);
-  const i64 expected = known ? *known : vocabulary.size();
-  if (token.id != expected) {
-    json.fail(str("token \"", printable(token.content), "\" has id ", token.id, ", but ",
-                  known ? "the vocabulary gives it " : "the next free id is ", expected));
-  }
-  if (!known) {
-    json.blame([&] { vocabulary.add(token.content, token.id); });
-  }
-}
-
 AddedToken read_added_token(const JsonView& json) {
   AddedToken token{.content = json.at("content").string(),
                    .single_word = json.at("single_word").boolean(),
@@ -103,9 +88,6 @@ AddedToken read_added_token(const JsonView& json) {
                    .rstrip = json.at("rstrip").boolean(),
                    .normalized = json.at("normalized").boolean(),
                    .special = json.at("special").boolean()};
-  if (token.content.empty()) {
-    json.fail("an added token must not be empty");
-  }
   const i64 id = json.at("id").integer();
   if (id < 0 || id > INT32_MAX) {
     json.fail(str("id ", id, " is out of range"));
@@ -114,17 +96,18 @@ AddedToken read_added_token(const JsonView& json) {
   return token;
 }
 
+/// Other readers number added tokens in order, whatever the file says (AddedVocabulary), and so it
+/// is done here, with a note.
 void read_added_tokens(const JsonView& json, TokenizerParts& parts) {
-  std::vector<AddedToken> tokens;
-  std::unordered_set<i32> ids;
   json.each_element([&](const JsonView& element) {
-    tokens.push_back(read_added_token(element));
-    number_added_token(element, tokens.back(), parts.vocabulary);
-    if (!ids.insert(tokens.back().id).second) {
-      element.fail(str("token \"", printable(tokens.back().content), "\" is added twice"));
+    const AddedToken token = read_added_token(element);
+    const auto id = element.blame([&] { return parts.added.add(token, parts.vocabulary); });
+    if (id && *id != token.id) {
+      parts.notes.push_back(str(element.path(), ": token \"", printable(token.content),
+                                "\" has id ", token.id, ", but as in other readers it gets ", *id));
     }
   });
-  parts.added_tokens = AddedTokens(std::move(tokens), parts.normalizer);
+  parts.added_tokens = AddedTokens(parts.added.tokens(), parts.normalizer);
 }
 
 }  // namespace
@@ -138,6 +121,7 @@ TokenizerParts parts_from_json(const JsonView& root) {
   parts.pre_tokenizer = pre_tokenizer_from_json(root);
   parts.decoder = decoder_from_json(root);
   read_model(root.at("model"), parts);
+  parts.added = AddedVocabulary(parts.vocabulary.size());
   if (const auto added = root.find("added_tokens")) {
     read_added_tokens(*added, parts);
   }

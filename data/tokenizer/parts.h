@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "data/tokenizer/added_tokens.h"
+#include "data/tokenizer/added_vocabulary.h"
 #include "data/tokenizer/decoder.h"
 #include "data/tokenizer/model.h"
 #include "data/tokenizer/normalizer.h"
@@ -24,6 +25,7 @@ namespace inlay {
 /// recognises it: the parts do not know of each other.
 struct TokenizerParts {
   Vocabulary vocabulary;  // the model's pieces and the added tokens
+  AddedVocabulary added;  // while a loader gathers them
   AddedTokens added_tokens;
   Normalizer normalizer;
   PreTokenizer pre_tokenizer;

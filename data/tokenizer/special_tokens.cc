@@ -9,6 +9,7 @@
 #include "core/io/file_system.h"
 #include "data/text/utf8.h"
 #include "data/tokenizer/json_view.h"
+#include "data/tokenizer/named_tokens.h"
 
 namespace inlay {
 namespace {
@@ -20,13 +21,11 @@ constexpr i64 kMaxTemplate = i64{16} << 20;
 struct Role {
   std::string_view name;  // "eos"
   std::optional<i32> TokenizerParts::*id;
-  bool required;  // must be a token where it is named
 };
 
-constexpr Role kRoles[] = {{"bos", &TokenizerParts::bos_id, true},
-                           {"eos", &TokenizerParts::eos_id, true},
-                           {"pad", &TokenizerParts::pad_id, false},
-                           {"unk", &TokenizerParts::unk_id, false}};
+constexpr Role kRoles[] = {{"bos", &TokenizerParts::bos_id},
+                           {"pad", &TokenizerParts::pad_id},
+                           {"unk", &TokenizerParts::unk_id}};
 
 class Reader {
  public:
@@ -34,20 +33,19 @@ class Reader {
       : directory_(directory), parts_(parts) {}
 
   void read() {
+    read_named_tokens(directory_, parts_);
     with_file("tokenizer_config.json", [&](const JsonView& root) {
-      read_pieces(root);
       read_config_templates(root);
-      compare_added_tokens(root);
       compare_flags(root);
     });
-    with_file("special_tokens_map.json", [&](const JsonView& root) { read_pieces(root); });
-    with_file("generation_config.json", [&](const JsonView& root) {
+    with_file("generation_config.json", [&](const JsonView& root) { read_ids(root); });
+    with_file("config.json", [&](const JsonView& root) {
       read_ids(root);
-      for (const i32 id : ids_of(root, "eos_token_id")) {
-        add_eos(id);
+      // The language model of one that also sees or hears.
+      if (const auto text = root.find("text_config"); text && text->is_object()) {
+        read_ids(*text);
       }
     });
-    with_file("config.json", [&](const JsonView& root) { read_ids(root); });
     read_template_files();
   }
 
@@ -60,28 +58,6 @@ class Reader {
     }
   }
 
-  /// "eos_token": "</s>", or an object whose "content" it is.
-  void read_pieces(const JsonView& root) {
-    for (const Role& role : kRoles) {
-      const auto value = root.find(str(role.name, "_token"));
-      if (!value || parts_.*role.id) {
-        continue;
-      }
-      const std::string& piece =
-          value->is_object() ? value->at("content").string() : value->string();
-      parts_.*role.id = parts_.vocabulary.find(piece);
-      if (parts_.*role.id) {
-        continue;
-      }
-      const std::string problem =
-          str("\"", printable(piece), "\" is not a token of tokenizer.json");
-      if (role.required) {
-        value->fail(problem);
-      }
-      parts_.notes.push_back(str(value->path(), ": ", problem, "; it is not used"));
-    }
-  }
-
   /// "eos_token_id": 2, or [2, 32000]. Ids without a token are left out: some models write -1.
   std::vector<i32> ids_of(const JsonView& root, const std::string& key) {
     std::vector<i32> ids;
@@ -89,7 +65,9 @@ class Reader {
       const i64 id = json.integer();
       if (id >= 0 && id < parts_.vocabulary.id_end() &&
           parts_.vocabulary.piece(static_cast<i32>(id)) != nullptr) {
-        ids.push_back(static_cast<i32>(id));
+        if (std::count(ids.begin(), ids.end(), id) == 0) {
+          ids.push_back(static_cast<i32>(id));
+        }
       } else {
         parts_.notes.push_back(
             str(json.path(), ": there is no token with id ", id, "; it is not used"));
@@ -114,29 +92,12 @@ class Reader {
         }
       }
     }
-  }
-
-  void add_eos(i32 id) {
-    if (std::count(parts_.eos_ids.begin(), parts_.eos_ids.end(), id) == 0) {
-      parts_.eos_ids.push_back(id);
+    if (parts_.eos_ids.empty()) {
+      parts_.eos_ids = ids_of(root, "eos_token_id");
     }
-  }
-
-  /// A token that only tokenizer_config.json has would get an id from some readers, and none here.
-  void compare_added_tokens(const JsonView& root) {
-    const auto added = root.find("added_tokens_decoder");
-    if (!added) {
-      return;
+    if (!parts_.eos_id && !parts_.eos_ids.empty()) {
+      parts_.eos_id = parts_.eos_ids[0];
     }
-    added->each_member([&](const std::string& id, const JsonView& token) {
-      const std::string& piece = token.at("content").string();
-      const auto known = parts_.vocabulary.find(piece);
-      if (!known || std::to_string(*known) != id) {
-        token.fail(str("\"", printable(piece), "\" ",
-                       known ? str("has id ", *known) : std::string("is no token"),
-                       " in tokenizer.json; save the tokenizer again, both files together"));
-      }
-    });
   }
 
   void compare_flags(const JsonView& root) {

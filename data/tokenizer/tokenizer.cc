@@ -33,7 +33,8 @@ struct Tokenizer::Impl {
 
 Tokenizer::Tokenizer(TokenizerParts parts) {
   auto impl = std::make_shared<Impl>();
-  if (parts.eos_id && std::count(parts.eos_ids.begin(), parts.eos_ids.end(), *parts.eos_id) == 0) {
+  if (parts.eos_id) {
+    std::erase(parts.eos_ids, *parts.eos_id);
     parts.eos_ids.insert(parts.eos_ids.begin(), *parts.eos_id);
   }
   impl->parts = std::move(parts);
@@ -163,6 +164,16 @@ const std::vector<NamedTemplate>& Tokenizer::chat_templates() const {
 }
 const std::vector<std::string>& Tokenizer::notes() const {
   return impl_->parts.notes;
+}
+
+void require_in_vocabulary(const Tokenizer& tokenizer, std::span<const i32> ids, i64 vocab_size) {
+  for (const i32 id : ids) {
+    if (id >= vocab_size) {
+      throw DataError(str("token ", id, " (\"", printable(tokenizer.piece(id)),
+                          "\") is not in the model's vocabulary of ", vocab_size,
+                          ", which ends before the tokenizer's"));
+    }
+  }
 }
 
 struct TokenStream::State {

@@ -72,7 +72,7 @@ class Tokenizer {
   std::optional<i32> eos_id() const;
   std::optional<i32> pad_id() const;
   std::optional<i32> unk_id() const;
-  /// All tokens that end a generation, eos_id() among them.
+  /// All tokens that end a generation; eos_id() is the first.
   const std::vector<i32>& eos_ids() const;
 
   /// The model's chat templates, passed through unread.
@@ -86,6 +86,11 @@ class Tokenizer {
   struct Impl;
   std::shared_ptr<const Impl> impl_;
 };
+
+/// Tokenizers may have more tokens than the model they come with has rows: a padding token that was
+/// added, say. Throws DataError `token 272 ("[PAD]") is not in the model's vocabulary of 272, …`
+/// for the first of `ids` without a row.
+void require_in_vocabulary(const Tokenizer& tokenizer, std::span<const i32> ids, i64 vocab_size);
 
 /// Decodes ids as they come: the texts returned, one after the other, are what decode() makes of
 /// all ids. Holds back the bytes of a character until it is whole.

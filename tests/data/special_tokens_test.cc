@@ -3,10 +3,13 @@
 
 #include <map>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "core/error.h"
 #include "core/io/atomic.h"
+#include "core/io/file_system.h"
 #include "data/tokenizer/load.h"
 #include "tests/data/golden.h"
 #include "tests/support/temp_directory.h"
@@ -45,11 +48,44 @@ class ModelDirectory {
   TempDirectory directory_;
 };
 
+/// What Transformers finds in folders of all kinds: see make_golden.py there.
+TEST(SpecialTokens, AreThoseThatTransformersFinds) {
+  const auto cases = parse_ordered_json(
+      file_system().read(golden("special_tokens/folders.json"), 1 << 20), "folders.json");
+  ASSERT_GT(cases.size(), 50U);
+  for (const auto& c : cases) {
+    SCOPED_TRACE(c["name"].get<std::string>());
+    nlohmann::json tokenizer_json = golden_tokenizer_json("gpt2_style");
+    tokenizer_json["added_tokens"] = nlohmann::json::parse(c["added_tokens"].dump());
+    Files files = {{"tokenizer.json", tokenizer_json.dump()}};
+    for (const auto& [name, content] : c["files"].items()) {
+      files[name] = content.dump();
+    }
+    const ModelDirectory directory(files);
+    const Tokenizer tokenizer = directory.load();
+    EXPECT_EQ(tokenizer.vocab_size(), c["vocab_size"].get<i64>());
+    const auto role = [&](const char* name) {
+      const auto& id = c["roles"][name];
+      return id.is_null() ? std::nullopt : std::optional(id.get<i32>());
+    };
+    EXPECT_EQ(tokenizer.bos_id(), role("bos"));
+    EXPECT_EQ(tokenizer.eos_id(), role("eos"));
+    EXPECT_EQ(tokenizer.pad_id(), role("pad"));
+    EXPECT_EQ(tokenizer.unk_id(), role("unk"));
+    for (const auto& text : c["texts"]) {
+      const auto ids = text["ids"].get<std::vector<i32>>();
+      EXPECT_EQ(tokenizer.encode(text["text"].get<std::string>()), ids) << text["text"];
+      EXPECT_EQ(tokenizer.decode(ids, {.skip_special_tokens = true}),
+                text["decoded_skip"].get<std::string>());
+    }
+  }
+}
+
 TEST(SpecialTokens, ComeFromTheFirstFileThatNamesThem) {
   const ModelDirectory directory(Files{
-      {"tokenizer_config.json",
-       R"({"eos_token": {"content": "<|im_end|>", "lstrip": false}, "bos_token": null})"},
-      {"special_tokens_map.json", R"({"eos_token": "!", "bos_token": "<|im_start|>"})"},
+      {"tokenizer_config.json", R"({"eos_token": "!", "bos_token": null, "pad_token": null})"},
+      {"special_tokens_map.json",
+       R"({"eos_token": {"content": "<|im_end|>", "lstrip": false}, "bos_token": "<|im_start|>"})"},
       {"generation_config.json", R"({"eos_token_id": [2, 0], "pad_token_id": 0})"},
       {"config.json", R"({"eos_token_id": 9, "pad_token_id": 9, "unk_token_id": 4})"},
   });
@@ -82,38 +118,118 @@ TEST(SpecialTokens, AreFoundInTheModelsConfigWhereNoOtherFileHasThem) {
   EXPECT_EQ(directory.load().bos_id(), 0);
 }
 
-TEST(SpecialTokens, ThatAreNoTokensAreErrorsOrNotes) {
-  EXPECT_EQ(ModelDirectory(Files{{"tokenizer_config.json", R"({"eos_token": "</s>"})"}}).error(),
-            "tokenizer_config.json: /eos_token: \"</s>\" is not a token of tokenizer.json");
-  EXPECT_EQ(ModelDirectory(Files{{"tokenizer_config.json", R"({"bos_token": 3})"}}).error(),
-            "tokenizer_config.json: /bos_token: expected a string, found number");
-  const ModelDirectory directory(Files{{"tokenizer_config.json", R"({"pad_token": "[PAD]"})"},
-                                       {"config.json", R"({"pad_token_id": -1})"}});
-  const Tokenizer tokenizer = directory.load();
-  EXPECT_EQ(tokenizer.pad_id(), std::nullopt);
-  ASSERT_EQ(tokenizer.notes().size(), 2U);
-  EXPECT_EQ(tokenizer.notes()[0],
-            directory.file("tokenizer_config.json") +
-                ": /pad_token: \"[PAD]\" is not a token of tokenizer.json; it is not used");
-  EXPECT_EQ(tokenizer.notes()[1],
-            directory.file("config.json") +
-                ": /pad_token_id: there is no token with id -1; it is not used");
+TEST(SpecialTokens, EndGenerationsWhereverTheirIdsAre) {
+  const std::string named = R"({"eos_token": "<|endoftext|>"})";
+  const struct {
+    Files files;
+    std::vector<i32> eos_ids;
+    std::optional<i32> eos_id;
+  } cases[] = {
+      {{{"config.json", R"({"eos_token_id": 2})"}}, {2}, 2},
+      {{{"config.json", R"({"eos_token_id": [2, 0]})"}}, {2, 0}, 2},
+      {{{"config.json", R"({"eos_token_id": [0, 2]})"}, {"tokenizer_config.json", named}},
+       {0, 2},
+       0},
+      {{{"config.json", R"({"eos_token_id": 2})"}, {"tokenizer_config.json", named}}, {0, 2}, 0},
+      // A generation_config.json with ends is followed alone.
+      {{{"generation_config.json", R"({"eos_token_id": 1})"},
+        {"config.json", R"({"eos_token_id": 2})"},
+        {"tokenizer_config.json", named}},
+       {0, 1},
+       0},
+      {{{"generation_config.json", R"({"eos_token_id": [2, 2, 1]})"}}, {2, 1}, 2},
+      {{{"generation_config.json", R"({"temperature": 1.0})"},
+        {"config.json", R"({"eos_token_id": [1, 2]})"}},
+       {1, 2},
+       1},
+      {{{"generation_config.json", R"({"eos_token_id": null})"},
+        {"config.json", R"({"eos_token_id": 2})"}},
+       {2},
+       2},
+      {{{"config.json", R"({"text_config": {"eos_token_id": [1, 2]}})"}}, {1, 2}, 1},
+      {{{"config.json", R"({"eos_token_id": 0, "text_config": {"eos_token_id": 2}})"}}, {0}, 0},
+      {{{"config.json", R"({"eos_token_id": [-1, 99999, 2]})"}}, {2}, 2},
+      {{{"tokenizer_config.json", named}}, {0}, 0},
+  };
+  for (const auto& c : cases) {
+    const Tokenizer tokenizer = ModelDirectory(c.files).load();
+    EXPECT_EQ(tokenizer.eos_ids(), c.eos_ids) << nlohmann::json(c.files).dump();
+    EXPECT_EQ(tokenizer.eos_id(), c.eos_id) << nlohmann::json(c.files).dump();
+  }
 }
 
-TEST(SpecialTokens, ThatOnlyTheConfigHasAreRefused) {
-  const auto with = [](const std::string& added) {
-    return ModelDirectory(
-               Files{{"tokenizer_config.json", R"({"added_tokens_decoder": )" + added + "}"}})
-        .error();
+TEST(SpecialTokens, IdsWithoutATokenAreNoted) {
+  const ModelDirectory directory(Files{{"generation_config.json", R"({"eos_token_id": [2, 1200]})"},
+                                       {"config.json", R"({"pad_token_id": -1})"}});
+  EXPECT_EQ(directory.load().notes(),
+            (std::vector<std::string>{directory.file("generation_config.json") +
+                                          ": /eos_token_id/1: there is no token with id 1200; it "
+                                          "is not used",
+                                      directory.file("config.json") +
+                                          ": /pad_token_id: there is no token with id -1; it is "
+                                          "not used"}));
+}
+
+TEST(SpecialTokens, ThatAreNowhereAreAddedWithANote) {
+  const ModelDirectory directory(Files{{"tokenizer_config.json",
+                                        R"({"pad_token": "[PAD]", "added_tokens_decoder":
+                 {"5": {"content": "<|im_end|>", "special": true},
+                  "1200": {"content": "<a>"}, "1300": {"content": "<b>"}}})"}});
+  const Tokenizer tokenizer = directory.load();
+  const std::string file = directory.file("tokenizer_config.json") + ": ";
+  EXPECT_EQ(tokenizer.notes(),
+            (std::vector<std::string>{
+                file + "/added_tokens_decoder/5: \"<|im_end|>\" has id 2 in tokenizer.json, which "
+                       "is followed, not 5",
+                file + "/added_tokens_decoder/1300: \"<b>\" is not a token of tokenizer.json; it "
+                       "gets the next id, 1201",
+                file + "/pad_token: \"[PAD]\" is not a token of tokenizer.json; it gets the next "
+                       "id, 1202"}));
+  EXPECT_EQ(tokenizer.pad_id(), 1202);
+}
+
+TEST(SpecialTokens, InFormsThatTransformersRefusesAreReadAllTheSame) {
+  // Objects without a type, as special_tokens_map.json has them.
+  const Tokenizer tokenizer =
+      ModelDirectory(Files{{"tokenizer_config.json",
+                            R"({"eos_token": {"content": "<x>", "rstrip": true},
+                                "additional_special_tokens": [{"content": "<y>"}]})"}})
+          .load();
+  EXPECT_EQ(tokenizer.encode("<x> !<y>"), (std::vector<i32>{1200, 3, 1201}));
+  EXPECT_EQ(tokenizer.eos_id(), 1200);
+  EXPECT_TRUE(tokenizer.is_special(1201));
+}
+
+TEST(SpecialTokens, OfTheWrongTypeAreRefused) {
+  const struct {
+    std::string file;
+    std::string content;
+    std::string error;
+  } cases[] = {
+      {"tokenizer_config.json", R"({"bos_token": 3})",
+       "tokenizer_config.json: /bos_token: expected a string, found number"},
+      {"tokenizer_config.json", R"({"eos_token": {"content": "</s>", "lstrip": 1}})",
+       "tokenizer_config.json: /eos_token/lstrip: expected true or false, found number"},
+      {"tokenizer_config.json", R"({"additional_special_tokens": [null]})",
+       "tokenizer_config.json: /additional_special_tokens/0: expected a string, found null"},
+      {"tokenizer_config.json", R"({"extra_special_tokens": {"a_token": ["<a>"]}})",
+       "tokenizer_config.json: /extra_special_tokens/a_token: expected a string, found array"},
+      {"tokenizer_config.json", R"({"added_tokens_decoder": {"2": "<|im_end|>"}})",
+       "tokenizer_config.json: /added_tokens_decoder/2: expected an object with the token's "
+       "content and flags"},
+      {"tokenizer_config.json", R"({"added_tokens_decoder": {"two": {"content": "x"}}})",
+       "tokenizer_config.json: /added_tokens_decoder/two: \"two\" is not a token's id"},
+      {"tokenizer_config.json", "[]", "tokenizer_config.json: expected an object, found array"},
+      {"special_tokens_map.json", R"({"eos_token": true})",
+       "special_tokens_map.json: /eos_token: expected a string, found boolean"},
+      {"added_tokens.json", R"({"<x>": "1200"})",
+       "added_tokens.json: /<x>: expected an integer, found string"},
+      {"generation_config.json", R"({"eos_token_id": "2"})",
+       "generation_config.json: /eos_token_id: expected an integer, found string"},
   };
-  EXPECT_EQ(with(R"({"0": {"content": "<|endoftext|>"}, "2": {"content": "<|im_end|>"}})"),
-            "no error");
-  EXPECT_EQ(with(R"({"1200": {"content": "<tool>"}})"),
-            "tokenizer_config.json: /added_tokens_decoder/1200: \"<tool>\" is no token in "
-            "tokenizer.json; save the tokenizer again, both files together");
-  EXPECT_EQ(with(R"({"5": {"content": "<|im_end|>"}})"),
-            "tokenizer_config.json: /added_tokens_decoder/5: \"<|im_end|>\" has id 2 in "
-            "tokenizer.json; save the tokenizer again, both files together");
+  for (const auto& c : cases) {
+    EXPECT_EQ(ModelDirectory(Files{{c.file, c.content}}).error(), c.error) << c.content;
+  }
 }
 
 TEST(SpecialTokens, ContradictionsAreNoted) {

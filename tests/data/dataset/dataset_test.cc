@@ -381,8 +381,8 @@ TEST(Dataset, RefusesTokensOutsideOfTheModelsVocabulary) {
   DatasetModel model = smollm().model();
   model.vocab_size = 30;
   EXPECT_EQ(load_error("{\"text\": \"!\"}\n{\"text\": \"!A\"}", model),
-            "train.jsonl: line 2: token 35 (\"A\") is not in the model's vocabulary of 30: the "
-            "tokenizer is not the model's");
+            "train.jsonl: line 2: token 35 (\"A\") is not in the model's vocabulary of 30, which "
+            "ends before the tokenizer's");
 }
 
 TEST(Dataset, NotesEmptyCompletionsByTheirFirstLine) {
