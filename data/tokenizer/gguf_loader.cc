@@ -8,6 +8,7 @@
 #include "core/io/gguf.h"
 #include "data/text/utf8.h"
 #include "data/tokenizer/bpe.h"
+#include "data/tokenizer/gguf_tokens.h"
 #include "data/tokenizer/load.h"
 #include "data/tokenizer/parts.h"
 
@@ -70,10 +71,6 @@ const NamedPreTokenizer& pre_tokenizer_named(const std::string& name, const std:
                 "\" is not supported; supported are ", allowed_names()));
 }
 
-/// Values of tokenizer.ggml.token_type: 0 undefined, 1 normal, 5 unused and 6 byte are pieces like
-/// any other.
-enum TokenType : i64 { kUnknown = 2, kControl = 3, kUserDefined = 4, kLastType = 6 };
-
 class GgufReader {
  public:
   GgufReader(const GgufTokenizerData& data, const std::string& file) : data_(data), file_(file) {}
@@ -103,33 +100,45 @@ class GgufReader {
     throw DataError(str(file_, ": tokenizer.ggml.", key, ": ", message));
   }
 
+  void note(std::string_view key, std::string_view message) {
+    parts_.notes.push_back(str(file_, ": tokenizer.ggml.", key, ": ", message));
+  }
+
   void read_tokens() {
     const i64 count = data_.tokens.size();
-    const i64 types = data_.token_types.size();
-    if (types != 0 && types != count) {
-      fail("token_type", str("has ", types, " elements for ", count, " tokens"));
-    }
-    for (i64 id = 0; id < types; ++id) {
-      if (data_.token_types[id] < 0 || data_.token_types[id] > kLastType) {
-        fail("token_type", str("element ", id, ": ", data_.token_types[id],
-                               " is not a type; types are from 0 to ", i64{kLastType}));
-      }
-    }
     parts_.vocabulary.reserve(count);
-    std::vector<AddedToken> added;
+    bool repeated = false;
     for (i64 id = 0; id < count; ++id) {
       const std::string& piece = data_.tokens[id];
       at_element("tokens", id, [&] {
         check_utf8(piece, "the token");
-        parts_.vocabulary.add(piece, id);
+        const auto earlier = parts_.vocabulary.find(piece);
+        if (earlier && !piece.empty() && !repeated) {
+          note("tokens", str("element ", id, ": \"", printable(piece), "\" is element ", *earlier,
+                             " already; texts are encoded to the last of such elements"));
+          repeated = true;
+        }
+        parts_.vocabulary.add_or_repeat(piece, id);
       });
-      const i64 type = types == 0 ? 1 : data_.token_types[id];
-      const bool special = type == kControl || type == kUnknown;
-      if ((special || type == kUserDefined) && !piece.empty()) {
-        added.push_back({.content = piece, .id = static_cast<i32>(id), .special = special});
+    }
+    add_control_tokens();
+  }
+
+  void add_control_tokens() {
+    GgufTokenRoles roles = gguf_token_roles(data_, file_);
+    std::vector<AddedToken> added;
+    // Backwards, for of those with one text the first is found.
+    for (i64 id = static_cast<i64>(data_.tokens.size()); id-- > 0;) {
+      const GgufTokenKind kind = roles.kinds[id];
+      if (kind != GgufTokenKind::kNormal && !data_.tokens[id].empty()) {
+        added.push_back({.content = data_.tokens[id],
+                         .id = static_cast<i32>(id),
+                         .special = kind == GgufTokenKind::kControl});
       }
     }
     parts_.added_tokens = AddedTokens(std::move(added), parts_.normalizer);
+    parts_.eos_ids = std::move(roles.end_ids);
+    parts_.notes.insert(parts_.notes.end(), roles.notes.begin(), roles.notes.end());
   }
 
   void read_merges(const NamedPreTokenizer& pre) {
@@ -156,9 +165,8 @@ class GgufReader {
     parts_.eos_id = checked_id("eos_token_id", data_.eos_id);
     parts_.pad_id = checked_id("padding_token_id", data_.pad_id);
     parts_.unk_id = checked_id("unknown_token_id", data_.unk_id);
-    if (const auto eot = checked_id("eot_token_id", data_.eot_id); eot && eot != parts_.eos_id) {
-      parts_.eos_ids.push_back(*eot);
-    }
+    checked_id("eot_token_id", data_.eot_id);
+    checked_id("eom_token_id", data_.eom_id);
     if (data_.add_bos.value_or(pre.add_bos)) {
       parts_.prefix.push_back(needed("bos", parts_.bos_id));
     }
@@ -167,19 +175,22 @@ class GgufReader {
     }
   }
 
-  std::optional<i32> checked_id(std::string_view key, const std::optional<i64>& id) const {
+  /// Old converters wrote 4294967295 for none.
+  std::optional<i32> checked_id(std::string_view key, const std::optional<i64>& id) {
     if (!id) {
       return std::nullopt;
     }
     if (*id < 0 || *id >= static_cast<i64>(data_.tokens.size())) {
-      fail(key, str("there is no token with id ", *id));
+      note(key, str("there is no token with id ", *id, "; it is not used"));
+      return std::nullopt;
     }
     return static_cast<i32>(*id);
   }
 
   i32 needed(std::string_view name, const std::optional<i32>& id) const {
     if (!id) {
-      fail(str(name, "_token_id"), str("is missing, but ", name, " is to be added to texts"));
+      fail(str(name, "_token_id"),
+           str("is missing or no token's, but ", name, " is to be added to texts"));
     }
     return *id;
   }
@@ -235,6 +246,10 @@ GgufTokenizerData read_gguf_tokenizer(const GgufFile& file) {
   data.unk_id = file.find_int(ggml + "unknown_token_id");
   data.pad_id = file.find_int(ggml + "padding_token_id");
   data.eot_id = file.find_int(ggml + "eot_token_id");
+  data.eom_id = file.find_int(ggml + "eom_token_id");
+  data.fim_pad_id = file.find_int(ggml + "fim_pad_token_id");
+  data.fim_rep_id = file.find_int(ggml + "fim_rep_token_id");
+  data.fim_sep_id = file.find_int(ggml + "fim_sep_token_id");
   data.add_bos = file.find_bool(ggml + "add_bos_token");
   data.add_eos = file.find_bool(ggml + "add_eos_token");
   data.add_space_prefix = file.find_bool(ggml + "add_space_prefix").value_or(false);

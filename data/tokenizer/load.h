@@ -32,12 +32,16 @@ struct GgufTokenizerData {
   std::string pre;    // name of the pre-tokenizer; "" where the file has none
   std::vector<std::string> tokens;
   std::vector<std::string> merges;  // "left right"
-  std::vector<i64> token_types;     // empty, or one a token
+  std::vector<i64> token_types;     // empty, or one a token at least
   std::optional<i64> bos_id;
   std::optional<i64> eos_id;
   std::optional<i64> unk_id;
   std::optional<i64> pad_id;
-  std::optional<i64> eot_id;
+  std::optional<i64> eot_id;  // ends of a turn, of a message, and of code that was filled in
+  std::optional<i64> eom_id;
+  std::optional<i64> fim_pad_id;
+  std::optional<i64> fim_rep_id;
+  std::optional<i64> fim_sep_id;
   std::optional<bool> add_bos;  // absent: as usual for the pre-tokenizer
   std::optional<bool> add_eos;
   bool add_space_prefix = false;
@@ -46,7 +50,9 @@ struct GgufTokenizerData {
 
 GgufTokenizerData read_gguf_tokenizer(const GgufFile& file);
 
-/// Supported: model "gpt2" with the pre-tokenizers listed in gguf_loader.cc.
+/// Supported: model "gpt2" with the pre-tokenizers listed in gguf_loader.cc. Which tokens are
+/// control tokens, and which end a text, see gguf_tokens.h. Ids that are no token's are passed over
+/// with a note. Of a text that several tokens have, the last is the one it is encoded to.
 Tokenizer tokenizer_from_gguf(const GgufTokenizerData& data, const std::string& file);
 
 }  // namespace inlay

@@ -13,6 +13,14 @@ constexpr i64 kMaxId = (i64{1} << 23) - 1;
 }  // namespace
 
 void Vocabulary::add(std::string_view piece, i64 id) {
+  if (const auto known = find(piece)) {
+    throw DataError(
+        str("token \"", printable(piece), "\" is given twice, with ids ", *known, " and ", id));
+  }
+  add_or_repeat(piece, id);
+}
+
+void Vocabulary::add_or_repeat(std::string_view piece, i64 id) {
   if (id < 0 || id > kMaxId) {
     throw DataError(
         str("token \"", printable(piece), "\" has id ", id, "; ids are from 0 to ", kMaxId));
@@ -21,11 +29,7 @@ void Vocabulary::add(std::string_view piece, i64 id) {
     throw DataError(str("id ", id, " is given to both \"", printable(*by_id_[id]), "\" and \"",
                         printable(piece), "\""));
   }
-  const auto [place, added] = ids_.emplace(piece, static_cast<i32>(id));
-  if (!added) {
-    throw DataError(str("token \"", printable(piece), "\" is given twice, with ids ", place->second,
-                        " and ", id));
-  }
+  const auto place = ids_.insert_or_assign(std::string(piece), static_cast<i32>(id)).first;
   if (id >= id_end()) {
     by_id_.resize(id + 1, nullptr);
   }

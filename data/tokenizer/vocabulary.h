@@ -20,7 +20,7 @@ struct StringHash {
   }
 };
 
-/// Pieces and their ids, one to one.
+/// Pieces and their ids, one to one but for repeated ones.
 class Vocabulary {
  public:
   Vocabulary() = default;
@@ -33,6 +33,8 @@ class Vocabulary {
   /// Throws DataError when the id is negative or beyond any real vocabulary, or when the piece or
   /// the id is there already.
   void add(std::string_view piece, i64 id);
+  /// The same for a piece that may be there already: both ids then have it, and it has the new one.
+  void add_or_repeat(std::string_view piece, i64 id);
 
   /// Makes room for this many pieces in all.
   void reserve(i64 count) { ids_.reserve(count); }
@@ -40,7 +42,7 @@ class Vocabulary {
   std::optional<i32> find(std::string_view piece) const;
   /// Null for an id without a piece.
   const std::string* piece(i32 id) const;
-  /// How many pieces there are.
+  /// How many pieces there are, each counted once.
   i64 size() const { return static_cast<i64>(ids_.size()); }
   /// The largest id + 1.
   i64 id_end() const { return static_cast<i64>(by_id_.size()); }
