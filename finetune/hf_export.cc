@@ -113,18 +113,26 @@ std::string config_text(const LoadedModel& model, DType dtype, bool tied) {
   return json.dump(2) + "\n";
 }
 
-void copy_tokenizer_files(const LoadedModel& model, const std::string& to) {
-  if (model.checkpoint == nullptr || !is_directory(model.name)) {
-    return;
-  }
+void copy_file(const std::string& name, const std::string& from, const std::string& to) {
   constexpr i64 kMostBytes = 1 << 28;
-  for (const char* name :
-       {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
-        "generation_config.json", "chat_template.jinja", "vocab.json", "merges.txt"}) {
-    const std::string from = join_path(model.name, name);
-    if (is_file(from)) {
-      write_file(join_path(to, name), file_system().read(from, kMostBytes));
+  const std::string path = join_path(from, name);
+  if (is_file(path)) {
+    write_file(join_path(to, name), file_system().read(path, kMostBytes));
+  }
+}
+
+// Whatever a reader of the folder might look at for its tokens: what is left out would be read
+// differently there than in the source.
+void copy_tokenizer_files(const LoadedModel& model, const std::string& to) {
+  if (!model.tokenizer_directory.empty()) {
+    for (const char* name :
+         {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
+          "chat_template.jinja", "chat_template.json", "vocab.json", "merges.txt"}) {
+      copy_file(name, model.tokenizer_directory, to);
     }
+  }
+  if (model.checkpoint != nullptr && is_directory(model.name)) {
+    copy_file("generation_config.json", model.name, to);
   }
 }
 

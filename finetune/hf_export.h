@@ -10,7 +10,7 @@ namespace inlay {
 
 /// Writes the model as a Hugging Face folder into `directory`, which must be there: config.json,
 /// model.safetensors with every weight as `dtype` (adapters folded in, norms and biases too), and
-/// the tokenizer's files where the model has them. A head that no longer equals the embedding it
+/// the tokenizer's files, where it is from a folder. A head that no longer equals the embedding it
 /// was tied to is written on its own, and the config says so. Give it the path of an
 /// AtomicDirectory: the files of a model belong together.
 void write_hf_files(const std::string& directory, LoadedModel& model, DType dtype);

@@ -9,6 +9,7 @@
 #include "core/error.h"
 #include "core/io/file_system.h"
 #include "data/tokenizer/load.h"
+#include "finetune/stop_ids.h"
 #include "nn/models/registry.h"
 #include "quant/checkpoint_weights.h"
 
@@ -112,28 +113,49 @@ void make_from_config(const LoadOptions& options, LoadedModel& out) {
   }
 }
 
-void require_vocabulary(LoadedModel& out) {
-  if (!out.tokenizer) {
-    return;
-  }
-  if (out.tokenizer->vocab_size() > out.sizes.vocab_size) {
-    throw DataError(str(out.name, ": the tokenizer has ", out.tokenizer->vocab_size(),
-                        " tokens and the model only ", out.sizes.vocab_size));
-  }
-  out.notices.insert(out.notices.end(), out.tokenizer->notes().begin(),
-                     out.tokenizer->notes().end());
+void add_notes(const std::vector<std::string>& notes, LoadedModel& out) {
+  out.notices.insert(out.notices.end(), notes.begin(), notes.end());
 }
 
-std::optional<Tokenizer> find_tokenizer(const LoadOptions& options, const LoadedModel& model) {
+// A tokenizer larger than the model does no harm until a text comes to such a token; then that is
+// refused (require_rows).
+void note_tokens(LoadedModel& out) {
+  if (out.tokenizer) {
+    const i64 rows = out.sizes.vocab_size;
+    const i64 tokens = out.tokenizer->vocab_size();
+    if (tokens > rows) {
+      out.notices.push_back(str(
+          out.name, ": the tokenizer has ", tokens, " tokens and the model rows for ", rows,
+          "; text that needs one of the others, such as \"",
+          printable(out.tokenizer->piece(static_cast<i32>(rows))), "\" (", rows, "), is refused"));
+    }
+    add_notes(out.tokenizer->notes(), out);
+  }
+  // A tokenizer of the model's own folder has read the model's files, too.
+  const std::string directory = is_directory(out.name) ? out.name : "";
+  if (!out.tokenizer || directory.empty() || out.tokenizer_directory != directory) {
+    ModelStops stops = read_model_stops(*out.config, directory, out.sizes.vocab_size);
+    out.own_stop_ids = std::move(stops.ids);
+    add_notes(stops.notes, out);
+  }
+}
+
+void find_tokenizer(const LoadOptions& options, LoadedModel& out) {
+  std::string path;
   if (options.model.tokenizer) {
-    return load_tokenizer(*options.model.tokenizer);
+    path = *options.model.tokenizer;
+  } else if (out.checkpoint != nullptr &&
+             (is_file(out.name) || is_file(join_path(out.name, "tokenizer.json")))) {
+    path = out.name;
+  } else {
+    return;  // some models have none; whoever needs one then says so
   }
-  if (model.checkpoint == nullptr) {
-    return {};
+  out.tokenizer = load_tokenizer(path);
+  if (is_directory(path)) {
+    out.tokenizer_directory = path;
+  } else if (path.ends_with(".json")) {
+    out.tokenizer_directory = parent_path(path);
   }
-  // Some models have none; whoever needs one then says so.
-  const bool has_one = is_file(model.name) || is_file(join_path(model.name, "tokenizer.json"));
-  return has_one ? std::optional(load_tokenizer(model.name)) : std::nullopt;
 }
 
 std::optional<ChatTemplate> find_chat_template(const LoadOptions& options,
@@ -182,22 +204,19 @@ std::string resolve_model_path(const std::string& name) {
 }
 
 std::vector<i32> LoadedModel::stop_ids() const {
-  if (tokenizer && !tokenizer->eos_ids().empty()) {
-    return tokenizer->eos_ids();
-  }
-  std::vector<i32> ids;
-  const nlohmann::json& json = config->json();
-  const auto it = json.find("eos_token_id");
-  if (it != json.end() && it->is_number_integer()) {
-    ids.push_back(it->get<i32>());
-  } else if (it != json.end() && it->is_array()) {
-    for (const nlohmann::json& id : *it) {
-      if (id.is_number_integer()) {
-        ids.push_back(id.get<i32>());
-      }
+  std::vector<i32> ids = tokenizer ? tokenizer->eos_ids() : std::vector<i32>();
+  for (const i32 id : own_stop_ids) {
+    if (std::ranges::count(ids, id) == 0) {
+      ids.push_back(id);
     }
   }
   return ids;
+}
+
+void LoadedModel::require_rows(std::span<const i32> ids) const {
+  if (tokenizer) {
+    require_in_vocabulary(*tokenizer, ids, sizes.vocab_size);
+  }
 }
 
 const Tokenizer& LoadedModel::require_tokenizer(const std::string& what_for) const {
@@ -221,7 +240,7 @@ LoadedModel open_model(const LoadOptions& options) {
     out.config = with_rope_scaling(config, options.model.rope_scaling);
     out.name = out.config->text("model_type");
   }
-  out.tokenizer = find_tokenizer(options, out);
+  find_tokenizer(options, out);
   out.chat_template = find_chat_template(options, out);
   return out;
 }
@@ -241,7 +260,7 @@ void load_weights(const LoadOptions& options, LoadedModel& loaded) {
       p.value.set_requires_grad(true);
     }
   }
-  require_vocabulary(loaded);
+  note_tokens(loaded);
 }
 
 LoadedModel load_model(const LoadOptions& options) {

@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -29,11 +30,15 @@ struct LoadedModel {
   std::unique_ptr<CausalLM> model;         // null until load_weights
   ModelSizes sizes;                        // of `model`, even when it is gone
   std::optional<Tokenizer> tokenizer;
+  std::string tokenizer_directory;  // that its files are in; "" for bytes or a GGUF file's
+  std::vector<i32> own_stop_ids;    // what the model's files say besides its tokenizer
   std::optional<ChatTemplate> chat_template;
   std::vector<std::string> notices;  // odd but harmless: one sentence each
 
-  /// Ids that end a generation: the tokenizer's, else the config's eos_token_id.
+  /// Ids that end a generation: the tokenizer's and the model's own.
   std::vector<i32> stop_ids() const;
+  /// Throws DataError for a token the model has no row for: a tokenizer may have more of them.
+  void require_rows(std::span<const i32> ids) const;
   /// Throws ConfigError when there is none; `what_for` completes "… needs a tokenizer".
   const Tokenizer& require_tokenizer(const std::string& what_for) const;
 };

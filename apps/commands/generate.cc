@@ -73,7 +73,10 @@ std::vector<i32> encode_chat(const LoadedModel& loaded, std::span<const Message>
   ChatOptions generation;
   generation.add_generation_prompt = true;
   const std::string text = require_template(loaded).render(messages, generation);
-  return loaded.require_tokenizer("a conversation").encode(text, {.add_special_tokens = false});
+  std::vector<i32> ids =
+      loaded.require_tokenizer("a conversation").encode(text, {.add_special_tokens = false});
+  loaded.require_rows(ids);
+  return ids;
 }
 
 // The most tokens that the model has positions for, or nothing where it has no such limit.
@@ -188,6 +191,7 @@ int run_generate(std::span<const std::string> arguments) {
     ids = encode_chat(loaded, std::span(&message, 1));
   } else {
     ids = tokenizer.encode(prompt);
+    loaded.require_rows(ids);
   }
   if (ids.empty()) {
     throw ConfigError("generate: the prompt has no tokens");

@@ -229,7 +229,9 @@ TEST(BadConfig, AModelOfRandomWeightsNeedsSoundSizes) {
        R"(model.config: /model_type: "lama" is not a family inlay knows (gpt2, llama) (did you )"
        R"(mean "llama"?))"},
       {"vocab_size", nullptr, kData, "model.config: /vocab_size: missing"},
-      {"vocab_size", 100, kData, "llama: the tokenizer has 256 tokens and the model only 100"},
+      {"vocab_size", 50, kData,
+       "rows.jsonl: line 1: token 97 (\"a\") is not in the model's vocabulary of 50, which ends "
+       "before the tokenizer's"},
       {"hidden_size", -3, kData,
        "model.config: /hidden_size: expected an integer from 1 to 2147483648, found -3"},
       {"hidden_size", "32", kData,
