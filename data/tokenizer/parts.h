@@ -27,6 +27,7 @@ struct TokenizerParts {
   Vocabulary vocabulary;  // the model's pieces and the added tokens
   AddedVocabulary added;  // while a loader gathers them
   AddedTokens added_tokens;
+  bool split_special_tokens = false;  // never look for the special ones
   Normalizer normalizer;
   PreTokenizer pre_tokenizer;
   std::unique_ptr<const Model> model;

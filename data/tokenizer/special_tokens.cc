@@ -107,6 +107,12 @@ class Reader {
     compare_flag(root, "add_bos_token", has(parts_.prefix, parts_.bos_id));
     compare_flag(root, "add_eos_token", has(parts_.suffix, parts_.eos_id));
     compare_flag(root, "add_prefix_space", parts_.pre_tokenizer.has_prefix_blank());
+    if (const auto split = root.find("split_special_tokens"); split && split->boolean()) {
+      parts_.split_special_tokens = true;
+      parts_.notes.push_back(str(split->path(),
+                                 ": is true, so the texts of special tokens are cut into letters "
+                                 "everywhere, in chat templates, too"));
+    }
   }
 
   void compare_flag(const JsonView& root, const std::string& name, bool followed) {

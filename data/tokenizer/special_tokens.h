@@ -16,7 +16,7 @@ namespace inlay {
 /// eos and at all ids of eos in generation_config.json, or where that has none, in config.json.
 /// Adds a note to `parts` for ids without a token, and where tokenizer_config.json wants tokens or
 /// blanks added that tokenizer.json does not add, or the other way round: tokenizer.json is
-/// followed.
+/// followed. But `split_special_tokens` is, with a note.
 void read_special_tokens(const std::string& directory, TokenizerParts& parts);
 
 }  // namespace inlay

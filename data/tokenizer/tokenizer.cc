@@ -78,18 +78,19 @@ void Tokenizer::Impl::encode(std::string_view text, const EncodeOptions& options
   }
   check_utf8(text, "text");
   WordCachePool::Loan cache(caches);
+  const bool parse_special = options.parse_special && !parts.split_special_tokens;
   if (options.add_special_tokens) {
     for (const i32 id : parts.prefix) {
       emit(id, 0, 0);
     }
   }
   for (const Stretch& stretch :
-       parts.added_tokens.split(text, AddedTokens::Kind::kRaw, options.parse_special)) {
+       parts.added_tokens.split(text, AddedTokens::Kind::kRaw, parse_special)) {
     const auto [begin, end] = stretch.range;
     if (stretch.id >= 0) {
       emit(stretch.id, begin, end);
     } else {
-      encode_stretch(text.substr(begin, end - begin), begin, options.parse_special, *cache, emit);
+      encode_stretch(text.substr(begin, end - begin), begin, parse_special, *cache, emit);
     }
   }
   if (options.add_special_tokens) {

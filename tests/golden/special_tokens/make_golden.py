@@ -156,6 +156,12 @@ CASES = [
     ("another token at an id of the decoder", ALL, {CONFIG: decoder(token("<tool>", 2))}),
     ("a token twice in the decoder", ALL, {CONFIG: decoder(token("<tool>", 1200), token("<tool>", 1201, lstrip=True))}),
     ("an empty token in the decoder", ALL, {CONFIG: decoder(token("", 1200), token("<tool>", 1201))}),
+    ("special tokens split", ALL, {CONFIG: {"split_special_tokens": True, "eos_token": NAMED}}),
+    (
+        "special tokens split, others not",
+        ALL + [token("<tool>", 1200, special=False)],
+        {CONFIG: {"split_special_tokens": True}},
+    ),
     # Nowhere: the next ids, in the order of the names.
     ("pad_token nowhere", ALL, {CONFIG: {"pad_token": "[PAD]"}}),
     (
