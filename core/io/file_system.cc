@@ -103,6 +103,11 @@ void throw_io_error(std::string_view path, std::string_view action, int error_nu
                     i64 bytes_needed) {
   std::string reason = std::generic_category().message(error_number);
   reason[0] = static_cast<char>(std::tolower(static_cast<unsigned char>(reason[0])));
+  if (error_number == ENOMEM) {
+    throw MemoryError(str(printable(path, 300), ": cannot ", action, ": out of memory",
+                          bytes_needed > 0 ? str(": ", bytes_needed, " bytes needed") : "",
+                          " (see ulimit -v)"));
+  }
   if ((error_number == ENOSPC || error_number == EDQUOT) && bytes_needed > 0) {
     reason += str(" (", bytes_needed, " bytes needed)");
   }

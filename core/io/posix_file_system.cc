@@ -12,11 +12,13 @@
 #include <charconv>
 #include <chrono>
 #include <cstdio>
+#include <optional>
 #include <thread>
 #include <utility>
 
 #include "core/error.h"
 #include "core/io/file_system.h"
+#include "core/io/mapped_files.h"
 
 namespace inlay {
 namespace {
@@ -69,6 +71,11 @@ int write_all(int descriptor, std::span<const std::byte> bytes) {
   while (!bytes.empty()) {
     const ssize_t written = retry([&] { return ::write(descriptor, bytes.data(), bytes.size()); });
     if (written == -1) {
+      // The system's answer to bytes that it cannot read, where the program's own reading would
+      // raise SIGBUS.
+      if (const char* mapped = errno == EFAULT ? mapped_path_at(bytes.data()) : nullptr) {
+        throw_unreadable_page(mapped);
+      }
       return errno;
     }
     bytes = bytes.subspan(static_cast<std::size_t>(written));
@@ -93,13 +100,15 @@ class PosixMappedFile final : public MappedFile {
     }
     address_ = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, file.get(), 0);
     if (address_ == MAP_FAILED) {
-      throw_io_error(path, "map", errno);
+      throw_io_error(path, "map", errno, status.st_size);
     }
     bytes_ = {static_cast<const std::byte*>(address_), size_};
+    range_.emplace(bytes_, path, FileStamp::of(status));
   }
   PosixMappedFile(const PosixMappedFile&) = delete;
   PosixMappedFile& operator=(const PosixMappedFile&) = delete;
   ~PosixMappedFile() override {
+    range_.reset();
     if (size_ != 0) {
       ::munmap(address_, size_);
     }
@@ -127,6 +136,7 @@ class PosixMappedFile final : public MappedFile {
 
   void* address_ = nullptr;
   std::size_t size_ = 0;
+  std::optional<MappedRange> range_;
 };
 
 class PosixOutputFile final : public OutputFile {

@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
-#include <sys/resource.h>
 
 #include <cstring>
-#include <fstream>
 #include <functional>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -18,6 +16,7 @@
 #include "tests/support/faulty_file_system.h"
 #include "tests/support/golden.h"
 #include "tests/support/memory_file.h"
+#include "tests/support/memory_limit.h"
 
 // Damaged files, several thousand of each kind, always the same ones: each must either be read or
 // be refused with an inlay::Error of sensible length. Run under the address sanitizer, a read past
@@ -25,31 +24,6 @@
 // a file's claims fails the test.
 namespace inlay {
 namespace {
-
-/// For its lifetime the process may map `bytes` more than it has now.
-class MemoryLimit {
- public:
-  explicit MemoryLimit(i64 bytes) {
-    ::getrlimit(RLIMIT_AS, &before_);
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-    i64 pages = 0;
-    std::ifstream("/proc/self/statm") >> pages;
-    struct rlimit limit = before_;
-    limit.rlim_cur = static_cast<rlim_t>(pages * 4096 + bytes);
-    EXPECT_EQ(::setrlimit(RLIMIT_AS, &limit), 0);
-#else
-    static_cast<void>(bytes);
-#endif
-  }
-  MemoryLimit(const MemoryLimit&) = delete;
-  MemoryLimit& operator=(const MemoryLimit&) = delete;
-  ~MemoryLimit() {
-    ::setrlimit(RLIMIT_AS, &before_);
-  }
-
- private:
-  struct rlimit before_ {};
-};
 
 struct Outcomes {
   i64 read = 0;
