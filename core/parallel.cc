@@ -88,7 +88,7 @@ int thread_index() {
 }
 
 // What the threads of a region are handed is read before they can say so: not watched.
-[[gnu::no_sanitize("thread")]] void parallel_for(i64 count, FunctionRef<void(i64 task)> task) {
+__attribute__((no_sanitize("thread"))) void parallel_for(i64 count, FunctionRef<void(i64 task)> task) {
   if (planning()) {
     return;
   }

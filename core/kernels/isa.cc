@@ -19,17 +19,27 @@ bool request_amx() {
   return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
 }
 
+// What __builtin_cpu_supports has no name for, in one of the two compilers.
+struct CpuId {
+  explicit CpuId(unsigned leaf) : eax(leaf) {
+    __asm__ volatile("cpuid" : "+a"(eax), "=b"(ebx), "+c"(ecx), "=d"(edx));
+  }
+  unsigned eax, ebx = 0, ecx = 0, edx = 0;
+};
+
+bool has_f16c() {
+  constexpr unsigned kF16c = 1U << 29;
+  return (CpuId(1).ecx & kF16c) != 0;
+}
+
 bool has_amx() {
-  unsigned eax = 7, ebx = 0, ecx = 0, edx = 0;
-  __asm__ volatile("cpuid" : "+a"(eax), "=b"(ebx), "+c"(ecx), "=d"(edx));
   constexpr unsigned kBf16 = 1U << 22, kTile = 1U << 24, kInt8 = 1U << 25;
-  return (edx & (kBf16 | kTile | kInt8)) == (kBf16 | kTile | kInt8) && request_amx();
+  return (CpuId(7).edx & (kBf16 | kTile | kInt8)) == (kBf16 | kTile | kInt8) && request_amx();
 }
 
 Isa detect() {
   __builtin_cpu_init();
-  if (!(__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-        __builtin_cpu_supports("f16c"))) {
+  if (!(__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c())) {
     return Isa::kPortable;
   }
   if (!(__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&

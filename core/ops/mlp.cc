@@ -17,7 +17,7 @@ namespace {
 
 // The inputs of the recorded operation: x, the residual (or an undefined one), then those of the
 // wide parts and of `down`.
-constexpr int kFirstPart = 2;
+constexpr int kFirstWidePart = 2;
 
 class MlpOp {
  public:
@@ -37,7 +37,7 @@ class MlpOp {
   const ProjectionGroup& down() const { return down_; }
   bool gated() const { return wide_.parts().size() > 1; }
   int down_inputs() const {
-    return kFirstPart + kPartInputs * static_cast<int>(wide_.parts().size());
+    return kFirstWidePart + kPartInputs * static_cast<int>(wide_.parts().size());
   }
 
   // first(x) and up(x), and t on the way.
@@ -152,7 +152,7 @@ Grads gradients(const MlpOp& op, MlpSaves saved, const Tensor& dy, Wants wants) 
   Grads grads(down_inputs + kPartInputs);
   grads[1] = dy;
   bool wide_wanted = wants[0];
-  for (int i = kFirstPart; i < down_inputs; ++i) {
+  for (int i = kFirstWidePart; i < down_inputs; ++i) {
     wide_wanted = wide_wanted || wants[i];
   }
   const bool a_wanted = wants_a(op.down(), wants, down_inputs);
@@ -170,7 +170,7 @@ Grads gradients(const MlpOp& op, MlpSaves saved, const Tensor& dy, Wants wants) 
   u = Tensor();
   h = Tensor();
   if (wide_wanted) {
-    group_gradients(op.wide(), saved.wide, dwide, wants, kFirstPart, grads);
+    group_gradients(op.wide(), saved.wide, dwide, wants, kFirstWidePart, grads);
   }
   return grads;
 }

@@ -10,6 +10,7 @@
 #include "core/kernels/softmax.h"
 #include "core/ops/linear.h"
 #include "core/parallel.h"
+#include "core/random.h"
 #include "tests/support/gradcheck.h"
 #include "tests/support/isas.h"
 
