@@ -1,9 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/io/atomic.h"
 
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <atomic>
+#include <cerrno>
+#include <charconv>
+#include <ctime>
 #include <utility>
 
 #include "core/error.h"
@@ -31,6 +38,64 @@ std::string original_name(std::string_view name, std::string_view kind) {
     return "";
   }
   return std::string(name.substr(1, at - 1));
+}
+
+/// Whether no process holds the lock that a living writer has on what it writes. Also true where
+/// this cannot be told: on disks without locks, and of what is not there.
+bool is_unlocked(const std::string& path) {
+  const int file = ::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
+  if (file == -1) {
+    return true;
+  }
+  const bool held = ::flock(file, LOCK_SH | LOCK_NB) == -1 && errno == EWOULDBLOCK;
+  ::close(file);
+  return !held;
+}
+
+/// Whether the process that a temporary name ends in is gone, as far as this machine knows.
+bool writer_is_gone(const std::string& path, std::string_view kind) {
+  const std::string name = base_name(path);
+  const char* number = name.data() + name.rfind(kind) + kind.size();
+  int process = 0;
+  if (std::from_chars(number, name.data() + name.size(), process).ec != std::errc() ||
+      process <= 0) {
+    return false;
+  }
+  // In a container every run may have the same number.
+  return process == ::getpid() ? !is_temporary_here(path)
+                               : ::kill(process, 0) == -1 && errno == ESRCH;
+}
+
+/// Whether the name has stood for a minute. The number of a process that is gone comes to others,
+/// and a lock is taken a moment after the name.
+bool is_old(const std::string& path) {
+  constexpr std::time_t kSeconds = 60;
+  struct stat status {};
+  return ::lstat(path.c_str(), &status) == 0 &&
+         std::time(nullptr) - status.st_ctim.tv_sec > kSeconds;
+}
+
+/// Removes what killed writers of `path` left beside it, and puts back a directory whose
+/// replacement was cut short. What cannot be removed is no reason not to write.
+void remove_leftovers_of(FileSystem& files, const std::string& path) {
+  const std::string folder = parent_path(path);
+  const std::string target = base_name(path);
+  try {
+    for (const std::string& name : files.list(folder)) {
+      const bool old = original_name(name, kOld) == target;
+      const std::string leftover = join_path(folder, name);
+      if ((!old && original_name(name, kTemporary) != target) || !is_unlocked(leftover) ||
+          !(writer_is_gone(leftover, old ? kOld : kTemporary) || is_old(leftover))) {
+        continue;
+      }
+      if (old && files.info(path).kind == FileKind::kNone) {
+        files.rename(leftover, path);
+      } else {
+        remove_tree(leftover);
+      }
+    }
+  } catch (const Error&) {  // NOLINT(bugprone-empty-catch)
+  }
 }
 
 /// For destructors: what cannot be removed now is a leftover, and the error that brought us here is
@@ -66,8 +131,10 @@ void require_place_for_file(const std::string& path) {
 
 AtomicFile::AtomicFile(std::string path, i64 expected_bytes)
     : files_(file_system()), path_(std::move(path)) {
+  remove_leftovers_of(files_, path_);
   while (!file_) {  // a killed process of the same number may have left the name
     temporary_ = name_beside(path_, kTemporary);
+    named_ = TemporaryPath(temporary_);
     try {
       file_ = files_.create(temporary_, expected_bytes);
     } catch (const IoError&) {
@@ -115,6 +182,7 @@ void AtomicFile::commit() {
     throw;
   }
   committed_ = true;
+  named_.forget();
   files_.sync(parent_path(path_));
 }
 
@@ -128,9 +196,23 @@ void write_file(const std::string& path, std::string_view text) {
   write_file(path, std::as_bytes(std::span(text)));
 }
 
+WriterLock::WriterLock(const std::string& directory)
+    : descriptor_(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
+  if (descriptor_ != -1) {
+    static_cast<void>(::flock(descriptor_, LOCK_EX | LOCK_NB));
+  }
+}
+
+WriterLock::~WriterLock() {
+  if (descriptor_ != -1) {
+    ::close(descriptor_);
+  }
+}
+
 AtomicDirectory::AtomicDirectory(std::string path, const AtomicDirectoryOptions& options)
     : files_(file_system()), target_(std::move(path)), options_(options) {
   make_directories(parent_path(target_));
+  remove_leftovers_of(files_, target_);
   const FileKind kind = files_.info(target_).kind;
   const bool full = kind == FileKind::kDirectory && !files_.list(target_).empty();
   if ((kind != FileKind::kNone && kind != FileKind::kDirectory) || (full && !options_.replace)) {
@@ -139,11 +221,14 @@ AtomicDirectory::AtomicDirectory(std::string path, const AtomicDirectoryOptions&
   do {
     temporary_ = name_beside(target_, kTemporary);
   } while (files_.info(temporary_).kind != FileKind::kNone);
+  named_ = TemporaryPath(temporary_);
   files_.make_directory(temporary_);
+  lock_ = WriterLock(temporary_);
 }
 
 AtomicDirectory::~AtomicDirectory() {
   if (!committed_) {
+    lock_ = WriterLock();  // the removal may need its descriptor, where these are few
     remove_quietly(temporary_);
   }
 }
@@ -164,6 +249,7 @@ void AtomicDirectory::replace() {
   if (!files_.exchange(temporary_, target_)) {
     // Between these two renames the name is free; remove_leftovers knows what to make of that.
     old = name_beside(target_, kOld);
+    named_.forget();
     files_.rename(target_, old);
     try {
       files_.rename(temporary_, target_);

@@ -6,9 +6,11 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "core/io/file_system.h"
+#include "core/io/temporary_path.h"
 #include "core/types.h"
 
 /// Files and directories that appear whole or not at all.
@@ -21,8 +23,10 @@
 ///   .NAME.inlay-tmp-PID-N    being written; without a living writer, worth nothing
 ///   .NAME.inlay-old-PID-N    a directory on its way out, on disks that cannot exchange two names
 ///
-/// An object removes its own leftovers when it is destroyed without a commit. A killed process
-/// leaves them; `remove_leftovers` clears them up.
+/// An object removes its own leftovers when it is destroyed without a commit, and
+/// `remove_temporaries` (temporary_path.h) where a signal ends the process. A killed process leaves
+/// them: the next writer of the same name clears them up, and `remove_leftovers` those of every
+/// name.
 namespace inlay {
 
 /// Throws IoError where no file can be put at `path`: its folder is missing, or a folder has its
@@ -54,6 +58,7 @@ class AtomicFile {
   FileSystem& files_;
   std::string path_;
   std::string temporary_;
+  TemporaryPath named_;
   std::unique_ptr<OutputFile> file_;
   std::vector<std::byte> buffer_;
   i64 size_ = 0;
@@ -63,6 +68,24 @@ class AtomicFile {
 /// A whole file at once.
 void write_file(const std::string& path, std::span<const std::byte> bytes);
 void write_file(const std::string& path, std::string_view text);
+
+/// Tells other processes that a directory has a living writer, as far as its disk knows locks.
+class WriterLock {
+ public:
+  WriterLock() = default;
+  explicit WriterLock(const std::string& directory);
+  WriterLock(const WriterLock&) = delete;
+  WriterLock& operator=(const WriterLock&) = delete;
+  WriterLock(WriterLock&& other) noexcept : descriptor_(std::exchange(other.descriptor_, -1)) {}
+  WriterLock& operator=(WriterLock&& other) noexcept {
+    std::swap(descriptor_, other.descriptor_);
+    return *this;
+  }
+  ~WriterLock();
+
+ private:
+  int descriptor_ = -1;
+};
 
 struct AtomicDirectoryOptions {
   /// A directory that is there already is replaced; otherwise it must be absent or empty.
@@ -89,6 +112,8 @@ class AtomicDirectory {
   std::string target_;
   AtomicDirectoryOptions options_;
   std::string temporary_;
+  TemporaryPath named_;
+  WriterLock lock_;
   bool committed_ = false;
 };
 

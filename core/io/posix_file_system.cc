@@ -310,6 +310,9 @@ class PosixFileSystem final : public FileSystem {
     if (!file.valid()) {
       return nullptr;
     }
+    // Tells a file being written from one that a killed process left (atomic.cc), where the disk
+    // knows locks.
+    static_cast<void>(::flock(file.get(), LOCK_EX | LOCK_NB));
     return std::make_unique<PosixOutputFile>(path, std::move(file), 0, expected_bytes);
   }
 

@@ -220,7 +220,7 @@ TEST(Atomic, ARenameWithoutSyncingFileAndDirectoryWouldLoseTheOldFile) {
 TEST(Atomic, AFullDiskIsNamedWithPathAndBytesNeeded) {
   FaultyFileSystem files(kRoot);
   const ScopedFileSystem scope(files);
-  files.fail_at(1, Fault::kShortWrite);
+  files.fail_at(2, Fault::kShortWrite);  // after looking for leftovers and creating the file
   try {
     write_file("/memory/a.bin", std::string(5000, 'x'));
     FAIL() << "nothing thrown";
