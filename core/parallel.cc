@@ -8,6 +8,7 @@
 #include <exception>
 
 #include "core/planning.h"
+#include "core/threads.h"
 
 // libgomp is not instrumented: without these two notes the thread sanitizer sees no order between a
 // region's tasks and the code around it.
@@ -64,8 +65,15 @@ class TaskRanges {
   Next next_[kMost];
 };
 
-int& thread_limit() {
-  static int limit = available_processors();
+// How many threads may work, and how many the system is known to start.
+struct ThreadLimit {
+  int started = startable_threads(available_processors());
+  int limit = started;
+  int refused = available_processors() - started;
+};
+
+ThreadLimit& thread_limit() {
+  static ThreadLimit limit;
   return limit;
 }
 
@@ -76,11 +84,21 @@ int available_processors() {
 }
 
 void set_num_threads(int count) {
-  thread_limit() = std::max(1, count);
+  ThreadLimit& threads = thread_limit();
+  const int wanted = std::max(1, count);
+  if (wanted > threads.started) {
+    threads.started = std::max(threads.started, startable_threads(wanted));
+  }
+  threads.limit = std::min(wanted, threads.started);
+  threads.refused = wanted - threads.limit;
 }
 
 int num_threads() {
-  return thread_limit();
+  return thread_limit().limit;
+}
+
+int refused_threads() {
+  return thread_limit().refused;
 }
 
 int thread_index() {
@@ -88,7 +106,8 @@ int thread_index() {
 }
 
 // What the threads of a region are handed is read before they can say so: not watched.
-__attribute__((no_sanitize("thread"))) void parallel_for(i64 count, FunctionRef<void(i64 task)> task) {
+__attribute__((no_sanitize("thread"))) void parallel_for(i64 count,
+                                                         FunctionRef<void(i64 task)> task) {
   if (planning()) {
     return;
   }

@@ -108,7 +108,8 @@ void throw_io_error(std::string_view path, std::string_view action, int error_nu
                           bytes_needed > 0 ? str(": ", bytes_needed, " bytes needed") : "",
                           " (see ulimit -v)"));
   }
-  if ((error_number == ENOSPC || error_number == EDQUOT) && bytes_needed > 0) {
+  if ((error_number == ENOSPC || error_number == EDQUOT || error_number == EFBIG) &&
+      bytes_needed > 0) {
     reason += str(" (", bytes_needed, " bytes needed)");
   }
   throw IoError(str(printable(path, 300), ": cannot ", action, ": ", reason));

@@ -3,10 +3,15 @@
 // The caching allocator behind allocate_block.
 //
 // Two arenas, small and large blocks apart, so that a long-lived small block cannot split the large
-// holes. An arena is one range of reserved addresses, made usable from the bottom up as it grows:
+// holes. An arena is one range of addresses, made usable from the bottom up as it grows:
 //
 //     base                          top                                    limit
 //      | used | free | used | free | (untouched addresses, no memory behind)  |
+//
+// The untouched addresses are reserved, so that nothing else comes to lie there. Where the process
+// may only have so many (ulimit -v), reserving some for one arena would take them from the other,
+// and from stacks and mapped files: then an arena has no more than it has grown to, in a place so
+// far from all else that it can go on growing.
 //
 // Invariants
 //   1. Free blocks never touch: neighbours are joined at once, and a free block that ends at `top`
@@ -29,6 +34,7 @@
 #include <utility>
 
 #include "core/error.h"
+#include "core/memory/address_space.h"
 #include "core/memory/memory.h"
 #include "core/memory/planned_memory.h"
 
@@ -39,7 +45,6 @@ constexpr i64 kAlignment = 64;          // a cache line, and an AVX-512 vector
 constexpr i64 kLargeBlock = 64 << 10;   // from here on a block comes from the large arena
 constexpr i64 kGrowth = 2 << 20;        // an arena grows by whole huge pages
 constexpr i64 kReserve = i64{1} << 42;  // addresses to ask for; they cost nothing until touched
-constexpr i64 kLeastReserve = 1 << 30;  // below this a limit on address space makes work pointless
 
 i64 rounded_up(i64 value, i64 unit) {
   return (value + unit - 1) / unit * unit;
@@ -68,12 +73,28 @@ void require_machine_has(i64 more, i64 used) {
   }
 }
 
+/// The `number`th place, from 0, for an arena that reserves nothing: below the addresses that the
+/// system gives out from the top down (or the bottom up), with a thousand times the room of any
+/// machine's memory between them.
+std::byte* distant_place(int number) {
+  constexpr i64 kPlaces = 32;
+  void* const near = mmap(nullptr, kGrowth, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (near == MAP_FAILED) {
+    return nullptr;
+  }
+  munmap(near, kGrowth);
+  const i64 address = reinterpret_cast<i64>(near);
+  const i64 place = address - (number + 1) * (address / kPlaces);
+  return reinterpret_cast<std::byte*>(place / kGrowth * kGrowth);
+}
+
 class Arena {
  public:
-  /// A planned one gives addresses that nothing needs to stand behind.
-  explicit Arena(bool planned) : planned_(planned) {}
+  /// A planned one gives addresses of which hardly any are touched, so the machine need not have
+  /// them. `number` keeps the arenas' places apart.
+  Arena(bool planned, int number) : planned_(planned), number_(number) {}
   ~Arena() {
-    if (base_ != nullptr) {
+    if (range_bytes_ > 0) {
       munmap(range_, range_bytes_);
     }
   }
@@ -130,27 +151,51 @@ class Arena {
     by_size_.erase({bytes, address});
   }
 
-  void reserve() {
-    for (i64 size = kReserve; size >= kLeastReserve; size /= 2) {
-      void* range =
-          mmap(nullptr, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-      if (range != MAP_FAILED) {
+  // Gives the arena its place.
+  void settle() {
+    if (!addresses_left()) {
+      void* range = mmap(nullptr, kReserve + kGrowth, PROT_NONE,
+                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+      reserved_ = range != MAP_FAILED;
+      if (reserved_) {
         const i64 skip =
             rounded_up(reinterpret_cast<i64>(range), kGrowth) - reinterpret_cast<i64>(range);
         range_ = range;
-        range_bytes_ = size;
+        range_bytes_ = kReserve + kGrowth;
         base_ = top_ = static_cast<std::byte*>(range) + skip;
-        limit_ = static_cast<std::byte*>(range) + size;
+        limit_ = base_ + kReserve;
         return;
       }
     }
-    throw MemoryError("out of memory: the system grants no address space (see ulimit -v)");
+    range_ = base_ = top_ = distant_place(number_);
+    limit_ = base_ == nullptr ? nullptr : base_ + kReserve;
+  }
+
+  // Makes `more` bytes from the top on usable. False where the system refuses.
+  bool take(i64 more) {
+    if (more > limit_ - top_) {
+      return false;
+    }
+    if (reserved_) {
+      return mprotect(top_, more, PROT_READ | PROT_WRITE) == 0;
+    }
+    void* taken = mmap(top_, more, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+    if (taken == MAP_FAILED) {
+      return false;
+    }
+    if (taken != top_) {  // a kernel that takes the place for a mere hint
+      munmap(taken, more);
+      return false;
+    }
+    range_bytes_ += more;
+    return true;
   }
 
   // Makes room for `bytes` at the top, counting a free block that already ends there.
   void grow(i64 bytes) {
     if (base_ == nullptr) {
-      reserve();
+      settle();
     }
     i64 tail = 0;
     if (!by_address_.empty()) {
@@ -162,10 +207,11 @@ class Arena {
     if (!planned_) {
       require_machine_has(more, used);
     }
-    if (more > limit_ - top_ || mprotect(top_, more, PROT_READ | PROT_WRITE) != 0) {
-      throw planned_ ? beyond_machine(more, used)
-                     : MemoryError(str("out of memory: the system refuses ", more, " bytes more (",
-                                       used, " bytes are in use or cached)"));
+    if (!take(more)) {
+      throw planned_ && more > machine_memory() - used
+          ? beyond_machine(more, used)
+          : MemoryError(str("out of memory: the system refuses ", more, " bytes more (", used,
+                            " bytes are in use or cached; see ulimit -v)"));
     }
     if (!planned_) {
       madvise(top_, more, MADV_HUGEPAGE);  // advice: nothing depends on its being taken
@@ -179,9 +225,11 @@ class Arena {
   }
 
   const bool planned_;
+  const int number_;
   std::mutex mutex_;
-  void* range_ = nullptr;
+  void* range_ = nullptr;  // what is mapped, and how much of it
   i64 range_bytes_ = 0;
+  bool reserved_ = false;  // all of it from the start
   std::byte* base_ = nullptr;
   std::byte* top_ = nullptr;
   std::byte* limit_ = nullptr;
@@ -190,7 +238,8 @@ class Arena {
 };
 
 struct Arenas {
-  explicit Arenas(bool planned) : small(planned), large(planned) {}
+  explicit Arenas(bool planned)
+      : small(planned, planned ? 2 : 0), large(planned, planned ? 3 : 1) {}
   Arena small, large;
 };
 
