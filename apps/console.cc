@@ -6,20 +6,14 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <csignal>
 #include <cstdio>
 
 #include "core/error.h"
+#include "core/parallel.h"
+#include "core/threads.h"
 
 namespace inlay {
 namespace {
-
-volatile std::sig_atomic_t stop_signal = 0;
-
-extern "C" void note_signal(int number) {
-  stop_signal = number;
-  std::signal(number, SIG_DFL);  // the second one ends the program
-}
 
 spdlog::logger& log() {
   static const std::shared_ptr<spdlog::logger> logger = [] {
@@ -34,6 +28,14 @@ spdlog::logger& log() {
 
 void print_notice(const std::string& sentence) {
   log().warn("{}", sentence);
+}
+
+void notice_refused_threads() {
+  if (refused_threads() > 0) {
+    print_notice(str("the system starts no more than ", num_threads(), " of ",
+                     num_threads() + refused_threads(),
+                     " threads (see ulimit -u and -v); the results are the same"));
+  }
 }
 
 bool stderr_is_terminal() {
@@ -93,21 +95,6 @@ void ProgressLine::clear() {
     std::fflush(stderr);
     shown_ = false;
   }
-}
-
-StopSignals::StopSignals() {
-  stop_signal = 0;
-  std::signal(SIGINT, note_signal);
-  std::signal(SIGTERM, note_signal);
-}
-
-StopSignals::~StopSignals() {
-  std::signal(SIGINT, SIG_DFL);
-  std::signal(SIGTERM, SIG_DFL);
-}
-
-int StopSignals::received() {
-  return stop_signal;
 }
 
 }  // namespace inlay

@@ -12,6 +12,9 @@ namespace inlay {
 /// Warnings and remarks, to stderr, one line each.
 void print_notice(const std::string& sentence);
 
+/// A notice when the system starts fewer threads than were asked for.
+void notice_refused_threads();
+
 bool stderr_is_terminal();
 bool stdout_is_terminal();
 
@@ -35,18 +38,6 @@ class ProgressLine {
  private:
   std::string what_;
   bool shown_ = false;
-};
-
-/// SIGINT and SIGTERM ask for a polite stop while this lives; a second one ends the program at
-/// once.
-class StopSignals {
- public:
-  StopSignals();
-  ~StopSignals();
-  StopSignals(const StopSignals&) = delete;
-  StopSignals& operator=(const StopSignals&) = delete;
-  /// The signal that came, or 0.
-  static int received();
 };
 
 }  // namespace inlay

@@ -3,54 +3,22 @@
 // The `inlay` command: finds the command, runs it, and turns what it throws into one message and an
 // exit code.
 
-#include <omp.h>
-#include <sched.h>
-#include <unistd.h>
-
 #include <cerrno>
 #include <cstdio>
-#include <cstdlib>
 #include <exception>
 #include <new>
 #include <string>
 #include <vector>
 
 #include "apps/commands.h"
+#include "apps/signals.h"
+#include "apps/start.h"
 #include "core/error.h"
 #include "core/io/file_system.h"
 
 namespace {
 
 using inlay::Command;
-
-// Where OMP_PROC_BIND and the like are set, libgomp has bound this thread to one processor by now,
-// and with it every thread of a program that is started in its place.
-void free_thread() {
-  cpu_set_t all;
-  CPU_ZERO(&all);
-  for (int place = 0; place < omp_get_num_places(); ++place) {
-    std::vector<int> processors(static_cast<std::size_t>(omp_get_place_num_procs(place)));
-    omp_get_place_proc_ids(place, processors.data());
-    for (const int processor : processors) {
-      CPU_SET(static_cast<std::size_t>(processor), &all);
-    }
-  }
-  if (CPU_COUNT(&all) > 0) {
-    sched_setaffinity(0, sizeof all, &all);
-  }
-}
-
-// libgomp's threads wait for one another by spinning, for about 20 ms. Where another program wants
-// the processors too, a spinning thread holds back the one it waits for: beside two busy programs a
-// training step took 15 times as long. After half a millisecond they are to sleep. libgomp reads
-// its environment before main() and never again, so the program starts once more.
-void wait_politely(char** argv) {
-  if (std::getenv("GOMP_SPINCOUNT") == nullptr && std::getenv("OMP_WAIT_POLICY") == nullptr) {
-    setenv("GOMP_SPINCOUNT", "10000", 1);
-    free_thread();
-    execv("/proc/self/exe", argv);  // returns only when it cannot: then it goes on as it is
-  }
-}
 
 void print_help() {
   std::fputs(
@@ -90,18 +58,18 @@ int run(const std::vector<std::string>& words) {
 // Results go to stdout, and a full disk behind it is a failure like any other.
 int run_and_flush(const std::vector<std::string>& words) {
   const int code = run(words);
+  errno = 0;
   if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
-    inlay::throw_io_error("stdout", "write", errno);
+    // Of a write that failed earlier the reason may be gone.
+    inlay::throw_io_error("stdout", "write", errno != 0 ? errno : EIO);
   }
   return code;
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
-  wait_politely(argv);
+// The one place where an error becomes a sentence.
+int run_and_report(const std::vector<std::string>& words) {
   try {
-    return run_and_flush(std::vector<std::string>(argv + 1, argv + argc));
+    return run_and_flush(words);
   } catch (const inlay::Error& e) {
     std::fflush(stdout);
     std::fprintf(stderr, "inlay: %s\n", e.what());
@@ -114,4 +82,15 @@ int main(int argc, char** argv) {
                  e.what());
     return static_cast<int>(inlay::ExitCode::kInternal);
   }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  inlay::open_standard_streams();
+  inlay::settle_environment(argv);
+  return inlay::on_enough_stack([&] {
+    inlay::handle_signals();
+    return run_and_report(std::vector<std::string>(argv + 1, argv + argc));
+  });
 }

@@ -66,6 +66,7 @@ LoadedModel ModelArguments::load() const {
   }
   set_num_threads(threads > 0 ? static_cast<int>(std::min<i64>(threads, 1024))
                               : available_processors());
+  notice_refused_threads();
   LoadOptions options;
   options.model.model_name_or_path = model;
   options.model.dtype = dtype;

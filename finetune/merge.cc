@@ -9,6 +9,7 @@
 #include "core/error.h"
 #include "core/io/atomic.h"
 #include "core/io/file_system.h"
+#include "core/io/mapped_files.h"
 #include "finetune/adapters/peft_files.h"
 #include "finetune/hf_export.h"
 #include "finetune/loaded_model.h"
@@ -97,6 +98,7 @@ MergeReport merge_adapter(const MergeOptions& options) {
     load_adapter(*adapted.model, options.adapter);
     expected = probe_logits(adapted);
     write_hf_files(folder.path(), adapted, dtype);
+    require_mapped_files_unchanged();
   }
   const MergeReport report = compare(expected, probe_logits(open_model(folder.path())), dtype);
   if (!(report.relative_difference <= report.limit)) {

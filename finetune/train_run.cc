@@ -11,6 +11,7 @@
 #include "core/error.h"
 #include "core/io/append_file.h"
 #include "core/io/atomic.h"
+#include "core/io/mapped_files.h"
 #include "core/parallel.h"
 #include "finetune/adapters/peft_files.h"
 #include "finetune/checkpoint_files.h"
@@ -107,6 +108,7 @@ class Recorder final : public TrainerObserver {
     listener_.on_eval(metrics);
   }
   void on_save(Trainer& trainer) override {
+    require_mapped_files_unchanged();
     log_.flush();
     const i64 step = trainer.state().step;
     save_checkpoint(directory_.checkpoint(step), trainer, adapter_, base_, data_);
@@ -292,6 +294,7 @@ RunResult run_training(const RunConfig& given, const TrainOptions& options, RunL
   result.peak = peak_memory();
   log.sync();
   if (result.finished) {
+    require_mapped_files_unchanged();
     result.output = write_result(*directory, parts);
     result.peak_rss = peak_rss();
     write_manifest(

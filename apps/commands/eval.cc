@@ -8,6 +8,7 @@
 #include "apps/console.h"
 #include "apps/model_arguments.h"
 #include "core/error.h"
+#include "core/io/mapped_files.h"
 #include "data/dataset/row_format.h"
 #include "finetune/evaluate.h"
 #include "finetune/exact_match.h"
@@ -24,6 +25,7 @@ constexpr i64 kMostLossRows = 16;
 int report_loss(const LoadedModel& loaded, const Dataset& data, i64 batch_size,
                 AttentionKind attention, bool json) {
   const LossReport report = evaluate_loss(*loaded.model, data.examples, batch_size, attention);
+  require_mapped_files_unchanged();
   if (json) {
     std::puts(Json{{"loss", report.loss},
                    {"perplexity", report.perplexity()},
@@ -50,6 +52,7 @@ int report_matches(const LoadedModel& loaded, const Dataset& data, i64 batch_siz
   const std::vector<MatchedRow> rows =
       exact_match(*loaded.model, loaded.require_tokenizer("exact match"), data.examples, options);
   progress.clear();
+  require_mapped_files_unchanged();
   const i64 matches = std::ranges::count_if(rows, [](const MatchedRow& r) { return r.equal; });
   const double share =
       rows.empty() ? 0.0 : 100.0 * static_cast<double>(matches) / static_cast<double>(rows.size());

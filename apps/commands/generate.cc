@@ -11,8 +11,10 @@
 #include "apps/commands.h"
 #include "apps/console.h"
 #include "apps/model_arguments.h"
+#include "apps/signals.h"
 #include "core/error.h"
 #include "core/io/file_system.h"
+#include "core/io/mapped_files.h"
 #include "finetune/bench/timing.h"
 
 namespace inlay {
@@ -107,8 +109,8 @@ class Printer {
       : stream_(tokenizer, {.skip_special_tokens = true}) {}
   bool operator()(i64 /*sequence*/, i32 id) {
     std::fputs(stream_.push(id).c_str(), stdout);
-    std::fflush(stdout);
-    return StopSignals::received() == 0;
+    // A reader that has gone away will not come back.
+    return std::fflush(stdout) == 0 && StopSignals::received() == 0;
   }
   void finish() {
     std::fputs(stream_.finish().c_str(), stdout);
@@ -210,7 +212,12 @@ int run_generate(std::span<const std::string> arguments) {
   if (speed) {
     rates.print(static_cast<i64>(ids.size()));
   }
-  return StopSignals::received() == 0 ? 0 : 128 + StopSignals::received();
+  require_mapped_files_unchanged();
+  if (StopSignals::received() == 0) {
+    return 0;
+  }
+  std::fprintf(stderr, "stopped by %s\n", std::string(StopSignals::name()).c_str());
+  return 128 + StopSignals::received();
 }
 
 int run_chat(std::span<const std::string> arguments) {
@@ -257,6 +264,10 @@ int run_chat(std::span<const std::string> arguments) {
     const Generated reply =
         session.reply(encode_chat(loaded, messages), options, std::ref(printer));
     printer.finish();
+    require_mapped_files_unchanged();
+    if (std::ferror(stdout) != 0) {
+      break;
+    }
     messages.emplace_back("assistant", tokenizer.decode(reply.ids, {.skip_special_tokens = true}));
   }
   return 0;

@@ -10,6 +10,7 @@
 #include "core/error.h"
 #include "core/io/atomic.h"
 #include "core/io/file_system.h"
+#include "core/io/mapped_files.h"
 #include "core/io/safetensors.h"
 
 namespace inlay {
@@ -82,6 +83,7 @@ int run_logits(std::span<const std::string> arguments) {
     pass.tokens = &tokens;
     rows.push_back(loaded.model->logits(loaded.model->hidden(pass), pass));
   }
+  require_mapped_files_unchanged();
   const i64 row_bytes = T * sizes.vocab_size * static_cast<i64>(sizeof(float));
   const auto fill = [&](i64 offset, std::span<std::byte> bytes) {
     for (std::size_t done = 0; done < bytes.size();) {

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <csignal>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
@@ -7,6 +6,7 @@
 #include "apps/commands.h"
 #include "apps/commands/plan.h"
 #include "apps/console.h"
+#include "apps/signals.h"
 #include "core/error.h"
 #include "finetune/config/check.h"
 #include "finetune/train_run.h"
@@ -26,6 +26,7 @@ class ConsoleListener final : public RunListener {
 
   void on_plan(const RunPlan& plan) override {
     total_ = plan.steps;
+    notice_refused_threads();
     std::fprintf(stderr, "model       %s\n", plan.model.c_str());
     std::fprintf(stderr, "trainable   %s parameters\n",
                  readable_count(plan.forecast.trainable).c_str());
@@ -151,8 +152,8 @@ int run_train(std::span<const std::string> arguments) {
   }
   if (!result.finished) {
     const int number = StopSignals::received();
-    std::fprintf(stderr, "stopped after step %ld; --resume goes on from there\n",
-                 static_cast<long>(result.steps));
+    std::fprintf(stderr, "stopped by %s after step %ld; --resume goes on from there\n",
+                 std::string(StopSignals::name()).c_str(), static_cast<long>(result.steps));
     return 128 + number;
   }
   print_result(result, json);

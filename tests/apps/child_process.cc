@@ -48,7 +48,7 @@ std::string command_path() {
 }
 
 ChildProcess::ChildProcess(const std::string& directory, const std::vector<std::string>& arguments,
-                           const std::string& input)
+                           const std::string& input, const std::function<void()>& prepare)
     : streams_(::testing::TempDir() + "inlay-child-XXXXXX") {
   const std::string command = command_path();
   if (::mkdtemp(streams_.data()) == nullptr) {
@@ -71,6 +71,9 @@ ChildProcess::ChildProcess(const std::string& directory, const std::vector<std::
     ::setenv("HF_HUB_CACHE", "no-cache", 1);
     ::alarm(kMostSeconds);  // outlives exec
     if (::chdir(directory.c_str()) == 0) {
+      if (prepare) {
+        prepare();
+      }
       ::execv(command.c_str(), argv.data());
     }
     ::_exit(127);
@@ -100,6 +103,10 @@ std::string ChildProcess::errors_so_far() const {
   return content_of(stream("err"));
 }
 
+bool ChildProcess::has_mapped(const std::string& path) const {
+  return content_of("/proc/" + std::to_string(pid_) + "/maps").find(path) != std::string::npos;
+}
+
 bool ChildProcess::has_ended() {
   if (pid_ > 0 && ::waitpid(pid_, &status_, WNOHANG) == pid_) {
     pid_ = -1;
@@ -117,8 +124,8 @@ Finished ChildProcess::wait() {
 }
 
 Finished run_inlay(const std::string& directory, const std::vector<std::string>& arguments,
-                   const std::string& input) {
-  return ChildProcess(directory, arguments, input).wait();
+                   const std::string& input, const std::function<void()>& prepare) {
+  return ChildProcess(directory, arguments, input, prepare).wait();
 }
 
 std::vector<std::string> words(const std::string& text) {

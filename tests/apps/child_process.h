@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -22,11 +23,12 @@ struct Finished {
 
 /// The command as a child process with a working directory of its own. It sees none of the
 /// machine's model caches, reads `input` as its stdin, and is ended by an alarm after a minute: a
-/// hang is a failed test.
+/// hang is a failed test. `prepare` is called in the child at last, to set limits, close streams or
+/// ignore signals.
 class ChildProcess {
  public:
   ChildProcess(const std::string& directory, const std::vector<std::string>& arguments,
-               const std::string& input = "");
+               const std::string& input = "", const std::function<void()>& prepare = {});
   ChildProcess(const ChildProcess&) = delete;
   ChildProcess& operator=(const ChildProcess&) = delete;
   ~ChildProcess();
@@ -34,6 +36,8 @@ class ChildProcess {
   void send(int signal) const;
   /// What is on stderr so far.
   std::string errors_so_far() const;
+  /// Whether the file at this absolute path is mapped now.
+  bool has_mapped(const std::string& path) const;
   bool has_ended();
   Finished wait();
 
@@ -47,7 +51,7 @@ class ChildProcess {
 
 /// Starts the command and waits for its end.
 Finished run_inlay(const std::string& directory, const std::vector<std::string>& arguments,
-                   const std::string& input = "");
+                   const std::string& input = "", const std::function<void()>& prepare = {});
 
 /// "train run.json" as arguments; no quoting.
 std::vector<std::string> words(const std::string& text);

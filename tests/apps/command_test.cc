@@ -357,6 +357,7 @@ TEST_P(Interrupted, SavesAndResumesToTheSameBits) {
   child.send(GetParam());
   const Finished stopped = child.wait();
   ASSERT_EQ(stopped.exit_code, 128 + GetParam()) << stopped.err;
+  EXPECT_NE(stopped.err.find("stopped by SIG"), std::string::npos) << stopped.err;
   EXPECT_NE(stopped.err.find("--resume goes on from there\n"), std::string::npos) << stopped.err;
   EXPECT_FALSE(std::filesystem::exists(workshop.path("out/model")));
   EXPECT_FALSE(std::filesystem::exists(workshop.path("out/manifest.json")));
@@ -370,9 +371,11 @@ TEST_P(Interrupted, SavesAndResumesToTheSameBits) {
             workshop.read_json("whole/manifest.json")["loss_digest"]);
 }
 
-INSTANTIATE_TEST_SUITE_P(Command, Interrupted, ::testing::Values(SIGINT, SIGTERM),
+INSTANTIATE_TEST_SUITE_P(Command, Interrupted, ::testing::Values(SIGHUP, SIGINT, SIGTERM),
                          [](const auto& signal) {
-                           return signal.param == SIGINT ? "BySigint" : "BySigterm";
+                           return signal.param == SIGHUP   ? "BySighup"
+                                  : signal.param == SIGINT ? "BySigint"
+                                                           : "BySigterm";
                          });
 
 }  // namespace
