@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cmath>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "core/config/writer.h"
@@ -168,6 +169,17 @@ void require_data(const DataConfig& data) {
   }
 }
 
+// Adapters name their base. A config's own paths are UTF-8, but not that of a cache elsewhere.
+void require_name_in_json(const LoadedModel& loaded) {
+  try {
+    json_text(loaded.name);
+  } catch (const ConfigError&) {
+    throw ConfigError(str(printable(loaded.name, 300),
+                          ": the path of this model is not UTF-8, which the files of a run cannot "
+                          "say; rename the folder"));
+  }
+}
+
 RunPlan plan_of(const FittedRun& fitted, const RunInputs& inputs) {
   const RunConfig& config = fitted.config;
   const BatchSchedule schedule =
@@ -262,6 +274,7 @@ RunResult run_training(const RunConfig& given, const TrainOptions& options, RunL
   }
   Parts parts;
   parts.inputs = open_run(config);
+  require_name_in_json(parts.inputs.loaded);
   const FittedRun fitted = fit_run(config, parts.inputs);
   if (!fitted.fits()) {
     throw MemoryError(does_not_fit(fitted, parts.inputs));

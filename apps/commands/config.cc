@@ -65,13 +65,13 @@ int config_check(std::span<const std::string> arguments) {
   std::string file;
   std::vector<std::string> overrides;
   Arguments args("inlay config check", "Checks a run config without loading anything.");
-  args.positional("RUN.json", file, "the run config")
+  args.positional("RUN.json", file, "the run config; - for stdin")
       .option("--set", overrides, "set a key of the config");
   if (!args.parse(arguments)) {
     return 0;
   }
   load_run_config(file, overrides);
-  std::printf("%s: no mistakes\n", file.c_str());
+  std::printf("%s: no mistakes\n", file == "-" ? "stdin" : file.c_str());
   return 0;
 }
 
@@ -81,7 +81,7 @@ int config_show(std::span<const std::string> arguments) {
   bool keys = false;
   Arguments args("inlay config show",
                  "Prints the resolved config: every key, with defaults and overrides in place.");
-  args.positional("RUN.json", file, "the run config", false)
+  args.positional("RUN.json", file, "the run config; - for stdin", false)
       .option("--set", overrides, "set a key of the config")
       .flag("--keys", keys, "list every key with its type, default and meaning instead");
   if (!args.parse(arguments)) {

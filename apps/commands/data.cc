@@ -26,7 +26,7 @@ int run_data(std::span<const std::string> arguments) {
   bool json = false;
   Arguments args("inlay data show",
                  "Shows rows as the model will see them: tokens, with those trained on marked.");
-  args.positional("RUN.json", file, "a run config")
+  args.positional("RUN.json", file, "a run config; - for stdin")
       .option("-n,--rows", count, "how many rows")
       .option("--set", overrides, "set a key of the config")
       .flag("--validation", validation, "the validation rows")

@@ -56,7 +56,7 @@ int run_merge(std::span<const std::string> arguments) {
                                         {"largest_difference", report.largest_difference},
                                         {"relative_difference", report.relative_difference},
                                         {"limit", report.limit}};
-    std::puts(out.dump(2).c_str());
+    std::puts(out.dump(2, ' ', false, decltype(out)::error_handler_t::replace).c_str());
   } else {
     std::printf(
         "logits of %ld positions: largest difference %.3g, relative %.3g (limit %.3g)\nwritten: "

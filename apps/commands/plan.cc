@@ -91,7 +91,7 @@ int run_plan(std::span<const std::string> arguments) {
   Arguments args("inlay plan",
                  "Says what a training would take before any weight is read: steps, work, memory. "
                  "Exit code 3 when it does not fit runtime.max_memory.");
-  args.positional("RUN.json", file, "the run config")
+  args.positional("RUN.json", file, "the run config; - for stdin")
       .option("--set", overrides, "set a key of the config, as in training.max_steps=10")
       .flag("--json", json, "print it as JSON");
   if (!args.parse(arguments)) {

@@ -86,7 +86,7 @@ int run_tokenize(std::span<const std::string> arguments) {
     }
   }
   if (json) {
-    std::puts(out.dump().c_str());
+    std::puts(out.dump(-1, ' ', false, Json::error_handler_t::replace).c_str());
   }
   return 0;
 }

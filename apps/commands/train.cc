@@ -123,7 +123,7 @@ int run_train(std::span<const std::string> arguments) {
   bool json = false;
   Arguments args("inlay train",
                  "Runs a training from its config: LoRA, QLoRA, full, or from scratch.");
-  args.positional("RUN.json", file, "the run config (inlay config init makes one)")
+  args.positional("RUN.json", file, "the run config (inlay config init makes one); - for stdin")
       .option("--set", overrides, "set a key of the config, as in training.learning_rate=1e-4")
       .option("--max-steps", max_steps, "short for --set training.max_steps=N")
       .option("--resume", resume,

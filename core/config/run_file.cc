@@ -27,20 +27,53 @@ struct Layer {
   Json object;
 };
 
+bool is_stdin(const std::string& path) {
+  return path == "-";
+}
+
+/// The path as messages have it.
+std::string shown(const std::string& path) {
+  return is_stdin(path) ? "stdin" : path;
+}
+
 std::string directory_of(const std::string& path) {
-  return std::filesystem::path(path).parent_path().string();
+  return config_folder(path).value_or("");
+}
+
+/// Whether the path leads to an open descriptor of a process, as /dev/stdin and /dev/fd/63 do.
+bool leads_to_descriptor(const std::string& path) {
+  namespace fs = std::filesystem;
+  constexpr int kMostLinks = 40;  // as many as the system follows
+  std::error_code error;
+  fs::path at = path;
+  for (int links = 0; links < kMostLinks; ++links) {
+    const fs::path folder =
+        fs::weakly_canonical(at.has_parent_path() ? at.parent_path() : ".", error);
+    if (folder.string().starts_with("/proc/")) {
+      return true;
+    }
+    if (!fs::is_symlink(at, error)) {
+      return false;
+    }
+    at = folder / fs::read_symlink(at, error);
+  }
+  return false;
 }
 
 Json read_object(const std::string& path) {
   const JsonOptions options{.comments = true, .max_values = kMaxConfigValues};
   Json json;
   try {
-    json = parse_ordered_json(file_system().read(path, kMaxConfigBytes), path, options);
+    json = parse_ordered_json(
+        file_system().read(is_stdin(path) ? "/dev/stdin" : path, kMaxConfigBytes), shown(path),
+        options);
+  } catch (const MemoryError&) {
+    throw;
   } catch (const Error& error) {  // whatever is wrong with it, it is the config that is wrong
     throw ConfigError(error.what());
   }
   if (!json.is_object()) {
-    throw ConfigError(str(printable(path, 300), ": expected a JSON object"));
+    throw ConfigError(str(printable(shown(path), 300), ": expected a JSON object"));
   }
   return json;
 }
@@ -52,7 +85,7 @@ std::optional<std::string> take_base(Layer& layer) {
     return std::nullopt;
   }
   if (!extends->is_string() || extends->get_ref<const std::string&>().empty()) {
-    throw ConfigError(str(printable(layer.path, 300), ": /extends: expected a path"));
+    throw ConfigError(str(printable(shown(layer.path), 300), ": /extends: expected a path"));
   }
   const std::string base =
       (std::filesystem::path(directory_of(layer.path)) / extends->get<std::string>())
@@ -75,7 +108,7 @@ std::vector<Layer> read_layers(const std::string& path) {
   std::optional<std::string> next = path;
   while (next.has_value()) {
     if (std::find(seen.begin(), seen.end(), identity(*next)) != seen.end()) {
-      throw ConfigError(str(printable(layers.back().path, 300),
+      throw ConfigError(str(printable(shown(layers.back().path), 300),
                             ": /extends: ", printable(*next, 300), " is extended in a circle"));
     }
     seen.push_back(identity(*next));
@@ -117,12 +150,20 @@ bool is_utf8(std::string_view text) {
 
 }  // namespace
 
+std::optional<std::string> config_folder(const std::string& path) {
+  const FileKind kind = is_stdin(path) ? FileKind::kOther : file_system().info(path).kind;
+  if (kind == FileKind::kOther || leads_to_descriptor(path)) {
+    return std::nullopt;
+  }
+  return std::filesystem::path(path).parent_path().string();
+}
+
 ConfigDocument load_run_file(const std::string& path, std::span<const std::string> overrides) {
   std::vector<Layer> layers = read_layers(path);
   ConfigDocument document;
-  document.set_root_origin({path, directory_of(path)});
+  document.set_root_origin({shown(path), directory_of(path)});
   for (auto layer = layers.rbegin(); layer != layers.rend(); ++layer) {
-    document.overlay(std::move(layer->object), {layer->path, directory_of(layer->path)});
+    document.overlay(std::move(layer->object), {shown(layer->path), directory_of(layer->path)});
   }
   for (const std::string& assignment : overrides) {
     apply_override(document, assignment);

@@ -43,6 +43,11 @@ class Descriptor {
       throw_io_error(path, (flags & O_CREAT) != 0 ? "create" : "open", errno);
     }
   }
+  /// Stdin as it is: one that is a socket cannot be opened by its path, and a closed one would be
+  /// read as an empty file.
+  static Descriptor standard_input() {
+    return Descriptor(::fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
+  }
   Descriptor(Descriptor&& other) noexcept : value_(std::exchange(other.value_, -1)) {}
   Descriptor& operator=(Descriptor&&) = delete;
   ~Descriptor() { close(); }
@@ -56,6 +61,12 @@ class Descriptor {
   }
 
  private:
+  explicit Descriptor(int value) : value_(value) {
+    if (value_ == -1) {
+      throw_io_error("stdin", "read", errno);
+    }
+  }
+
   int value_;
 };
 
@@ -284,7 +295,8 @@ class PosixFileSystem final : public FileSystem {
   }
 
   std::string read(const std::string& path, i64 limit) override {
-    const Descriptor file(path, O_RDONLY);
+    const Descriptor file =
+        path == "/dev/stdin" ? Descriptor::standard_input() : Descriptor(path, O_RDONLY);
     constexpr std::size_t kPiece = 1 << 20;
     std::string text;
     std::size_t size = 0;

@@ -3,9 +3,11 @@
 
 #include <bit>
 #include <filesystem>
+#include <optional>
 #include <variant>
 
 #include "core/config/run_file.h"
+#include "core/config/writer.h"
 #include "core/error.h"
 #include "core/memory/byte_text.h"
 
@@ -168,15 +170,33 @@ void check(const RunConfig& config, const ConfigDocument& document) {
   problems.throw_if_any();
 }
 
+namespace {
+
+// The run's own files name these paths. Strings of a config are UTF-8, but what stands before a
+// relative path is the name of a folder, which can be anything.
+void require_paths_in_json(const RunConfig& config, const std::string& path) {
+  try {
+    config_text(config);
+    config_text(config, {.directory = *config.save.output_dir});
+  } catch (const ConfigError&) {
+    throw ConfigError(str(printable(path, 300),
+                          ": its paths lead through a folder whose name is not UTF-8, which the "
+                          "files of a run cannot say; rename the folder"));
+  }
+}
+
+}  // namespace
+
 RunConfig load_run_config(const std::string& path, std::span<const std::string> overrides) {
   const ConfigDocument document = load_run_file(path, overrides);
   RunConfig config = read_config<RunConfig>(document);
   check(config, document);
+  const std::optional<std::string> folder = config_folder(path);
   if (!config.save.output_dir.has_value()) {
-    const std::filesystem::path file(path);
-    config.save.output_dir =
-        resolved_path("runs/" + file.stem().string(), file.parent_path().string());
+    const std::string name = folder ? std::filesystem::path(path).stem().string() : "stdin";
+    config.save.output_dir = resolved_path("runs/" + name, folder.value_or(""));
   }
+  require_paths_in_json(config, path);
   return config;
 }
 

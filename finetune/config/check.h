@@ -20,7 +20,8 @@ void check(const RunConfig& config, const ConfigDocument& document = ConfigDocum
 void check(const PeftConfig& config, std::string_view pointer, Problems& problems);
 
 /// The run config in `path` with its bases and `--set` overrides, complete and checked: a mistake
-/// costs no more than this. save.output_dir is `runs/NAME` beside NAME.json when none is given.
+/// costs no more than this. save.output_dir is `runs/NAME` beside NAME.json when none is given, and
+/// `runs/stdin` for a config without a folder. Paths can be written to the run's files.
 RunConfig load_run_config(const std::string& path, std::span<const std::string> overrides = {});
 
 }  // namespace inlay
