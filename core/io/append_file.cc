@@ -60,4 +60,11 @@ void AppendFile::sync() {
   files_.sync(parent_path(path_));
 }
 
+bool AppendFile::in_place() const {
+  const FileInfo info = files_.info(path_);
+  // Behind lines that wait there may be the first part of a write that failed.
+  return info.kind == FileKind::kFile &&
+         (waiting_.empty() ? info.size == size_ : info.size >= size_);
+}
+
 }  // namespace inlay

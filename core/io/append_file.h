@@ -29,6 +29,9 @@ class AppendFile {
   void flush();
   /// Flushes, and returns when the lines will survive a power cut.
   void sync();
+  /// Whether the path still leads to the lines handed over: false once another program has removed
+  /// the file, renamed it or changed its length, and lines go where nobody finds them.
+  bool in_place() const;
 
  private:
   FileSystem& files_;

@@ -124,8 +124,16 @@ void require_place_for_file(const std::string& path) {
     throw IoError(
         str(printable(path, 300), ": cannot create: there is no folder ", printable(folder, 300)));
   }
-  if (is_directory(path)) {
+  const FileInfo info = file_system().info(path);
+  if (info.kind == FileKind::kDirectory) {
     throw IoError(str(printable(path, 300), ": cannot create: a folder has this name"));
+  }
+  // A file is renamed into its place, and would replace the device: /dev/null for every program.
+  const bool stream = path.starts_with("/proc/") || path.starts_with("/dev/fd/") ||
+                      (info.link && parent_path(path) == "/dev");
+  if (info.kind == FileKind::kOther || stream) {
+    throw IoError(str(printable(path, 300),
+                      ": cannot create: this is a device or a pipe, and no place for a file"));
   }
 }
 
@@ -262,6 +270,26 @@ void AtomicDirectory::replace() {
   // The old one may only go once the new one is sure to stay.
   files_.sync(parent_path(target_));
   remove_quietly(old);
+}
+
+void remove_whole(const std::string& path) {
+  FileSystem& files = file_system();
+  const FileInfo info = files.info(path);
+  if (info.kind == FileKind::kNone && !info.link) {
+    return;
+  }
+  // Not under the name of what a replacement puts aside: remove_leftovers would put that back.
+  std::string hidden = name_beside(path, kTemporary);
+  while (exists(hidden)) {
+    hidden = name_beside(path, kTemporary);
+  }
+  files.rename(path, hidden);
+  files.sync(parent_path(path));
+  remove_tree(hidden);
+}
+
+bool is_leftover(std::string_view name) {
+  return !original_name(name, kTemporary).empty() || !original_name(name, kOld).empty();
 }
 
 void remove_leftovers(const std::string& directory) {

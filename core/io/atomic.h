@@ -20,7 +20,7 @@
 /// it the new one. Whatever stops us (a full disk, SIGKILL, a power cut), a reader finds the one or
 /// the other, never a mixture.
 ///
-///   .NAME.inlay-tmp-PID-N    being written; without a living writer, worth nothing
+///   .NAME.inlay-tmp-PID-N    being written or removed; without a living writer, worth nothing
 ///   .NAME.inlay-old-PID-N    a directory on its way out, on disks that cannot exchange two names
 ///
 /// An object removes its own leftovers when it is destroyed without a commit, and
@@ -29,9 +29,9 @@
 /// name.
 namespace inlay {
 
-/// Throws IoError where no file can be put at `path`: its folder is missing, or a folder has its
-/// name. For the start of long work whose result goes there: AtomicFile itself only says so in the
-/// end.
+/// Throws IoError where no file can be put at `path`: its folder is missing, or a folder, a device
+/// or a pipe has its name. For the start of long work whose result goes there: AtomicFile itself
+/// only says so in the end.
 void require_place_for_file(const std::string& path);
 
 /// A file to be written front to back and published by `commit`. Throws IoError, and then the file
@@ -117,9 +117,16 @@ class AtomicDirectory {
   bool committed_ = false;
 };
 
+/// Removes a file or a directory with all that is in it as one act: it is renamed to a hidden name
+/// first, so that a kill in between leaves nothing that looks like it and lacks parts. Nothing
+/// there is no error.
+void remove_whole(const std::string& path);
+
 /// Removes what killed writers left in `directory` (not in its subdirectories), and puts back a
 /// directory whose replacement was cut short. The caller must know that nobody is writing there,
 /// by holding the directory's lock.
 void remove_leftovers(const std::string& directory);
+/// Whether a file of this name is what a killed writer left.
+bool is_leftover(std::string_view name);
 
 }  // namespace inlay

@@ -19,6 +19,7 @@
 #include "core/error.h"
 #include "core/io/file_system.h"
 #include "core/io/mapped_files.h"
+#include "core/io/read_log.h"
 
 namespace inlay {
 namespace {
@@ -105,6 +106,7 @@ class PosixMappedFile final : public MappedFile {
     if (!S_ISREG(status.st_mode)) {
       throw IoError(str(printable(path, 300), ": cannot read: not a regular file"));
     }
+    ReadLog::note(path, FileStamp::of(status));
     size_ = static_cast<std::size_t>(status.st_size);
     if (size_ == 0) {
       return;  // the system maps no empty range
@@ -297,6 +299,9 @@ class PosixFileSystem final : public FileSystem {
   std::string read(const std::string& path, i64 limit) override {
     const Descriptor file =
         path == "/dev/stdin" ? Descriptor::standard_input() : Descriptor(path, O_RDONLY);
+    if (struct stat status{}; ::fstat(file.get(), &status) == 0) {
+      ReadLog::note(path, FileStamp::of(status));
+    }
     constexpr std::size_t kPiece = 1 << 20;
     std::string text;
     std::size_t size = 0;

@@ -78,6 +78,9 @@ std::vector<Publication> publications() {
        [=] { fill_directory(directory, "new"); }},
       {"a directory over another, without exchange", [=] { fill_directory(directory, "old"); },
        [=] { fill_directory(directory, "new"); }, false},
+      {"a directory removed", [=] { fill_directory(directory, "old"); },
+       [=] { remove_whole(directory); }},
+      {"a file removed", [=] { write_file(file, "old"); }, [=] { remove_whole(file); }},
   };
 }
 
@@ -296,7 +299,38 @@ TEST(Atomic, LeftoversAreToldFromOtherHiddenFiles) {
                          {"run", ""}}));
 }
 
+TEST(Atomic, WhatIsNotThereIsRemovedWithoutAWord) {
+  FaultyFileSystem files(kRoot);
+  const ScopedFileSystem scope(files);
+  remove_whole("/memory/nothing");
+  EXPECT_EQ(tree(), Tree());
+}
+
 // ---- AppendFile
+
+TEST(AppendFile, KnowsWhenItsLinesNoLongerStandInTheFile) {
+  FaultyFileSystem files(kRoot);
+  const ScopedFileSystem scope(files);
+  AppendFile log("/memory/log");
+  EXPECT_TRUE(log.in_place());
+  log.write_line("one");
+  log.flush();
+  EXPECT_TRUE(log.in_place());
+  files.fail_at(0, Fault::kShortWrite);
+  log.write_line("two");
+  EXPECT_THROW(log.flush(), IoError);
+  files.fail_never();
+  EXPECT_TRUE(log.in_place());  // "one", half of "two", and "two" is kept
+  log.flush();
+  EXPECT_TRUE(log.in_place());
+  files.rename("/memory/log", "/memory/log.1");
+  EXPECT_FALSE(log.in_place());
+  write_file("/memory/log", "short\n");
+  EXPECT_FALSE(log.in_place());
+  remove_tree("/memory/log");
+  make_directories("/memory/log");
+  EXPECT_FALSE(log.in_place());
+}
 
 TEST(AppendFile, GoesOnBehindTheLastWholeLine) {
   FaultyFileSystem files(kRoot);
