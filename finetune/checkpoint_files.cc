@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "finetune/checkpoint_files.h"
 
+#include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <nlohmann/json.hpp>
 #include <utility>
@@ -12,6 +14,7 @@
 #include "core/io/safetensors.h"
 #include "core/io/sha256.h"
 #include "finetune/adapters/peft_files.h"
+#include "finetune/run_directory.h"
 
 namespace inlay {
 namespace {
@@ -21,6 +24,8 @@ using Json = nlohmann::json;
 constexpr const char* kState = "trainer_state.json";
 constexpr const char* kOptimizer = "optimizer.safetensors";
 constexpr const char* kTrainable = "trainable.safetensors";
+constexpr const char* kChecksum = "checksum";
+constexpr const char* kSources = "sources";
 constexpr i64 kMostStateBytes = 1 << 20;
 
 void write_tensors(const std::string& path, const std::vector<Parameter>& parameters) {
@@ -79,12 +84,62 @@ double double_of(const std::string& bits) {
   return out;
 }
 
+// The text of the state with the SHA-256 of the text without it: no byte of the file can change
+// unnoticed.
+std::string sealed_text(Json state) {
+  const auto dump = [&] {
+    return state.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+  };
+  state.erase(kChecksum);
+  const std::string text = dump();
+  state[kChecksum] = sha256_hex(std::as_bytes(std::span(text)));
+  return dump();
+}
+
 Json read_state(const std::string& directory) {
   const std::string path = join_path(directory, kState);
   if (!is_file(path)) {
     throw DataError(str(directory, ": not a checkpoint: it has no ", kState));
   }
-  return parse_json(file_system().read(path, kMostStateBytes), path);
+  const std::string text = file_system().read(path, kMostStateBytes);
+  Json state = parse_json(text, path);
+  // Versions before the checksum wrote these keys and no other.
+  constexpr std::string_view kUnsealed[] = {"step",           "tokens", "window_loss_bits",
+                                            "window_trained", "data",   "files"};
+  if (!state.is_object()) {
+    throw DataError(str(path, ": not the state of a training run"));
+  }
+  bool unsealed = true;
+  for (const auto& [key, value] : state.items()) {
+    unsealed = unsealed && std::ranges::find(kUnsealed, key) != std::end(kUnsealed);
+  }
+  if (!unsealed && sealed_text(state) != text) {
+    throw DataError(str(path, ": the file is damaged: its text is not that of its checksum"));
+  }
+  return state;
+}
+
+// What no run can have counted, and a folder of another name.
+void check_counts(const std::string& directory, const TrainerState& state) {
+  const std::string path = join_path(directory, kState);
+  const auto refuse = [&](const char* key, i64 found, const std::string& expected) {
+    throw DataError(str(path, ": /", key, ": expected ", expected, ", found ", found));
+  };
+  if (state.step < 1) {
+    refuse("step", state.step, "at least 1");
+  }
+  if (const auto named = step_of_name(base_name(directory)); named && *named != state.step) {
+    refuse("step", state.step, str(*named, ", as the folder's name says"));
+  }
+  if (state.tokens < 0) {
+    refuse("tokens", state.tokens, "at least 0");
+  }
+  if (state.window_trained < 0) {
+    refuse("window_trained", state.window_trained, "at least 0");
+  }
+  if (!std::isfinite(state.window_loss)) {
+    throw DataError(str(path, ": /window_loss_bits: expected the bits of a finite number"));
+  }
 }
 
 void verify_files(const std::string& directory, const Json& files) {
@@ -116,6 +171,9 @@ CheckpointState state_of(const Json& json) {
   const Json& data = json.at("data");
   state.data.train = data.at("train").get<std::string>();
   state.data.validation = data.at("validation").get<std::string>();
+  if (json.contains(kSources)) {
+    state.sources = sources_from_json(json.at(kSources));
+  }
   return state;
 }
 
@@ -125,8 +183,21 @@ DataDigests digests_of(const DataConfig& data) {
   return {sha256_file(*data.train), data.validation ? sha256_file(*data.validation) : ""};
 }
 
+DataDigests digests_of(const RunSources& sources) {
+  const auto digest = [](const std::vector<SourceFile>& files) {
+    return files.empty() ? "" : files.front().sha256;
+  };
+  return {digest(sources.train), digest(sources.validation)};
+}
+
+bool is_checkpoint_file(std::string_view name) {
+  constexpr std::string_view kFiles[] = {"adapter_config.json", "adapter_model.safetensors",
+                                         kOptimizer, kTrainable, kState};
+  return std::ranges::find(kFiles, name) != std::end(kFiles);
+}
+
 void save_checkpoint(const std::string& directory, Trainer& trainer, const Adapter* adapter,
-                     const std::string& base_model, const DataDigests& data) {
+                     const std::string& base_model, const RunSources& sources) {
   AtomicDirectory folder(directory, {.replace = true});
   if (adapter != nullptr) {
     save_adapter(folder.path(), *adapter, base_model);
@@ -135,21 +206,25 @@ void save_checkpoint(const std::string& directory, Trainer& trainer, const Adapt
   }
   write_tensors(join_path(folder.path(), kOptimizer), trainer.optimizer().state());
   const TrainerState& state = trainer.state();
+  const DataDigests data = digests_of(sources);
   const Json json = {{"step", state.step},
                      {"tokens", state.tokens},
                      {"window_loss_bits", bits_of(state.window_loss)},
                      {"window_trained", state.window_trained},
                      {"data", {{"train", data.train}, {"validation", data.validation}}},
+                     {"sources", sources_json(sources)},
                      {"files", checksums(folder.path())}};
-  write_file(join_path(folder.path(), kState), json.dump(2) + "\n");
+  write_file(join_path(folder.path(), kState), sealed_text(json));
   folder.commit();
 }
 
 CheckpointState read_checkpoint(const std::string& directory) {
   const Json json = read_state(directory);
   try {
+    CheckpointState state = state_of(json);
+    check_counts(directory, state.trainer);
     verify_files(directory, json.at("files"));
-    return state_of(json);
+    return state;
   } catch (const Json::exception&) {
     throw DataError(str(join_path(directory, kState), ": not the state of a training run"));
   } catch (const std::logic_error&) {  // std::stoull

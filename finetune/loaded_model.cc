@@ -191,12 +191,13 @@ std::optional<ChatTemplate> find_chat_template(const LoadOptions& options,
 
 }  // namespace
 
+std::optional<std::string> find_model_path(const std::string& name) {
+  return exists(name) ? std::optional(name) : cached_model(name);
+}
+
 std::string resolve_model_path(const std::string& name) {
-  if (exists(name)) {
-    return name;
-  }
-  if (const auto cached = cached_model(name)) {
-    return *cached;
+  if (const auto path = find_model_path(name)) {
+    return *path;
   }
   throw DataError(str(printable(name),
                       ": there is no such folder or file, nor a model of this name in ",

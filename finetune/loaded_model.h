@@ -54,5 +54,7 @@ void load_weights(const LoadOptions& options, LoadedModel& loaded);
 /// Hugging Face cache
 /// ("org/model"). Throws DataError when there is neither.
 std::string resolve_model_path(const std::string& name);
+/// The same; nothing when there is neither.
+std::optional<std::string> find_model_path(const std::string& name);
 
 }  // namespace inlay

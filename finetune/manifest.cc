@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "finetune/manifest.h"
 
-#include <cstring>
 #include <nlohmann/json.hpp>
-#include <span>
+#include <utility>
+#include <vector>
 
 #include "core/io/atomic.h"
 #include "core/io/sha256.h"
@@ -15,35 +15,42 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr i64 kMostMetricsBytes = i64{1} << 32;
-
 Json file_facts(const std::string& path) {
   return {{"path", path}, {"bytes", file_system().info(path).size}, {"sha256", sha256_file(path)}};
 }
 
-// SHA-256 over the 8 bytes of each logged loss, in order: two runs are the same when this is.
-std::string loss_digest(const std::string& metrics) {
-  Sha256 digest;
-  const std::string text = file_system().read(metrics, kMostMetricsBytes);
-  for (std::size_t begin = 0; begin < text.size();) {
-    const std::size_t end = text.find('\n', begin);
-    const Json line = Json::parse(text.begin() + begin, text.begin() + end, nullptr, false);
-    if (line.is_object() && line.contains("loss")) {
-      const double loss = line["loss"].get<double>();
-      digest.update(std::as_bytes(std::span(&loss, 1)));
-    }
-    begin = end + 1;
-  }
-  return digest.hex();
+Json source_facts(const SourceFile& file) {
+  return {{"path", file.path}, {"bytes", file.stamp.size}, {"sha256", file.sha256}};
 }
 
-Json data_facts(const DataConfig& data) {
-  Json out;
-  out["train"] = file_facts(*data.train);
-  if (data.validation) {
-    out["validation"] = file_facts(*data.validation);
+Json source_list(const std::vector<SourceFile>& files) {
+  Json out = Json::array();
+  for (const SourceFile& file : files) {
+    out.push_back(source_facts(file));
   }
   return out;
+}
+
+Json data_facts(const RunSources& sources) {
+  Json out = Json::object();
+  for (const SourceFile& file : sources.train) {
+    out["train"] = source_facts(file);
+  }
+  for (const SourceFile& file : sources.validation) {
+    out["validation"] = source_facts(file);
+  }
+  return out;
+}
+
+void add_outputs(const std::string& folder, Json& out) {
+  for (const std::string& name : file_system().list(folder)) {
+    const std::string path = join_path(folder, name);
+    if (is_directory(path)) {
+      add_outputs(path, out);
+    } else {
+      out.push_back(file_facts(path));
+    }
+  }
 }
 
 }  // namespace
@@ -55,18 +62,20 @@ void write_manifest(const std::string& path, const ManifestFacts& facts) {
   json["machine"] = {{"instruction_set", kernels::isa_name(kernels::active_isa())},
                      {"processors", available_processors()},
                      {"threads", num_threads()}};
-  Json weights = Json::array();
-  for (const std::string& file : facts.weights) {
-    weights.push_back(file_facts(file));
+  const RunSources& sources = facts.sources;
+  json["base"] = source_list(sources.base);
+  for (const auto& [key, files] : {std::pair("tokenizer", &sources.tokenizer),
+                                   std::pair("chat_template", &sources.chat_template),
+                                   std::pair("adapter", &sources.adapter)}) {
+    if (!files->empty()) {
+      json[key] = source_list(*files);
+    }
   }
-  json["base"] = weights;
-  json["data"] = data_facts(facts.config.data);
+  json["data"] = data_facts(sources);
   json["steps"] = facts.steps;
-  json["loss_digest"] = loss_digest(facts.metrics);
+  json["loss_digest"] = facts.loss_digest ? Json(*facts.loss_digest) : Json();
   Json output = Json::array();
-  for (const std::string& name : file_system().list(facts.output)) {
-    output.push_back(file_facts(join_path(facts.output, name)));
-  }
+  add_outputs(facts.output, output);
   json["output"] = output;
   Json peak;
   for (int c = 0; c < kMemoryClasses; ++c) {
@@ -74,7 +83,8 @@ void write_manifest(const std::string& path, const ManifestFacts& facts) {
   }
   json["peak_memory"] = {
       {"tracked_bytes", facts.peak.total()}, {"by_class", peak}, {"rss_bytes", facts.peak_rss}};
-  write_file(path, json.dump(2) + "\n");
+  // A path may be any bytes; what is not UTF-8 in it must not cost the manifest.
+  write_file(path, json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
 }
 
 }  // namespace inlay

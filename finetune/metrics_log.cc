@@ -3,6 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "core/error.h"
 #include "core/io/atomic.h"
 
 namespace inlay {
@@ -12,12 +13,14 @@ using Json = nlohmann::ordered_json;
 
 constexpr i64 kMostLogBytes = i64{1} << 32;
 
-// The path, after the lines beyond `last_step` have been cut off.
-std::string without_later_steps(const std::string& path, i64 last_step) {
-  if (!is_file(path)) {
-    return path;
-  }
-  const std::string text = file_system().read(path, kMostLogBytes);
+std::string text_of(const std::string& path) {
+  return is_file(path) ? file_system().read(path, kMostLogBytes) : "";
+}
+
+}  // namespace
+
+MetricsLog::MetricsLog(const std::string& path, i64 last_step, i64 logging_steps) : path_(path) {
+  const std::string text = text_of(path);
   std::string kept;
   for (std::size_t begin = 0; begin < text.size();) {
     const std::size_t end = text.find('\n', begin);
@@ -29,21 +32,28 @@ std::string without_later_steps(const std::string& path, i64 last_step) {
     if (line.is_object() && step != line.end() && step->is_number_integer() &&
         step->get<i64>() <= last_step) {
       kept.append(text, begin, end + 1 - begin);
+      if (const auto loss = line.find("loss"); loss != line.end() && loss->is_number()) {
+        add_loss(loss->get<double>());
+      }
     }
     begin = end + 1;
   }
+  whole_ = last_step < logging_steps || !kept.empty();
   if (kept.size() != text.size()) {
     write_file(path, kept);
   }
-  return path;
+  file_ = std::make_unique<AppendFile>(path);
 }
 
-}  // namespace
+void MetricsLog::add_loss(double loss) {
+  losses_.update(std::as_bytes(std::span(&loss, 1)));
+}
 
-MetricsLog::MetricsLog(const std::string& path, i64 last_step)
-    : file_(without_later_steps(path, last_step)) {}
+std::optional<std::string> MetricsLog::loss_digest() const {
+  return whole_ ? std::optional(Sha256(losses_).hex()) : std::nullopt;
+}
 
-void MetricsLog::write(const StepMetrics& m) {
+std::string MetricsLog::write(const StepMetrics& m) {
   const Json line = {{"step", m.step},
                      {"epoch", m.epoch},
                      {"loss", m.loss},
@@ -53,18 +63,69 @@ void MetricsLog::write(const StepMetrics& m) {
                      {"tokens_per_second", m.tokens_per_second},
                      {"rss_bytes", m.rss_bytes},
                      {"elapsed_s", m.elapsed_s}};
-  file_.write_line(line.dump());
-  file_.flush();
+  add_loss(m.loss);
+  return keep(line.dump(), m.step);
 }
 
-void MetricsLog::write(const EvalMetrics& m) {
+std::string MetricsLog::write(const EvalMetrics& m) {
   const Json line = {{"step", m.step},
                      {"epoch", m.epoch},
                      {"eval_loss", m.report.loss},
                      {"eval_perplexity", m.report.perplexity()},
                      {"eval_tokens", m.report.tokens}};
-  file_.write_line(line.dump());
-  file_.flush();
+  return keep(line.dump(), m.step);
+}
+
+std::string MetricsLog::keep(const std::string& line, i64 step) {
+  last_line_ = line;
+  last_step_ = step;
+  file_->write_line(line);
+  return flush();
+}
+
+std::string MetricsLog::flush() {
+  const bool told = !refused_.empty();
+  try {
+    try {
+      file_->flush();
+    } catch (const IoError&) {  // of a full disk, or of a file that is not what it was
+      if (file_->in_place()) {
+        throw;
+      }
+    }
+    refused_.clear();
+    if (file_->in_place()) {
+      return "";
+    }
+    const bool first = lost_.empty();
+    lost_ = str(printable(path_, 300),
+                ": another program removed or changed this log, as noticed after step ", last_step_,
+                "; the lines before are lost, and it goes on in a new one");
+    start_anew();
+    return first ? lost_ : "";
+  } catch (const IoError& e) {
+    refused_ =
+        str(e.what(), "; training goes on, and the log is tried again (step ", last_step_, ")");
+    return told ? "" : refused_;
+  }
+}
+
+// With the line in hand, which went to the old file.
+void MetricsLog::start_anew() {
+  make_directories(parent_path(path_));
+  file_ = std::make_unique<AppendFile>(path_);
+  file_->write_line(last_line_);
+  file_->flush();
+}
+
+std::string MetricsLog::finish() {
+  flush();
+  try {
+    file_->sync();
+  } catch (const IoError& e) {
+    refused_ = e.what();
+  }
+  return lost_.empty() ? refused_ : lost_;
 }
 
 }  // namespace inlay

@@ -17,6 +17,25 @@ using Json = nlohmann::ordered_json;
 constexpr i64 kMostConfigBytes = 16 << 20;
 constexpr const char* kFree[] = {"logging", "eval", "save", "runtime"};
 
+// Every key there is, at its default.
+Json defaults() {
+  RunConfig config;
+  config.peft.emplace();
+  config.quantization.emplace();
+  return Json::parse(config_text(config));
+}
+
+// Adds to `before` the keys of objects in it that only `all` has.
+void add_missing(Json& before, const Json& all) {
+  for (const auto& [key, value] : all.items()) {
+    if (!before.contains(key)) {
+      before[key] = value;
+    } else if (before[key].is_object() && value.is_object()) {
+      add_missing(before[key], value);
+    }
+  }
+}
+
 // The first place where two documents differ, as a JSON pointer, with both values.
 std::string difference(const Json& before, const Json& now, const std::string& pointer) {
   if (before == now) {
@@ -49,7 +68,13 @@ void check_same_run(const std::string& file, const RunConfig& config) {
     throw ConfigError(
         str(parent_path(file), ": there is no run to resume (it has no ", base_name(file), ")"));
   }
-  const Json before = parse_ordered_json(file_system().read(file, kMostConfigBytes), file);
+  Json before = parse_ordered_json(file_system().read(file, kMostConfigBytes), file);
+  if (before.is_object()) {
+    for (const char* section : {"peft", "quantization"}) {  // not there means none
+      before.emplace(section, nullptr);
+    }
+    add_missing(before, defaults());
+  }
   const Json now = Json::parse(config_text(config, {.directory = parent_path(file)}));
   for (const auto& [section, value] : now.items()) {
     if (std::ranges::find(kFree, section) != std::end(kFree)) {

@@ -10,7 +10,8 @@ namespace inlay {
 
 /// Throws ConfigError unless `config` means the run whose resolved config is in `file`: a resumed
 /// run must be the same run. What does not touch its numbers may differ: logging, evaluation,
-/// saving, threads.
+/// saving, threads. Keys that the version which began the run did not have must be at their
+/// defaults.
 void check_same_run(const std::string& file, const RunConfig& config);
 
 /// Where `config` leaves training.gradient_checkpointing to us, makes it what the run in `file` was

@@ -13,8 +13,22 @@ namespace {
 
 constexpr std::string_view kStepPrefix = "step-";
 
-// The step of a checkpoint's directory name.
-std::optional<i64> step_of(const std::string& name) {
+bool holds_anything(const std::string& directory) {
+  return std::ranges::any_of(file_system().list(directory), [](const std::string& name) {
+    return name != kLockFileName && !is_leftover(name);
+  });
+}
+
+// An empty folder is nothing to lose.
+bool holds_something(const std::string& path) {
+  const FileInfo info = file_system().info(path);
+  return info.link || info.kind == FileKind::kFile || info.kind == FileKind::kOther ||
+         (info.kind == FileKind::kDirectory && holds_anything(path));
+}
+
+}  // namespace
+
+std::optional<i64> step_of_name(const std::string& name) {
   if (!name.starts_with(kStepPrefix)) {
     return {};
   }
@@ -22,17 +36,14 @@ std::optional<i64> step_of(const std::string& name) {
   const char* begin = name.data() + kStepPrefix.size();
   const char* end = name.data() + name.size();
   const auto [stop, error] = std::from_chars(begin, end, step);
-  return error == std::errc() && stop == end && begin != end ? std::optional(step) : std::nullopt;
+  // "step-08" and "step--8" are no names of ours.
+  const bool ours = error == std::errc() && stop == end && step >= 0 &&
+                    name == std::string(kStepPrefix) + std::to_string(step);
+  return ours ? std::optional(step) : std::nullopt;
 }
 
-bool holds_anything(const std::string& directory) {
-  return std::ranges::any_of(file_system().list(directory),
-                             [](const std::string& name) { return name != kLockFileName; });
-}
-
-}  // namespace
-
-RunDirectory::RunDirectory(const std::string& path, Mode mode) : path_(path), mode_(mode) {
+RunDirectory::RunDirectory(const std::string& path, Mode mode, const std::string& result)
+    : path_(path), mode_(mode), result_(result) {
   const FileKind kind = file_system().info(path).kind;
   if (kind != FileKind::kNone && kind != FileKind::kDirectory) {
     throw ConfigError(str(path, ": the output directory is a file"));
@@ -44,12 +55,12 @@ RunDirectory::RunDirectory(const std::string& path, Mode mode) : path_(path), mo
   // lock belongs to a run, and whether that is still going on is the first thing to tell.
   const bool locked_before = exists(join_path(path, kLockFileName));
   if (kind == FileKind::kDirectory && !locked_before) {
-    require_empty();
+    require_usable();
   }
   make_directories(path);
   made_ = kind == FileKind::kNone;
   lock_ = file_system().lock(path);
-  require_empty();
+  require_usable();
   remove_leftovers(path_);
   if (is_directory(checkpoints())) {
     remove_leftovers(checkpoints());
@@ -68,24 +79,46 @@ RunDirectory::~RunDirectory() {
   }
 }
 
-void RunDirectory::require_empty() const {
+void RunDirectory::require_usable() const {
+  const bool is_run = is_run_directory(path_);
   if (mode_ == Mode::kFresh && holds_anything(path_)) {
+    throw ConfigError(str(path_, ": the output directory is not empty",
+                          is_run ? " (--resume goes on with the run there, --overwrite replaces it)"
+                                 : ", and what is in it is not of a run; choose another one"));
+  }
+  if (mode_ == Mode::kResume && !is_run) {
     throw ConfigError(
-        str(path_,
-            ": the output directory is not empty (--resume goes on with the run there, --overwrite "
-            "replaces it)"));
+        str(path_, ": there is no run to resume (it has no ", base_name(config_file()), ")"));
+  }
+  if (mode_ == Mode::kFresh) {
+    return;
+  }
+  for (const std::string& path : paths_of_run(path_)) {
+    if (!is_run && holds_something(path)) {
+      throw ConfigError(str(path, ": this would be replaced, and no run wrote it (", path_,
+                            " is not the directory of a run); choose another output directory"));
+    }
+  }
+  if (const auto foreign = foreign_file(path_, result_)) {
+    throw ConfigError(str(*foreign,
+                          ": this would be replaced, and no run wrote it; move it away, "
+                          "or choose another output directory"));
   }
 }
 
-void RunDirectory::begin() {
+void RunDirectory::begin(const std::string& settings) {
   begun_ = true;
   if (mode_ == Mode::kOverwrite) {
-    for (const std::string& old :
-         {config_file(), manifest_file(), metrics_file(), adapter(), model(), checkpoints()}) {
-      remove_tree(old);
-    }
+    remove_run(path_);
   }
+  write_file(config_file(), settings);
   make_directories(checkpoints());
+}
+
+void RunDirectory::keep_settings(const std::string& settings) const {
+  if (!is_file(config_file())) {
+    write_file(config_file(), settings);
+  }
 }
 
 void RunDirectory::checkpoint_saved(i64 step, std::optional<i64> limit) const {
@@ -94,36 +127,27 @@ void RunDirectory::checkpoint_saved(i64 step, std::optional<i64> limit) const {
   if (!limit) {
     return;
   }
-  std::vector<i64> steps;
-  for (const std::string& entry : file_system().list(checkpoints())) {
-    if (const auto s = step_of(entry); s && *s != step) {
-      steps.push_back(*s);
+  std::vector<i64> older = steps();
+  std::erase(older, step);
+  while (static_cast<i64>(older.size()) + 1 > std::max<i64>(1, *limit)) {
+    if (const std::string oldest = checkpoint(older.front()); is_checkpoint_only(oldest)) {
+      remove_whole(oldest);
     }
-  }
-  std::ranges::sort(steps);
-  while (static_cast<i64>(steps.size()) + 1 > std::max<i64>(1, *limit)) {
-    remove_tree(checkpoint(steps.front()));
-    steps.erase(steps.begin());
+    older.erase(older.begin());
   }
 }
 
-std::string RunDirectory::find_checkpoint(const std::string& which) const {
-  std::string name = which;
-  if (which == "last") {
-    const std::string pointer = join_path(checkpoints(), "last");
-    if (!is_file(pointer)) {
-      throw ConfigError(str(path_, ": this run has no checkpoint to resume from"));
-    }
-    name = file_system().read(pointer, 256);
-    name.erase(name.find_last_not_of(" \n") + 1);
-  }
-  for (const std::string& candidate : {join_path(checkpoints(), name), which}) {
-    if (is_plain_name(base_name(candidate)) && is_directory(candidate)) {
-      return candidate;
+std::vector<i64> RunDirectory::steps() const {
+  std::vector<i64> found;
+  if (is_directory(checkpoints())) {
+    for (const std::string& name : file_system().list(checkpoints())) {
+      if (const auto step = step_of_name(name); step && is_directory(checkpoint(*step))) {
+        found.push_back(*step);
+      }
     }
   }
-  throw ConfigError(
-      str("--resume ", printable(which), ": there is no such checkpoint in ", checkpoints()));
+  std::ranges::sort(found);
+  return found;
 }
 
 }  // namespace inlay

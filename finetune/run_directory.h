@@ -4,9 +4,11 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "core/io/file_system.h"
 #include "core/types.h"
+#include "finetune/run_contents.h"
 
 namespace inlay {
 
@@ -26,9 +28,10 @@ class RunDirectory {
     kOverwrite,  // what an earlier run wrote is removed; other files stay
     kResume,     // the directory holds a run to go on with
   };
-  /// Creates the directory and takes the lock; what an earlier run wrote is still there. Throws
-  /// ConfigError when the directory is in use or not as `mode` needs it.
-  RunDirectory(const std::string& path, Mode mode);
+  /// Creates the directory and takes the lock; what an earlier run wrote is still there. `result`
+  /// is the folder this one will write, kAdapterFolder or kModelFolder. Throws ConfigError when the
+  /// directory is in use, not as `mode` needs it, or holds what no run wrote where this run writes.
+  RunDirectory(const std::string& path, Mode mode, const std::string& result);
   RunDirectory(const RunDirectory&) = delete;
   RunDirectory& operator=(const RunDirectory&) = delete;
   /// A run that never began leaves no directory behind, unless there was one before.
@@ -36,7 +39,11 @@ class RunDirectory {
 
   /// To be called when everything the run needs is there and it starts to write: only now does
   /// kOverwrite remove what is replaced, so that a mistake in the config costs no earlier run.
-  void begin();
+  /// `settings` is the text of config.resolved.json, from here on the mark of a run.
+  void begin(const std::string& settings);
+
+  /// Writes them again where another program has removed them, or the whole directory.
+  void keep_settings(const std::string& settings) const;
 
   const std::string& path() const { return path_; }
   std::string config_file() const { return join_path(path_, "config.resolved.json"); }
@@ -48,22 +55,26 @@ class RunDirectory {
     return join_path(checkpoints(), "step-" + std::to_string(step));
   }
 
+  std::string checkpoints() const { return join_path(path_, "checkpoints"); }
+
   /// Names `step` in checkpoints/last and removes the oldest checkpoints beyond `limit` (never that
   /// one).
   void checkpoint_saved(i64 step, std::optional<i64> limit) const;
-  /// The checkpoint that "last", a step's directory name or a path means. Throws ConfigError when
-  /// there is none.
-  std::string find_checkpoint(const std::string& which) const;
+  /// The steps there are folders for, lowest first.
+  std::vector<i64> steps() const;
 
  private:
-  void require_empty() const;  // in mode kFresh
-  std::string checkpoints() const { return join_path(path_, "checkpoints"); }
+  void require_usable() const;
 
   std::string path_;
   Mode mode_;
+  std::string result_;
   bool made_ = false;  // by us
   bool begun_ = false;
   std::unique_ptr<DirectoryLock> lock_;
 };
+
+/// The step of a checkpoint's folder name, "step-8"; nothing for any other name.
+std::optional<i64> step_of_name(const std::string& name);
 
 }  // namespace inlay

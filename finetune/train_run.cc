@@ -10,12 +10,14 @@
 
 #include "core/config/writer.h"
 #include "core/error.h"
-#include "core/io/append_file.h"
 #include "core/io/atomic.h"
 #include "core/io/mapped_files.h"
+#include "core/io/read_log.h"
+#include "core/io/replaced_input.h"
 #include "core/parallel.h"
 #include "finetune/adapters/peft_files.h"
 #include "finetune/checkpoint_files.h"
+#include "finetune/choose_checkpoint.h"
 #include "finetune/hf_export.h"
 #include "finetune/loaded_model.h"
 #include "finetune/manifest.h"
@@ -24,6 +26,7 @@
 #include "finetune/resume.h"
 #include "finetune/rows.h"
 #include "finetune/run_directory.h"
+#include "finetune/run_sources.h"
 
 namespace inlay {
 namespace {
@@ -84,36 +87,42 @@ TrainerOptions make_trainer_options(const RunConfig& config, i64 steps) {
 
 namespace {
 
+// What the files of a run say of it.
+struct Records {
+  const RunConfig& config;
+  std::string settings;  // the text of config.resolved.json
+  RunSources sources;
+};
+
 // Passes what the trainer says on to the listener and to the files of the run.
 class Recorder final : public TrainerObserver {
  public:
   Recorder(RunListener& listener, const RunDirectory& directory, MetricsLog& log,
-           const RunConfig& config, const Adapter* adapter, const std::string& base,
-           const DataDigests& data)
+           const Records& records, const Adapter* adapter, const std::string& base)
       : listener_(listener),
         directory_(directory),
         log_(log),
-        config_(config),
+        records_(records),
         adapter_(adapter),
-        base_(base),
-        data_(data) {}
+        base_(base) {}
 
   void on_step(const StepMetrics& metrics) override {
     last_loss = metrics.loss;
-    log_.write(metrics);
+    say(log_.write(metrics));
     listener_.on_step(metrics);
   }
   void on_eval(const EvalMetrics& metrics) override {
     validation = metrics.report;
-    log_.write(metrics);
+    say(log_.write(metrics));
     listener_.on_eval(metrics);
   }
   void on_save(Trainer& trainer) override {
     require_mapped_files_unchanged();
-    log_.flush();
+    say(log_.flush());
     const i64 step = trainer.state().step;
-    save_checkpoint(directory_.checkpoint(step), trainer, adapter_, base_, data_);
-    directory_.checkpoint_saved(step, config_.save.save_total_limit);
+    save_checkpoint(directory_.checkpoint(step), trainer, adapter_, base_, records_.sources);
+    directory_.checkpoint_saved(step, records_.config.save.save_total_limit);
+    directory_.keep_settings(records_.settings);
   }
   bool stop_requested() override { return listener_.stop_requested(); }
 
@@ -121,13 +130,18 @@ class Recorder final : public TrainerObserver {
   std::optional<LossReport> validation;
 
  private:
+  void say(const std::string& problem) {
+    if (!problem.empty()) {
+      listener_.on_notice(problem);
+    }
+  }
+
   RunListener& listener_;
   const RunDirectory& directory_;
   MetricsLog& log_;
-  const RunConfig& config_;
+  const Records& records_;
   const Adapter* adapter_;
   const std::string& base_;
-  const DataDigests& data_;
 };
 
 // All that a run works on, in the order it is made.
@@ -228,6 +242,117 @@ RunDirectory::Mode mode_of(const TrainOptions& options) {
                              : RunDirectory::Mode::kFresh;
 }
 
+// What the run reads, by the names that people have for it. A model of the cache that is not there
+// is told when it is opened.
+std::vector<CommandInput> inputs_of(const RunConfig& config, const TrainOptions& options) {
+  std::vector<CommandInput> inputs;
+  const auto add = [&](const char* what, const std::optional<std::string>& path) {
+    if (path) {
+      inputs.push_back({what, *path});
+    }
+  };
+  const ModelConfig& model = config.model;
+  if (model.model_name_or_path) {
+    add("the base model", find_model_path(*model.model_name_or_path));
+  }
+  add("the tokenizer", model.tokenizer);
+  add("the chat template", model.chat_template);
+  add("the training data", config.data.train);
+  add("the validation data", config.data.validation);
+  if (config.peft) {
+    add("the adapter to start from", config.peft->init_from);
+  }
+  if (options.overwrite) {  // a resumed run writes its settings anew, as they are
+    for (const std::string& file : options.config_files) {
+      add("the run config", file);
+    }
+  }
+  return inputs;
+}
+
+// A checkpoint to go on from, of the same run: settings and data. The files that are read with the
+// model are compared later.
+ChosenCheckpoint open_checkpoint_of_run(const RunDirectory& directory, const std::string& which,
+                                        RunConfig& config, RunListener& listener) {
+  ChosenCheckpoint chosen = choose_checkpoint(directory, which);
+  keep_recomputation(directory.config_file(), config);
+  check_same_run(directory.config_file(), config);
+  // A checkpoint elsewhere, of a run that moved or of another: that run's settings count, too.
+  const std::string beside =
+      join_path(parent_path(parent_path(chosen.path)), base_name(directory.config_file()));
+  if (is_file(beside)) {
+    check_same_run(beside, config);
+  }
+  require_data(config.data);
+  check_same_data(config.data, chosen.state.data, digests_of(config.data));
+  if (!chosen.state.sources) {
+    listener.on_notice(str(chosen.path,
+                           ": written by an older version, which noted no checksums of the base "
+                           "model and tokenizer: whether they are the same is not known"));
+  }
+  return chosen;
+}
+
+// From the checkpoint, once everything is in its place.
+void go_on_from(const ChosenCheckpoint& checkpoint, const Parts& parts, i64 steps) {
+  const i64 step = checkpoint.state.trainer.step;
+  if (step > steps) {
+    throw DataError(
+        str(checkpoint.path, ": a checkpoint of step ", step, ", and the run has ", steps));
+  }
+  load_checkpoint(checkpoint.path, checkpoint.state, *parts.trainer,
+                  parts.adapter ? &*parts.adapter : nullptr);
+}
+
+// The checksums of what was read so far, held against those of the run that is gone on with.
+void note_sources(const RunConfig& config, const RunInputs& inputs, const ReadLog& reads,
+                  const std::optional<ChosenCheckpoint>& checkpoint, RunSources& sources) {
+  const RunSources before =
+      checkpoint ? checkpoint->state.sources.value_or(RunSources()) : RunSources();
+  add_sources(config, inputs.loaded, reads, before, sources);
+  if (checkpoint && checkpoint->state.sources) {
+    sources.adapter = before.adapter;
+    check_same_sources(before, sources, inputs.train.format == RowFormat::kTokens);
+  }
+}
+
+RunResult train_and_write(const Records& records, const RunDirectory& directory, Parts& parts,
+                          RunListener& listener) {
+  const RunConfig& config = records.config;
+  MetricsLog log(directory.metrics_file(), parts.trainer->state().step,
+                 config.logging.logging_steps);
+  Recorder recorder(listener, directory, log, records, parts.adapter ? &*parts.adapter : nullptr,
+                    parts.inputs.loaded.name);
+  RunResult result;
+  const auto started = std::chrono::steady_clock::now();
+  result.finished = parts.trainer->run(recorder);
+  result.seconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
+  result.steps = parts.trainer->state().step;
+  result.last_loss = recorder.last_loss;
+  result.validation = recorder.validation;
+  result.peak = peak_memory();
+  if (result.finished) {
+    require_mapped_files_unchanged();
+    result.output = write_result(directory, parts);
+    directory.keep_settings(records.settings);
+  }
+  // Whatever became of the log, the result is on disk by now.
+  result.log_problem = log.finish();
+  result.peak_rss = peak_rss();
+  if (result.finished) {
+    write_manifest(directory.manifest_file(), {.config = config,
+                                               .sources = records.sources,
+                                               .output = result.output,
+                                               .loss_digest = log.loss_digest(),
+                                               .steps = result.steps,
+                                               .peak = result.peak,
+                                               .peak_rss = result.peak_rss});
+  }
+  result.peak_rss = peak_rss();
+  return result;
+}
+
 }  // namespace
 
 void RunListener::on_notice(const std::string& /*sentence*/) {}
@@ -252,26 +377,21 @@ RunResult run_training(const RunConfig& given, const TrainOptions& options, RunL
   RunConfig config = with_dtypes(given);
   use_threads(config.runtime);
   reset_peak_memory();
+  if (options.overwrite || options.resume) {
+    require_inputs_stay(paths_of_run(*config.save.output_dir), inputs_of(config, options),
+                        "choose another save.output_dir");
+  }
   std::optional<RunDirectory> directory;
-  std::string checkpoint;
-  CheckpointState saved;
-  DataDigests data;
+  std::optional<ChosenCheckpoint> checkpoint;
   if (!options.dry_run) {
-    directory.emplace(*config.save.output_dir, mode_of(options));
+    directory.emplace(*config.save.output_dir, mode_of(options),
+                      config.peft ? kAdapterFolder : kModelFolder);
     if (options.resume) {
-      checkpoint = directory->find_checkpoint(*options.resume);
-      keep_recomputation(directory->config_file(), config);
-      check_same_run(directory->config_file(), config);
-      saved = read_checkpoint(checkpoint);
+      checkpoint = open_checkpoint_of_run(*directory, *options.resume, config, listener);
     }
   }
   require_data(config.data);
-  if (directory) {
-    data = digests_of(config.data);
-  }
-  if (!checkpoint.empty()) {
-    check_same_data(config.data, saved.data, data);
-  }
+  const ReadLog reads;
   Parts parts;
   parts.inputs = open_run(config);
   require_name_in_json(parts.inputs.loaded);
@@ -280,49 +400,25 @@ RunResult run_training(const RunConfig& given, const TrainOptions& options, RunL
     throw MemoryError(does_not_fit(fitted, parts.inputs));
   }
   config = fitted.config;
+  Records records{config, "", {}};
+  if (directory) {  // before the weights are loaded: a base that has changed need not be
+    note_sources(config, parts.inputs, reads, checkpoint, records.sources);
+  }
   load_parts(config, listener, parts);
-  if (!checkpoint.empty()) {
-    load_checkpoint(checkpoint, saved, *parts.trainer, parts.adapter ? &*parts.adapter : nullptr);
+  if (checkpoint) {
+    go_on_from(*checkpoint, parts, total_steps(config.training, *parts.schedule));
   }
   RunPlan plan = plan_of(fitted, parts.inputs);
   plan.first_step = parts.trainer->state().step;
   plan.memory = current_memory();
   listener.on_plan(plan);
-  RunResult result;
   if (!directory) {
-    return result;
+    return {};
   }
-  directory->begin();
-  write_file(directory->config_file(), config_text(config, {.directory = directory->path()}));
-  MetricsLog log(directory->metrics_file(), parts.trainer->state().step);
-  Recorder recorder(listener, *directory, log, config, parts.adapter ? &*parts.adapter : nullptr,
-                    parts.inputs.loaded.name, data);
-  const auto started = std::chrono::steady_clock::now();
-  result.finished = parts.trainer->run(recorder);
-  result.seconds =
-      std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
-  result.steps = parts.trainer->state().step;
-  result.last_loss = recorder.last_loss;
-  result.validation = recorder.validation;
-  result.peak = peak_memory();
-  log.sync();
-  if (result.finished) {
-    require_mapped_files_unchanged();
-    result.output = write_result(*directory, parts);
-    result.peak_rss = peak_rss();
-    write_manifest(
-        directory->manifest_file(),
-        {.config = config,
-         .weights = parts.inputs.loaded.checkpoint ? parts.inputs.loaded.checkpoint->files()
-                                                   : std::vector<std::string>(),
-         .output = result.output,
-         .metrics = directory->metrics_file(),
-         .steps = result.steps,
-         .peak = result.peak,
-         .peak_rss = result.peak_rss});
-  }
-  result.peak_rss = peak_rss();
-  return result;
+  note_sources(config, parts.inputs, reads, checkpoint, records.sources);
+  records.settings = config_text(config, {.directory = directory->path()});
+  directory->begin(records.settings);
+  return train_and_write(records, *directory, parts, listener);
 }
 
 }  // namespace inlay

@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "core/memory/memory.h"
 #include "finetune/config/run_config.h"
@@ -12,9 +13,10 @@
 namespace inlay {
 
 struct TrainOptions {
-  bool dry_run = false;               // everything but the steps: nothing is written
-  bool overwrite = false;             // replace an earlier run in the output directory
-  std::optional<std::string> resume;  // "last" or a checkpoint: go on with the run there
+  bool dry_run = false;                        // everything but the steps: nothing is written
+  bool overwrite = false;                      // replace an earlier run in the output directory
+  std::optional<std::string> resume = {};      // "last" or a checkpoint: go on with the run there
+  std::vector<std::string> config_files = {};  // what the config was read from
 };
 
 /// What is known before the first step.
@@ -41,7 +43,8 @@ struct RunResult {
   double seconds = 0.0;  // of the training loop
   MemoryReport peak;     // tracked bytes
   i64 peak_rss = 0;
-  std::string output;  // the adapter or model that was written; "" for a dry run
+  std::string output;       // the adapter or model that was written; "" for a dry run
+  std::string log_problem;  // what of metrics.jsonl could not be kept, in a sentence; "": nothing
 };
 
 /// Hears of a run from outside: progress and text for people.

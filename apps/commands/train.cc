@@ -8,6 +8,7 @@
 #include "apps/console.h"
 #include "apps/signals.h"
 #include "core/error.h"
+#include "core/io/read_log.h"
 #include "finetune/config/check.h"
 #include "finetune/train_run.h"
 
@@ -129,7 +130,8 @@ int run_train(std::span<const std::string> arguments) {
       .option("--resume", resume,
               "go on with the run in the output directory, from \"last\" or a checkpoint")
       .optional_value("last")
-      .flag("--overwrite", options.overwrite, "replace an earlier run in the output directory")
+      .flag("--overwrite", options.overwrite,
+            "remove what an earlier run wrote in the output directory, and begin anew")
       .flag("--dry-run", options.dry_run, "load and check everything, then stop; writes nothing")
       .flag("--json", json, "print the result as JSON");
   if (!args.parse(arguments)) {
@@ -141,7 +143,11 @@ int run_train(std::span<const std::string> arguments) {
   if (!resume.empty()) {
     options.resume = resume;
   }
+  const ReadLog reads;
   const RunConfig config = load_run_config(file, overrides);
+  for (const ReadLog::Entry& read : reads.entries()) {
+    options.config_files.push_back(read.path);
+  }
   const StopSignals signals;
   ConsoleListener listener;
   const RunResult result = run_training(config, options, listener);
@@ -157,6 +163,9 @@ int run_train(std::span<const std::string> arguments) {
     return 128 + number;
   }
   print_result(result, json);
+  if (!result.log_problem.empty()) {
+    throw IoError(result.log_problem);
+  }
   return 0;
 }
 

@@ -202,8 +202,9 @@ TEST(BadConfig, WhatOnlyTheModelShowsIsTold) {
        "model/config.json with the run's model.rope_scaling: /rope_parameters/factor: missing"},
       {{{"/save/output_dir", "model"}},
        kUsage,
-       "model: the output directory is not empty (--resume goes on with the run there, --overwrite "
-       "replaces it)"},
+       "model: the output directory is not empty, and what is in it is not of a run; choose "
+       "another "
+       "one"},
       {{{"/save/output_dir", "rows.jsonl"}}, kUsage, "rows.jsonl: the output directory is a file"},
       {{{"/save/output_dir", "rows.jsonl/out"}},
        kData,
@@ -288,8 +289,10 @@ TEST(BadConfig, ResumeNeedsARunOfTheSameSettings) {
                           "--resume and --overwrite exclude each other");
   workshop.write("run.json", run_json({{"/save/save_steps", 1}}));
   ASSERT_EQ(workshop.run("train run.json").exit_code, 0);
-  workshop.expect_refused("train run.json --resume step-9", kUsage,
-                          "--resume step-9: there is no such checkpoint in out/checkpoints");
+  workshop.expect_refused(
+      "train run.json --resume step-9", kUsage,
+      "--resume step-9: there is no such checkpoint in out/checkpoints; there are: "
+      "step-1");
   workshop.expect_refused("train run.json --resume --set training.seed=7", kUsage,
                           "out/config.resolved.json: /training/seed: the run was started with 42, "
                           "and now it is 7; a resumed run must keep its settings");

@@ -5,10 +5,12 @@
 
 #include <nlohmann/json.hpp>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "core/error.h"
+#include "finetune/checkpoint_files.h"
 #include "finetune/train_run.h"
 #include "tests/support/error_text.h"
 #include "tests/support/training_run.h"
@@ -141,6 +143,10 @@ TEST_F(Resume, SaysWhenThereIsNothingToResume) {
             temp_.file("run") + ": this run has no checkpoint to resume from");
   EXPECT_EQ(error_of<ConfigError>(json, resume("step-9")),
             "--resume step-9: there is no such checkpoint in " + temp_.file("run/checkpoints"));
+  train(config(), {.overwrite = true});
+  EXPECT_EQ(error_of<ConfigError>(config(), resume("step-9")),
+            "--resume step-9: there is no such checkpoint in " + temp_.file("run/checkpoints") +
+                "; there are: step-2, step-4");
 }
 
 TEST_F(Resume, NeedsTheSettingsOfTheRun) {
@@ -198,11 +204,18 @@ TEST_F(Resume, FindsEveryDamagedFileOfACheckpoint) {
   train(config(), resume());
 }
 
+// A state as versions without its checksum wrote it.
+OrderedJson unsealed(const std::string& text) {
+  OrderedJson state = OrderedJson::parse(text);
+  state.erase("checksum");
+  state.erase("sources");
+  return state;
+}
+
 TEST_F(Resume, ReadsTheStateOfACheckpointWithCare) {
   train_to_step_2();
   const std::string path = checkpoint("trainer_state.json");
-  const std::string content = read_text(path);
-  const OrderedJson state = OrderedJson::parse(content);
+  const OrderedJson state = unsealed(read_text(path));
   const auto error_with = [&](const OrderedJson& json) {
     write_file(path, json.dump());
     return error_of<DataError>(config(), resume());
@@ -234,12 +247,145 @@ TEST_F(Resume, ReadsTheStateOfACheckpointWithCare) {
   json = state;
   json["window_loss_bits"] = "much";
   EXPECT_EQ(error_with(json), path + ": /window_loss_bits: expected a number");
+  json["window_loss_bits"] = "9218868437227405312";  // of infinity
+  EXPECT_EQ(error_with(json), path + ": /window_loss_bits: expected the bits of a finite number");
+  const struct {
+    const char* key;
+    i64 value;
+    const char* sentence;
+  } counts[] = {
+      {"step", 3, ": /step: expected 2, as the folder's name says, found 3"},
+      {"step", 80'000'000'000, ": /step: expected 2, as the folder's name says, found 80000000000"},
+      {"step", 0, ": /step: expected at least 1, found 0"},
+      {"step", -8, ": /step: expected at least 1, found -8"},
+      {"tokens", -1, ": /tokens: expected at least 0, found -1"},
+      {"window_trained", -1, ": /window_trained: expected at least 0, found -1"},
+  };
+  for (const auto& c : counts) {
+    json = state;
+    json[c.key] = c.value;
+    EXPECT_EQ(error_with(json), path + c.sentence);
+  }
   json = state;
   json["files"]["../../../secret"] = json["files"].begin().value();
   EXPECT_EQ(error_with(json), checkpoint("../../../secret") + ": the checkpoint lacks this file");
+  EXPECT_EQ(error_with(OrderedJson::array()), path + ": not the state of a training run");
+  // A step behind the end of the run, in a folder named after it.
+  json = state;
+  json["step"] = 9;
+  write_file(path, json.dump());
+  file_system().rename(checkpoint(), temp_.file("run/checkpoints/step-9"));
+  EXPECT_EQ(error_of<DataError>(config(), resume("step-9")),
+            temp_.file("run/checkpoints/step-9") + ": a checkpoint of step 9, and the run has 4");
+  file_system().rename(temp_.file("run/checkpoints/step-9"), checkpoint());
   file_system().remove(path);
   EXPECT_EQ(error_of<DataError>(config(), resume()),
             checkpoint() + ": not a checkpoint: it has no trainer_state.json");
+}
+
+TEST_F(Resume, TakesAStateWithoutChecksumAndSaysSo) {
+  train_to_step_2();
+  const std::string path = checkpoint("trainer_state.json");
+  write_file(path, unsealed(read_text(path)).dump(2) + "\n");
+  RecordingListener listener;
+  run_training(read_run_config(temp_, config()), resume(), listener);
+  ASSERT_EQ(listener.notices.size(), 1U);
+  EXPECT_TRUE(listener.notices[0].starts_with(checkpoint() + ": written by an older version"));
+}
+
+TEST_F(Resume, FindsEveryChangedByteOfAState) {
+  train_to_step_2();
+  const std::string path = checkpoint("trainer_state.json");
+  const std::string content = read_text(path);
+  for (std::size_t at = 0; at < content.size(); ++at) {
+    for (const int bit : {0, 4}) {
+      std::string damaged = content;
+      damaged[at] = static_cast<char>(damaged[at] ^ (1 << bit));
+      write_file(path, damaged);
+      EXPECT_THROW(read_checkpoint(checkpoint()), DataError) << at;
+    }
+  }
+  for (const std::string& other :
+       {content + " ", content.substr(0, content.size() - 1), content + content, std::string()}) {
+    write_file(path, other);
+    EXPECT_THROW(read_checkpoint(checkpoint()), DataError);
+  }
+  write_file(path, content);
+  train(config(), resume());
+}
+
+TEST_F(Resume, OffersTheNewestSoundCheckpointByName) {
+  OrderedJson json = config();
+  json["save"]["save_steps"] = 1;
+  json["save"]["save_total_limit"] = nullptr;
+  train(json, {});
+  const std::string result = read_text(temp_.file("run/adapter/adapter_model.safetensors"));
+  const std::string folder = temp_.file("run/checkpoints/");
+  const auto spoil = [&](const std::string& file) {
+    const std::string content = read_text(folder + file);
+    write_file(folder + file, content.substr(1));
+    return content;
+  };
+  const std::string four = spoil("step-4/optimizer.safetensors");
+  const auto expect_end = [&](const std::string& which, const std::string& end) {
+    const std::string sentence = error_of<DataError>(json, resume(which));
+    EXPECT_TRUE(sentence.ends_with(end)) << sentence;
+  };
+  expect_end("last", "; the newest sound checkpoint is step-3 (--resume step-3)");
+  const std::string two = spoil("step-2/trainer_state.json");
+  expect_end("step-2",
+             "; the newest sound checkpoint before it is step-1 (--resume step-1), and after it "
+             "step-3 (--resume step-3)");
+  file_system().remove(folder + "step-3/adapter_config.json");
+  expect_end("last", "; the newest sound checkpoint is step-1 (--resume step-1)");
+  for (const char* names : {"", "step-", "step-04", "../step-4", "4", "step-4 step-4"}) {
+    write_file(folder + "last", std::string_view(names));
+    expect_end("last",
+               "bytes that are none; the newest sound checkpoint is step-1 (--resume step-1)");
+  }
+  write_file(folder + "last", std::string(1000, 's'));
+  expect_end("last",
+             "found 1000 bytes that are none; the newest sound checkpoint is step-1 "
+             "(--resume step-1)");
+  write_file(folder + "last", std::string_view("step-9"));
+  expect_end("last",
+             "last: names step-9, and there is no such checkpoint; the newest sound "
+             "checkpoint is step-1 (--resume step-1)");
+  file_system().remove(folder + "last");
+  expect_end("last",
+             "last: there is no such file, which names the last checkpoint; the newest sound "
+             "checkpoint is step-1 (--resume step-1)");
+  make_directories(folder + "step-8");
+  expect_end("step-8",
+             "step-8: not a checkpoint: it has no trainer_state.json; the newest sound "
+             "checkpoint is step-1 (--resume step-1)");
+  // And what is offered leads to the same end.
+  train(json, resume("step-1"));
+  EXPECT_EQ(read_text(temp_.file("run/adapter/adapter_model.safetensors")), result);
+}
+
+TEST_F(Resume, RefusesACheckpointOfARunWithOtherSettings) {
+  train_to_step_2();
+  OrderedJson other = config();
+  other["training"]["learning_rate"] = 0.02;
+  other["save"]["output_dir"] = temp_.file("other");
+  train(other, {}, 2);
+  EXPECT_EQ(error_of<ConfigError>(config(), resume(temp_.file("other/checkpoints/step-2"))),
+            temp_.file("other/config.resolved.json") +
+                ": /training/learning_rate: the run was started with 0.02, and now it is 0.01; a "
+                "resumed run must keep its settings");
+}
+
+TEST_F(Resume, FindsACheckpointHoweverItIsSpelt) {
+  train(config(), {});
+  const std::string result = read_text(temp_.file("run/adapter/adapter_model.safetensors"));
+  for (const std::string& which :
+       {std::string("step-2"), std::string("step-2/"), checkpoint(), checkpoint() + "/",
+        temp_.file("run/../run/checkpoints/step-2"), std::string("last"), temp_.file("run"),
+        temp_.file("run/checkpoints"), temp_.file("run/checkpoints/last")}) {
+    train(config(), resume(which));
+    EXPECT_EQ(read_text(temp_.file("run/adapter/adapter_model.safetensors")), result) << which;
+  }
 }
 
 TEST_F(Resume, KeepsAsManyCheckpointsAsAskedFor) {
