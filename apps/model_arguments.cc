@@ -55,6 +55,19 @@ AttentionKind ModelArguments::attention_kind() const {
   return attention == "reference" ? AttentionKind::kReference : AttentionKind::kTiled;
 }
 
+std::vector<CommandInput> ModelArguments::inputs() const {
+  std::vector<CommandInput> out;
+  if (const auto path = find_model_path(model)) {
+    out.push_back({"the model", *path});
+  }
+  for (const std::string& adapter : adapters) {
+    out.push_back({"the adapter", parse_adapter(adapter).directory});
+  }
+  out.push_back({"the tokenizer", tokenizer});
+  out.push_back({"the chat template", chat_template});
+  return out;
+}
+
 LoadedModel ModelArguments::load() const {
   require_choice("--dtype", dtype, {"auto", "f32", "bf16"});
   require_choice("--attn-implementation", attention, {"tiled", "reference"});

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "apps/arguments.h"
+#include "core/io/replaced_input.h"
 #include "finetune/loaded_model.h"
 
 namespace inlay {
@@ -24,6 +25,8 @@ struct ModelArguments {
   /// Loads the model with its adapters and sets the number of threads. Notices go to stderr.
   LoadedModel load() const;
   AttentionKind attention_kind() const;
+  /// The files and folders that load() reads.
+  std::vector<CommandInput> inputs() const;
 };
 
 }  // namespace inlay

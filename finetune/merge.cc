@@ -3,13 +3,15 @@
 
 #include <algorithm>
 #include <cmath>
-#include <filesystem>
-#include <system_error>
+#include <nlohmann/json.hpp>
+#include <span>
+#include <vector>
 
 #include "core/error.h"
 #include "core/io/atomic.h"
 #include "core/io/file_system.h"
 #include "core/io/mapped_files.h"
+#include "core/io/replaced_input.h"
 #include "finetune/adapters/peft_files.h"
 #include "finetune/hf_export.h"
 #include "finetune/loaded_model.h"
@@ -19,6 +21,8 @@ namespace {
 
 constexpr i64 kProbeSequences = 2;
 constexpr i64 kProbeLength = 48;
+constexpr const char* kNote = "inlay_merge.json";
+constexpr i64 kMostNoteBytes = 1 << 20;
 
 LoadedModel open_model(const std::string& path) {
   LoadOptions options;
@@ -68,19 +72,56 @@ MergeReport compare(const Tensor& expected, const Tensor& found, DType dtype) {
   return report;
 }
 
+// What a merge notes of itself in the folder it writes: what it was made of, and its files. The
+// latter say what --overwrite may replace.
+void write_note(const std::string& folder, const MergeOptions& options) {
+  nlohmann::ordered_json note = {{"program", "inlay merge " INLAY_VERSION},
+                                 {"model", options.model},
+                                 {"adapter", options.adapter},
+                                 {"files", file_system().list(folder)}};
+  write_file(join_path(folder, kNote),
+             note.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
+}
+
+// A file in `folder` that no merge wrote, or "".
+std::string file_of_others(const std::string& folder) {
+  const std::string path = join_path(folder, kNote);
+  std::vector<std::string> ours = {kNote};
+  if (is_file(path) && file_system().info(path).size <= kMostNoteBytes) {
+    const auto note =
+        nlohmann::ordered_json::parse(file_system().read(path, kMostNoteBytes), nullptr, false);
+    if (note.is_object() && note.contains("files") && note["files"].is_array()) {
+      for (const auto& name : note["files"]) {
+        ours.push_back(name.is_string() ? name.get<std::string>() : "");
+      }
+    }
+  }
+  for (const std::string& name : file_system().list(folder)) {
+    if (std::ranges::find(ours, name) == ours.end()) {
+      return name;
+    }
+  }
+  return "";
+}
+
 // What can be told before the model is loaded.
 void check_paths(const MergeOptions& options) {
-  const bool taken =
-      is_directory(options.out) ? !file_system().list(options.out).empty() : exists(options.out);
-  if (taken && !options.overwrite) {
-    throw ConfigError(str(options.out, ": already there (--overwrite replaces it)"));
-  }
-  const auto same = [&](const std::string& path) {
-    std::error_code ignored;
-    return std::filesystem::equivalent(options.out, path, ignored);
-  };
-  if (same(options.model) || same(options.adapter)) {
-    throw ConfigError(str(options.out, ": this folder is what is merged, and is not replaced"));
+  const std::vector<CommandInput> inputs = {
+      {"the model", find_model_path(options.model).value_or(options.model)},
+      {"the adapter", options.adapter}};
+  require_inputs_stay(std::span(&options.out, 1), inputs, "choose another --out");
+  const FileInfo info = file_system().info(options.out);
+  if (info.kind == FileKind::kDirectory) {
+    const std::string foreign = file_of_others(options.out);
+    if (!foreign.empty()) {
+      throw ConfigError(str(options.out, ": already there, and no merge wrote its ",
+                            printable(foreign), "; choose another --out"));
+    }
+    if (!options.overwrite && !file_system().list(options.out).empty()) {
+      throw ConfigError(str(options.out, ": already there (--overwrite replaces it)"));
+    }
+  } else if (info.kind != FileKind::kNone || info.link) {
+    throw ConfigError(str(options.out, ": already there, and not a folder; choose another --out"));
   }
   read_adapter_config(options.adapter);
 }
@@ -99,6 +140,7 @@ MergeReport merge_adapter(const MergeOptions& options) {
     expected = probe_logits(adapted);
     write_hf_files(folder.path(), adapted, dtype);
     require_mapped_files_unchanged();
+    write_note(folder.path(), options);
   }
   const MergeReport report = compare(expected, probe_logits(open_model(folder.path())), dtype);
   if (!(report.relative_difference <= report.limit)) {

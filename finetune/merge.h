@@ -27,7 +27,9 @@ struct MergeReport {
 /// Folds an adapter into its base and writes the result as a Hugging Face folder. The files are
 /// read back and their logits compared with those of base and adapter before the folder appears;
 /// VerificationError when they differ by more than rounding the weights to `dtype` explains: 1e-5
-/// for f32, 2e-3 for f16, 2e-2 for bf16 (relative, see MergeReport).
+/// for f32, 2e-3 for f16, 2e-2 for bf16 (relative, see MergeReport). ConfigError when the folder is
+/// there and `overwrite` is not set, when anything in it is not of an earlier merge (which
+/// inlay_merge.json in it tells), and when it is or holds what is merged.
 MergeReport merge_adapter(const MergeOptions& options);
 
 }  // namespace inlay

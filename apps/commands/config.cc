@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
 #include <cstdio>
+#include <nlohmann/json.hpp>
 
 #include "apps/arguments.h"
 #include "apps/commands.h"
 #include "core/config/help.h"
+#include "core/config/json.h"
 #include "core/config/schema.h"
 #include "core/config/writer.h"
 #include "core/error.h"
@@ -40,6 +43,28 @@ constexpr const char* kStartingConfig = R"({
 }
 )";
 
+constexpr i64 kMostConfigBytes = 1 << 20;
+
+// Whether nothing but a run config goes with the file: it has sections of one and no other key.
+bool is_run_config(const std::string& file) {
+  std::vector<std::string> known = {"extends", "$schema"};
+  for (const FieldRow& row : field_rows<RunConfig>()) {
+    const std::string key = dotted_key(row.pointer);
+    known.push_back(key.substr(0, key.find('.')));
+  }
+  try {
+    const auto json =
+        parse_ordered_json(file_system().read(file, kMostConfigBytes), file, {.comments = true});
+    bool ours = json.is_object();
+    for (const auto& [key, value] : json.items()) {
+      ours = ours && std::ranges::find(known, key) != known.end();
+    }
+    return ours;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
 int config_init(std::span<const std::string> arguments) {
   std::string file = "run.json";
   bool overwrite = false;
@@ -55,6 +80,11 @@ int config_init(std::span<const std::string> arguments) {
   }
   if (exists(file) && !overwrite) {
     throw ConfigError(str(file, ": there is such a file already (--overwrite replaces it)"));
+  }
+  require_place_for_file(file);
+  if (exists(file) && !is_run_config(file)) {
+    throw ConfigError(
+        str(file, ": this file is no run config, and is not replaced; choose another name"));
   }
   write_file(file, kStartingConfig);
   std::printf("written: %s\n", file.c_str());

@@ -11,12 +11,14 @@
 #include "core/io/atomic.h"
 #include "core/io/file_system.h"
 #include "core/io/mapped_files.h"
+#include "core/io/replaced_input.h"
 #include "core/io/safetensors.h"
 
 namespace inlay {
 namespace {
 
 constexpr i64 kMostIdBytes = 256 << 20;
+constexpr const char* kTensor = "logits";
 
 std::vector<std::vector<i32>> read_ids(const std::string& file, i64 vocab_size) {
   const nlohmann::json json = parse_json(file_system().read(file, kMostIdBytes), file);
@@ -43,6 +45,15 @@ std::vector<std::vector<i32>> read_ids(const std::string& file, i64 vocab_size) 
   return out;
 }
 
+bool holds_only_logits(const std::string& path) {
+  try {
+    const SafetensorsFile file(path);
+    return file.entries().size() == 1 && file.entries()[0].name == kTensor;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
 }  // namespace
 
 int run_logits(std::span<const std::string> arguments) {
@@ -62,6 +73,11 @@ int run_logits(std::span<const std::string> arguments) {
   require_place_for_file(out);
   if (!exists(ids_file)) {
     throw IoError(str(ids_file, ": there is no such file"));
+  }
+  if (!holds_only_logits(out)) {  // by an earlier run of this command
+    std::vector<CommandInput> inputs = model.inputs();
+    inputs.push_back({"the ids", ids_file});
+    require_inputs_stay(std::span(&out, 1), inputs, "choose another --out");
   }
   const LoadedModel loaded = model.load();
   const ModelSizes& sizes = loaded.model->sizes();
@@ -96,7 +112,7 @@ int run_logits(std::span<const std::string> arguments) {
     }
   };
   const i64 B = static_cast<i64>(ids.size());
-  write_safetensors(out, {{"logits", DType::kF32, {B, T, sizes.vocab_size}, ByteSource(fill)}});
+  write_safetensors(out, {{kTensor, DType::kF32, {B, T, sizes.vocab_size}, ByteSource(fill)}});
   std::printf("logits [%ld, %ld, %ld] f32 written to %s\n", static_cast<long>(B),
               static_cast<long>(T), static_cast<long>(sizes.vocab_size), out.c_str());
   return 0;

@@ -147,13 +147,13 @@ TEST(BadInput, EvalAndMergeSayWhatTheyMissOrWouldReplace) {
        "none: there is no such folder or file, nor a model of this name in no-cache"},
       {"merge -m model -a none -o out", kData, "none: there is no such adapter folder"},
       {"merge -m model -a adapter -o rows.jsonl", kUsage,
-       "rows.jsonl: already there (--overwrite replaces it)"},
+       "rows.jsonl: already there, and not a folder; choose another --out"},
       {"merge -m model -a adapter -o adapter", kUsage,
-       "adapter: already there (--overwrite replaces it)"},
+       "adapter: this would be replaced, and it is or holds the adapter, adapter; choose another "
+       "--out"},
       {"merge -m model -a adapter -o ./model --overwrite", kUsage,
-       "./model: this folder is what is merged, and is not replaced"},
-      {"merge -m model -a adapter -o adapter --overwrite", kUsage,
-       "adapter: this folder is what is merged, and is not replaced"},
+       "./model: this would be replaced, and it is or holds the model, model; choose another "
+       "--out"},
   };
   expect_all_refused(Workshop(), cases);
 }

@@ -87,12 +87,17 @@ TEST_F(Merge, KeepsATiedHeadThatStillIsOne) {
 TEST_F(Merge, LeavesWhatIsThere) {
   make_directories(options_.out);
   write_file(options_.out + "/mine", std::string_view("x"));
-  EXPECT_EQ(error(), options_.out + ": already there (--overwrite replaces it)");
-  EXPECT_EQ(read_text(options_.out + "/mine"), "x");
-  options_.overwrite = true;
-  for (const std::string& same : {options_.model, options_.adapter}) {
+  for (const bool overwrite : {false, true}) {
+    options_.overwrite = overwrite;
+    EXPECT_EQ(error(),
+              options_.out + ": already there, and no merge wrote its mine; choose another --out");
+    EXPECT_EQ(read_text(options_.out + "/mine"), "x");
+  }
+  for (const auto& [what, same] :
+       {std::pair("model", options_.model), std::pair("adapter", options_.adapter)}) {
     options_.out = same;
-    EXPECT_EQ(error(), same + ": this folder is what is merged, and is not replaced");
+    EXPECT_EQ(error(), str(same, ": this would be replaced, and it is or holds the ", what, ", ",
+                           same, "; choose another --out"));
   }
 }
 
