@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <type_traits>
@@ -39,6 +40,42 @@ class CountingIterator {
   const char** reached_;
 };
 
+constexpr std::string_view kPythonNumbers[] = {"-Infinity", "Infinity", "NaN"};
+// What such a number becomes for the parser: a string that starts with this. No file has it.
+constexpr std::string_view kNumberMark =
+    "\x7F"
+    "inlay number ";
+
+double number_of(std::string_view name) {
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  return name == "NaN"        ? std::numeric_limits<double>::quiet_NaN()
+         : name == "Infinity" ? kInfinity
+                              : -kInfinity;
+}
+
+/// The text with every number of kPythonNumbers outside strings made such a string.
+std::string with_marked_numbers(std::string_view text) {
+  std::string out;
+  bool in_string = false;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (in_string && text[i] == '\\') {
+      out += text[i++];
+    } else if (text[i] == '"') {
+      in_string = !in_string;
+    } else if (!in_string) {
+      const auto* name = std::ranges::find_if(
+          kPythonNumbers, [&](std::string_view n) { return text.substr(i).starts_with(n); });
+      if (name != std::end(kPythonNumbers)) {
+        out += str("\"", kNumberMark, *name, "\"");
+        i += name->size() - 1;
+        continue;
+      }
+    }
+    out += i < text.size() ? text.substr(i, 1) : "";
+  }
+  return out;
+}
+
 /// Builds the document from the parser's events. `open_` holds the arrays and objects begun but not
 /// ended; pointers into them stay good, since only the innermost one grows.
 template <class Json>
@@ -62,7 +99,12 @@ class Builder {
   bool number_integer(i64 value) { return add(Json(value)); }
   bool number_unsigned(u64 value) { return add(Json(value)); }
   bool number_float(double value, const std::string& /*text*/) { return add(Json(value)); }
-  bool string(std::string& value) { return add(Json(std::move(value))); }
+  bool string(std::string& value) {
+    if (options_.python_numbers && value.starts_with(kNumberMark)) {
+      return add(Json(number_of(std::string_view(value).substr(kNumberMark.size()))));
+    }
+    return add(Json(std::move(value)));
+  }
   bool binary(typename Json::binary_t& /*value*/) { return false; }  // JSON text has none
   bool start_object(std::size_t /*size*/) { return start(Json(Json::value_t::object)); }
   bool start_array(std::size_t /*size*/) { return start(Json(Json::value_t::array)); }
@@ -71,6 +113,9 @@ class Builder {
 
   bool key(std::string& name) {
     count_value();
+    if (options_.python_numbers && name.starts_with(kNumberMark)) {
+      fail(key_start(), "a number is no key");
+    }
     if (!is_new(name)) {
       fail(key_start(), str("key \"", printable(name), "\" is given twice in one object"));
     }
@@ -194,6 +239,11 @@ class Builder {
 
 nlohmann::json parse_json(std::string_view text, std::string_view file,
                           const JsonOptions& options) {
+  if (options.python_numbers && (text.find("NaN") != std::string_view::npos ||
+                                 text.find("Infinity") != std::string_view::npos)) {
+    const std::string marked = with_marked_numbers(text);
+    return Builder<nlohmann::json>(marked, file, options).parse();
+  }
   return Builder<nlohmann::json>(text, file, options).parse();
 }
 

@@ -13,6 +13,8 @@ namespace inlay {
 struct JsonOptions {
   /// Skip `//` and `/* */` comments (run configs have them, other people's files do not).
   bool comments = false;
+  /// Take NaN, Infinity and -Infinity, which Python's json writes, for numbers.
+  bool python_numbers = false;
   /// Arrays and objects inside one another: real files stay under ten.
   i64 max_depth = 64;
   /// Values and keys in all, so that a small text cannot claim a large memory: a value takes about

@@ -48,7 +48,8 @@ enum class GgufValueType : u32 {
 /// "u32", "string", …
 std::string_view gguf_value_type_name(GgufValueType type);
 
-/// An array as it lies in the file, so that a vocabulary costs nothing until it is asked for.
+/// An array as it lies in the file, so that a vocabulary costs nothing until it is asked for. One
+/// of arrays can be listed, but none of its values asked for.
 struct GgufArray {
   GgufValueType type = GgufValueType::kU8;
   i64 count = 0;
@@ -93,8 +94,14 @@ class GgufFile {
   /// anything in it is not as the format has it.
   explicit GgufFile(const std::string& path);
   explicit GgufFile(std::shared_ptr<const MappedFile> file);
+  /// The same for a model that may be split into files `<stem>-00001-of-00003.gguf` …: from the
+  /// path of the first come the tensors of all, with the metadata of the first. Throws DataError
+  /// for another part alone, for parts that are missing, and for such that do not belong together.
+  static GgufFile with_all_parts(const std::string& path);
 
   const std::string& path() const { return file_->path(); }
+  /// The paths of all files read, path() first.
+  std::vector<std::string> parts() const;
   /// In the order of the file.
   const GgufMetadata& metadata() const { return metadata_; }
   const std::vector<GgufTensor>& tensors() const { return tensors_; }
@@ -131,6 +138,7 @@ class GgufFile {
   }
 
  private:
+  void take_tensors_of(GgufFile part);
   template <class T>
   T required(std::string_view key, std::optional<T> value) const {
     if (!value) {
@@ -143,6 +151,7 @@ class GgufFile {
   const GgufArray* find_array(std::string_view key, std::string_view expected) const;
 
   std::shared_ptr<const MappedFile> file_;
+  std::vector<std::shared_ptr<const MappedFile>> other_parts_;
   GgufMetadata metadata_;
   std::vector<GgufTensor> tensors_;
   std::unordered_map<std::string, i64> key_index_;

@@ -20,6 +20,7 @@ static_assert(std::endian::native == std::endian::little, "files are read as the
 constexpr u64 kMaxKeys = 100'000;
 constexpr u64 kMaxTensorInfos = 100'000;
 constexpr u64 kMaxKeyBytes = 65'535;
+constexpr i64 kMaxArrayDepth = 8;  // arrays of arrays are in the specification and in no model
 // The least a key and a tensor take in the file: an empty string, a type, a value; two numbers
 // more.
 constexpr u64 kMinKeyBytes = 8 + 4 + 1;
@@ -180,13 +181,14 @@ class Reader {
     return cursor_.number<double>(what);
   }
 
-  GgufArray read_array(const std::string& key) {
+  GgufArray read_array(const std::string& key, i64 depth = 0) {
     const std::string what = in_quotes(key);
+    if (depth > kMaxArrayDepth) {
+      throw DataError(str(gguf_where(path_, key), ": arrays are nested more than ", kMaxArrayDepth,
+                          " levels deep"));
+    }
     GgufArray array;
     array.type = read_type(key);
-    if (array.type == GgufValueType::kArray) {
-      throw DataError(gguf_where(path_, key) + ": arrays of arrays are not supported");
-    }
     const u64 count = cursor_.number<u64>(what);
     const auto element = static_cast<u64>(detail::gguf_value_bytes(array.type));
     if (count > cursor_.left() / element) {
@@ -196,13 +198,17 @@ class Reader {
     }
     array.count = static_cast<i64>(count);
     array.owner = file_;
-    if (array.type != GgufValueType::kString) {
+    if (array.type != GgufValueType::kString && array.type != GgufValueType::kArray) {
       array.bytes = cursor_.take(count * element, what);
       return array;
     }
     const i64 begin = cursor_.position();
     for (u64 i = 0; i < count; ++i) {
-      cursor_.text(what);
+      if (array.type == GgufValueType::kString) {
+        cursor_.text(what);
+      } else {
+        read_array(key, depth + 1);
+      }
     }
     array.bytes = file_->bytes().subspan(static_cast<std::size_t>(begin),
                                          static_cast<std::size_t>(cursor_.position() - begin));

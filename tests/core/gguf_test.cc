@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cstring>
 #include <functional>
 #include <limits>
@@ -265,6 +266,103 @@ TEST(Gguf, ReadsArraysOfEveryNumber) {
             "a: \"u64\": expected an array of whole numbers below 2^63, found an array of u64");
 }
 
+/// A key whose value is an array in an array in an array …
+std::string nested_array(int levels) {
+  Bytes bytes = head(0, 1);
+  bytes.string("k").word(9);
+  for (int level = 0; level < levels; ++level) {
+    bytes.word(9).quad(1);
+  }
+  return bytes.word(4).quad(1).word(7).zeros(20).text();
+}
+
+TEST(Gguf, StepsOverWhatNobodyAsksFor) {
+  Bytes bytes = head(0, 3);
+  bytes.string("deep").word(9).word(9).quad(2);
+  bytes.word(8).quad(2).string("a").string("bc");  // strings
+  bytes.word(10).quad(1).quad(u64{1} << 63);       // u64
+  bytes.string("long").word(9).word(7).quad(100'000).zeros(100'000);
+  bytes.string("next").word(4).word(5);
+  const GgufFile file(memory_file("a.gguf", bytes.text()));
+  EXPECT_EQ(file.get_int("next"), 5);
+  EXPECT_EQ(std::get<GgufArray>(*file.find("deep")).count, 2);
+  EXPECT_EQ(std::get<GgufArray>(*file.find("long")).count, 100'000);
+  EXPECT_EQ(error_text<DataError>([&] { static_cast<void>(file.find_strings("deep")); }),
+            "a.gguf: \"deep\": expected an array of strings, found an array of array");
+  EXPECT_EQ(refusal_of(nested_array(7)), "no error");
+}
+
+/// A model of four tensors in three files, as llama.cpp's gguf-split writes them.
+class SplitGguf : public ::testing::Test {
+ protected:
+  SplitGguf() {
+    write(1, {"a", "b"});
+    write(2, {"c"});
+    write(3, {"d"});
+  }
+  std::string part(int number) const { return temp_.file(str("m-0000", number, "-of-00003.gguf")); }
+  void write(int number, const std::vector<std::string>& names, u16 says = 0) const {
+    GgufMetadata keys = {{"split.no", static_cast<u16>(says != 0 ? says - 1 : number - 1)},
+                         {"split.count", u16{3}},
+                         {"split.tensors.count", i32{4}}};
+    if (number == 1) {
+      keys.emplace_back("general.architecture", std::string("llama"));
+    }
+    static constexpr std::array<float, 2> kValues = {1.0F, 2.0F};
+    std::vector<GgufTensorToWrite> tensors;
+    for (const std::string& name : names) {
+      tensors.push_back({name, {2}, 0, std::as_bytes(std::span<const float>(kValues))});
+    }
+    write_gguf(part(number), keys, tensors);
+  }
+  std::string refusal(int number) const {
+    const std::string text = error_text<DataError>([&] { GgufFile::with_all_parts(part(number)); });
+    return text.starts_with(temp_.path()) ? text.substr(temp_.path().size() + 1) : text;
+  }
+
+  TempDirectory temp_;
+};
+
+TEST_F(SplitGguf, IsReadWholeFromItsFirstPart) {
+  const GgufFile file = GgufFile::with_all_parts(part(1));
+  EXPECT_EQ(file.parts(), (std::vector<std::string>{part(1), part(2), part(3)}));
+  EXPECT_EQ(file.get_string("general.architecture"), "llama");
+  for (const char* name : {"a", "b", "c", "d"}) {
+    EXPECT_EQ(values_of<float>(file.tensor(name)), (std::vector<float>{1.0F, 2.0F})) << name;
+  }
+  EXPECT_EQ(file.tensor("d").file->path(), part(3));
+  // One file alone is one part.
+  const std::string whole = golden("io/reference.gguf");
+  EXPECT_EQ(GgufFile::with_all_parts(whole).parts(), std::vector<std::string>{whole});
+}
+
+TEST_F(SplitGguf, APartAloneIsNamedAsOne) {
+  EXPECT_EQ(refusal(2),
+            "m-00002-of-00003.gguf: part 2 of a model split into 3 files; give the first, "
+            "m-00001-of-00003.gguf");
+  file_system().remove(part(3));
+  EXPECT_EQ(refusal(1),
+            "m-00001-of-00003.gguf: the first of 3 files of a split model, and "
+            "m-00003-of-00003.gguf is not beside it");
+  file_system().rename(part(1), temp_.file("renamed.gguf"));
+  EXPECT_EQ(error_text<DataError>([&] { GgufFile::with_all_parts(temp_.file("renamed.gguf")); }),
+            temp_.file("renamed.gguf") +
+                ": part 1 of a model split into 3 files, whose name should end in "
+                "-00001-of-00003.gguf for the others to be found");
+}
+
+TEST_F(SplitGguf, PartsMustBelongTogether) {
+  write(2, {"c"}, 3);
+  EXPECT_EQ(refusal(1),
+            "m-00002-of-00003.gguf: expected part 2 of 3 by its \"split.no\" and \"split.count\"");
+  write(2, {"a"});
+  EXPECT_EQ(refusal(1),
+            "m-00002-of-00003.gguf: \"a\": another part of the model has a tensor of this name");
+  write(2, {"c", "e"});
+  EXPECT_EQ(refusal(1),
+            "m-00001-of-00003.gguf: \"split.tensors.count\": 4, but its 3 files hold 5");
+}
+
 TEST(Gguf, RefusesEveryMalformedFileWithItsSentence) {
   constexpr u64 kHuge = std::numeric_limits<u64>::max();
   const struct {
@@ -300,8 +398,11 @@ TEST(Gguf, RefusesEveryMalformedFileWithItsSentence) {
        "cut short: \"kkkkk\" takes 8 bytes at byte 41, and 4 are left"},
       {head(0, 1).string("k").word(8).quad(u64{1} << 63).text(),
        "cut short: \"k\" takes 9223372036854775808 bytes at byte 45, and 0 are left"},
-      {head(0, 1).string("k").word(9).word(9).zeros(20).text(),
-       "\"k\": arrays of arrays are not supported"},
+      {nested_array(10), "\"k\": arrays are nested more than 8 levels deep"},
+      {head(0, 1).string("k").word(9).word(9).quad(1).word(99).zeros(20).text(),
+       "\"k\": unknown value type 99"},
+      {head(0, 1).string("k").word(9).word(9).quad(9).zeros(20).text(),
+       "\"k\": 9 elements of type array cannot fit in the 20 bytes left"},
       {head(0, 1).string("k").word(9).word(99).zeros(20).text(), "\"k\": unknown value type 99"},
       {head(0, 1).string("k").word(9).word(10).quad(u64{1} << 61).zeros(20).text(),
        "\"k\": 2305843009213693952 elements of type u64 cannot fit in the 20 bytes left"},

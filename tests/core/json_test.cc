@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <string>
 
@@ -42,6 +44,26 @@ TEST(Json, SkipsCommentsOnlyWhereAllowed) {
   const std::string text = "{ // a rank\n \"r\": /* small */ 8 }";
   EXPECT_EQ(parse_json(text, "a.json", {.comments = true})["r"].get<i64>(), 8);
   EXPECT_EQ(error_of(text).substr(0, 25), "a.json: line 1, column 3:");
+}
+
+TEST(Json, TakesPythonsNumbersOnlyWhereAllowed) {
+  const JsonOptions python = {.python_numbers = true};
+  const auto json = parse_json(
+      R"({"a": NaN, "b": [Infinity, -Infinity, 1], "NaN": "Infinity \" NaN", "c": "\\"})", "a.json",
+      python);
+  EXPECT_TRUE(std::isnan(json["a"].get<double>()));
+  EXPECT_EQ(json["b"][0].get<double>(), std::numeric_limits<double>::infinity());
+  EXPECT_EQ(json["b"][1].get<double>(), -std::numeric_limits<double>::infinity());
+  EXPECT_EQ(json["b"][2].get<i64>(), 1);
+  EXPECT_EQ(json["NaN"].get<std::string>(), "Infinity \" NaN");
+  EXPECT_EQ(json["c"].get<std::string>(), "\\");
+  for (const char* text : {R"({"a": NaN})", R"([-Infinity])"}) {
+    EXPECT_NE(error_of(text), "no error") << text;
+    EXPECT_EQ(error_of(text, python), "no error") << text;
+  }
+  for (const char* text : {R"({"a": NaNa})", R"({NaN: 1})", R"({"a": "NaN)", R"([Inf])"}) {
+    EXPECT_NE(error_of(text, python), "no error") << text;
+  }
 }
 
 TEST(Json, RefusesBrokenTextWithFileLineAndColumn) {
