@@ -9,6 +9,7 @@
 #include "core/io/file_system.h"
 #include "core/parallel.h"
 #include "finetune/adapters/peft_files.h"
+#include "finetune/model_cache.h"
 
 namespace inlay {
 namespace {

@@ -52,7 +52,7 @@ void read_tensors(const std::string& path, const std::vector<Parameter>& paramet
   for (const Parameter& p : parameters) {
     const TensorEntry& entry = file.at(p.name);
     if (entry.dtype != p.value.dtype() ||
-        Shape(std::span<const i64>(entry.shape)) != p.value.shape()) {
+        !std::ranges::equal(entry.shape, p.value.shape().dims())) {
       throw DataError(str(path, ": \"", printable(p.name), "\": expected ",
                           p.value.shape().to_string(), " ", dtype_name(p.value.dtype()),
                           ", found another shape or type: this is the checkpoint of another run"));

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -11,6 +12,7 @@
 #include "core/io/atomic.h"
 #include "core/io/safetensors.h"
 #include "finetune/row_source.h"
+#include "nn/models/rope_config.h"
 
 namespace inlay {
 namespace {
@@ -104,8 +106,35 @@ std::string torch_name(DType dtype) {
   return dtype == DType::kF32 ? "float32" : dtype == DType::kBf16 ? "bfloat16" : "float16";
 }
 
-std::string config_text(const LoadedModel& model, DType dtype, bool tied) {
+// The config as a folder has it: GGUF files keep Llama 3's rotary scaling in a tensor.
+nlohmann::json exported_config(const LoadedModel& model) {
+  constexpr const char* kDivisors = "rope_freqs.weight";
   nlohmann::json json = model.config->json();
+  if (model.checkpoint != nullptr && model.checkpoint->has(kDivisors)) {
+    const Tensor divisors =
+        model.checkpoint->vector(kDivisors, model.config->integer("head_dim") / 2, 0);
+    const auto plain = [](float d) { return d == 1.0F; };
+    if (!std::ranges::all_of(divisors.values(), plain)) {
+      std::optional<nlohmann::json> rope =
+          llama3_parameters(rope_theta(*model.config), divisors.values());
+      if (!rope || json["rope_parameters"].value("rope_type", "default") != "default") {
+        throw DataError(str(model.name, ": \"", kDivisors,
+                            "\": config.json has no words for these "
+                            "divisors, so the model cannot be written as a folder"));
+      }
+      json["rope_parameters"] = std::move(*rope);
+    }
+  }
+  if (json.contains(kGgufRopeKey)) {
+    throw DataError(str(model.name, ": config.json has no words for its rope.scaling (",
+                        json[kGgufRopeKey].dump(),
+                        "), so the model cannot be written as a folder"));
+  }
+  return json;
+}
+
+std::string config_text(const LoadedModel& model, DType dtype, bool tied) {
+  nlohmann::json json = exported_config(model);
   json.erase("quantization_config");
   json["torch_dtype"] = torch_name(dtype);
   json.erase("dtype");
@@ -137,6 +166,10 @@ void copy_tokenizer_files(const LoadedModel& model, const std::string& to) {
 }
 
 }  // namespace
+
+void require_exportable(const LoadedModel& model) {
+  exported_config(model);
+}
 
 void write_hf_files(const std::string& directory, LoadedModel& model, DType dtype) {
   const NoGrad guard;

@@ -8,6 +8,10 @@
 
 namespace inlay {
 
+/// Throws DataError when config.json has no words for the model's rotary settings, as some GGUF
+/// files have them: such a model can be run and take adapters, but not be written as a folder.
+void require_exportable(const LoadedModel& model);
+
 /// Writes the model as a Hugging Face folder into `directory`, which must be there: config.json,
 /// model.safetensors with every weight as `dtype` (adapters folded in, norms and biases too), and
 /// the tokenizer's files, where it is from a folder. A head that no longer equals the embedding it

@@ -2,67 +2,39 @@
 #include "finetune/loaded_model.h"
 
 #include <algorithm>
-#include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <utility>
 
 #include "core/error.h"
 #include "core/io/file_system.h"
+#include "core/planning.h"
 #include "data/tokenizer/load.h"
+#include "finetune/model_cache.h"
+#include "finetune/model_checks.h"
 #include "finetune/stop_ids.h"
 #include "nn/models/registry.h"
+#include "nn/models/rope_config.h"
 #include "quant/checkpoint_weights.h"
 
 namespace inlay {
 namespace {
 
-std::string environment(const char* name) {
-  const char* value = std::getenv(name);
-  return value == nullptr ? "" : value;
-}
-
-std::string cache_directory() {
-  if (const std::string hub = environment("HF_HUB_CACHE"); !hub.empty()) {
-    return hub;
-  }
-  if (const std::string home = environment("HF_HOME"); !home.empty()) {
-    return join_path(home, "hub");
-  }
-  return join_path(environment("HOME"), ".cache/huggingface/hub");
-}
-
-// <cache>/models--org--name/snapshots/<revision>, the revision being what refs/main says.
-std::optional<std::string> cached_model(const std::string& name) {
-  std::string folder = "models--";
-  for (const char c : name) {
-    folder += c == '/' ? std::string("--") : std::string(1, c);
-  }
-  const std::string root = join_path(cache_directory(), folder);
-  const std::string reference = join_path(root, "refs/main");
-  if (!is_file(reference)) {
-    return {};
-  }
-  std::string revision = file_system().read(reference, 256);
-  revision.erase(revision.find_last_not_of(" \n\r") + 1);
-  const std::string snapshot = join_path(root, "snapshots/" + revision);
-  return is_plain_name(revision) && is_directory(snapshot) ? std::optional(snapshot) : std::nullopt;
-}
-
-// The run config's rope_scaling takes the place of the file's, whichever spelling that has.
+// The run config's rope_scaling takes the place of the file's, whichever spelling that has, but for
+// the base of the angles.
 HfConfig with_rope_scaling(const HfConfig& config, const FreeObject& rope_scaling) {
   if (!rope_scaling) {
     return config;
   }
   nlohmann::json json = config.json();
   nlohmann::json rope = *rope_scaling.json;
-  if (json.contains("rope_parameters") && json["rope_parameters"].is_object() &&
-      !rope.contains("rope_theta") && json["rope_parameters"].contains("rope_theta")) {
-    rope["rope_theta"] = json["rope_parameters"]["rope_theta"];
+  if (!rope.contains("rope_theta")) {
+    rope["rope_theta"] = rope_theta(config);
   }
-  json.erase("rope_scaling");
-  json.erase("rope_parameters");
-  if (!rope.contains("rope_theta") && json.contains("rope_theta")) {
-    rope["rope_theta"] = json["rope_theta"];
+  if (rope.contains("original_max_position_embeddings")) {
+    json.erase("original_max_position_embeddings");
+  }
+  for (const char* key : {"rope_scaling", "rope_parameters", kGgufRopeKey}) {
+    json.erase(key);
   }
   json["rope_parameters"] = std::move(rope);
   return HfConfig(json, config.file() + " with the run's model.rope_scaling");
@@ -90,16 +62,19 @@ CheckpointWeightsOptions weight_options(const LoadOptions& options) {
 }
 
 void load_from_checkpoint(const LoadOptions& options, LoadedModel& out) {
+  require_layers(*out.config, *out.checkpoint);
   CheckpointWeights weights(*out.checkpoint, weight_options(options));
   out.model = make_model(*out.config, weights);
-  const std::vector<std::string> notices = out.checkpoint->notices();
-  out.notices.insert(out.notices.end(), notices.begin(), notices.end());
-  const std::vector<std::string> unused = out.checkpoint->unused();
-  if (!unused.empty()) {
-    out.notices.push_back(str(out.name, ": ", unused.size(),
-                              " tensors of the file are not part of the model, such as \"",
-                              printable(unused.front()), "\""));
+  if (options.require_finite && !planning()) {
+    out.checkpoint->require_finite();
   }
+  const auto note_all = [&](const std::vector<std::string>& notices) {
+    out.notices.insert(out.notices.end(), notices.begin(), notices.end());
+  };
+  note_all(out.checkpoint->notices());
+  note_all(config_notes(*out.config));
+  note_all(id_notes(*out.config));
+  note_all(unused_notes(out.name, out.checkpoint->unused()));
 }
 
 void make_from_config(const LoadOptions& options, LoadedModel& out) {
@@ -190,19 +165,6 @@ std::optional<ChatTemplate> find_chat_template(const LoadOptions& options,
 }
 
 }  // namespace
-
-std::optional<std::string> find_model_path(const std::string& name) {
-  return exists(name) ? std::optional(name) : cached_model(name);
-}
-
-std::string resolve_model_path(const std::string& name) {
-  if (const auto path = find_model_path(name)) {
-    return *path;
-  }
-  throw DataError(str(printable(name),
-                      ": there is no such folder or file, nor a model of this name in ",
-                      cache_directory()));
-}
 
 std::vector<i32> LoadedModel::stop_ids() const {
   std::vector<i32> ids = tokenizer ? tokenizer->eos_ids() : std::vector<i32>();

@@ -18,8 +18,9 @@ namespace inlay {
 struct LoadOptions {
   ModelConfig model;
   std::optional<QuantizationConfig> quantization;
-  bool trainable = false;  // every weight an f32 leaf: full training
-  u64 seed = 42;           // for random weights
+  bool trainable = false;       // every weight an f32 leaf: full training
+  u64 seed = 42;                // for random weights
+  bool require_finite = false;  // read every weight, and refuse a NaN or an infinity
 };
 
 /// A model with what belongs to it.
@@ -49,12 +50,5 @@ LoadedModel load_model(const LoadOptions& options);
 /// Its two parts: everything but the weights, and the weights (anew, where there are some).
 LoadedModel open_model(const LoadOptions& options);
 void load_weights(const LoadOptions& options, LoadedModel& loaded);
-
-/// The folder or .gguf file that `name` means: itself when it exists, else a model of the local
-/// Hugging Face cache
-/// ("org/model"). Throws DataError when there is neither.
-std::string resolve_model_path(const std::string& name);
-/// The same; nothing when there is neither.
-std::optional<std::string> find_model_path(const std::string& name);
 
 }  // namespace inlay

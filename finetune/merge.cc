@@ -15,6 +15,7 @@
 #include "finetune/adapters/peft_files.h"
 #include "finetune/hf_export.h"
 #include "finetune/loaded_model.h"
+#include "finetune/model_cache.h"
 
 namespace inlay {
 namespace {
@@ -24,9 +25,11 @@ constexpr i64 kProbeLength = 48;
 constexpr const char* kNote = "inlay_merge.json";
 constexpr i64 kMostNoteBytes = 1 << 20;
 
-LoadedModel open_model(const std::string& path) {
+// Of what is read back it is the logits that are looked at.
+LoadedModel open_model(const std::string& path, bool require_finite) {
   LoadOptions options;
   options.model.model_name_or_path = path;
+  options.require_finite = require_finite;
   return load_model(options);
 }
 
@@ -134,7 +137,8 @@ MergeReport merge_adapter(const MergeOptions& options) {
   Tensor expected;
   DType dtype = DType::kF32;
   {
-    LoadedModel adapted = open_model(options.model);
+    LoadedModel adapted = open_model(options.model, /*require_finite=*/true);
+    require_exportable(adapted);
     dtype = options.dtype.value_or(adapted.checkpoint->float_type());
     load_adapter(*adapted.model, options.adapter);
     expected = probe_logits(adapted);
@@ -142,7 +146,8 @@ MergeReport merge_adapter(const MergeOptions& options) {
     require_mapped_files_unchanged();
     write_note(folder.path(), options);
   }
-  const MergeReport report = compare(expected, probe_logits(open_model(folder.path())), dtype);
+  const MergeReport report =
+      compare(expected, probe_logits(open_model(folder.path(), /*require_finite=*/false)), dtype);
   if (!(report.relative_difference <= report.limit)) {
     throw VerificationError(
         str(options.out, ": the merged model's logits differ from those of base and adapter by ",

@@ -22,6 +22,7 @@
 #include "finetune/loaded_model.h"
 #include "finetune/manifest.h"
 #include "finetune/metrics_log.h"
+#include "finetune/model_cache.h"
 #include "finetune/plan/fit.h"
 #include "finetune/resume.h"
 #include "finetune/rows.h"
@@ -155,6 +156,9 @@ struct Parts {
 void load_parts(const RunConfig& config, RunListener& listener, Parts& parts) {
   LoadedModel& loaded = parts.inputs.loaded;
   load_weights(load_options(config), loaded);
+  if (!config.peft) {
+    require_exportable(loaded);
+  }
   for (const std::string& notice : loaded.notices) {
     listener.on_notice(notice);
   }

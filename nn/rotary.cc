@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <numbers>
 
 #include "core/error.h"
@@ -44,7 +45,9 @@ void apply_yarn(const RopeConfig& c, std::vector<double>& f) {
   }
   for (std::size_t k = 0; k < f.size(); ++k) {
     const double ramp = std::clamp((static_cast<double>(k) - low) / (high - low), 0.0, 1.0);
-    f[k] = f[k] / c.factor * ramp + f[k] * (1.0 - ramp);
+    const double kept = (1.0 - ramp) * c.extrapolation;
+    const double divided = c.extrapolation == 1.0 ? ramp : 1.0 - kept;
+    f[k] = f[k] / c.factor * divided + f[k] * kept;
   }
 }
 
@@ -55,8 +58,35 @@ double yarn_attention_factor(const RopeConfig& c) {
   const auto grown = [&](double m) {
     return c.factor <= 1.0 ? 1.0 : 0.1 * m * std::log(c.factor) + 1.0;
   };
-  return c.mscale > 0.0 && c.mscale_all_dim > 0.0 ? grown(c.mscale) / grown(c.mscale_all_dim)
-                                                  : grown(1.0);
+  return c.mscale != 0.0 && c.mscale_all_dim != 0.0 ? grown(c.mscale) / grown(c.mscale_all_dim)
+                                                    : grown(1.0);
+}
+
+double longrope_attention_factor(const RopeConfig& c) {
+  if (c.attention_factor > 0.0 || c.factor <= 1.0) {
+    return c.attention_factor > 0.0 ? c.attention_factor : 1.0;
+  }
+  return std::sqrt(1.0 +
+                   std::log(c.factor) / std::log(static_cast<double>(c.original_max_positions)));
+}
+
+double dynamic_theta(const RopeConfig& c, i64 length) {
+  const double n = static_cast<double>(std::max(length, c.max_positions));
+  const double dim = static_cast<double>(c.rotary_dim);
+  const double stretch = c.factor * n / static_cast<double>(c.max_positions) - (c.factor - 1.0);
+  return c.theta * std::pow(stretch, dim / (dim - 2.0));
+}
+
+// Lengths of one number have the same frequencies.
+i64 regime_of(const RopeConfig& c, i64 length) {
+  switch (c.type) {
+    case RopeType::kDynamic:
+      return std::max(length, c.max_positions);
+    case RopeType::kLongrope:
+      return length > c.original_max_positions ? 1 : 0;
+    default:
+      return 0;
+  }
 }
 
 RopeTables make_tables(const RopeFrequencies& f, i64 positions) {
@@ -79,14 +109,17 @@ RopeTables make_tables(const RopeFrequencies& f, i64 positions) {
 
 }  // namespace
 
-RopeFrequencies rope_frequencies(const RopeConfig& config) {
+RopeFrequencies rope_frequencies(const RopeConfig& config, i64 length) {
+  const bool grows = config.type == RopeType::kDynamic && length > config.max_positions;
+  const double theta = grows ? dynamic_theta(config, length) : config.theta;
   RopeFrequencies out;
   for (i64 k = 0; k < config.rotary_dim / 2; ++k) {
-    out.frequency.push_back(std::pow(
-        config.theta, -2.0 * static_cast<double>(k) / static_cast<double>(config.rotary_dim)));
+    out.frequency.push_back(
+        std::pow(theta, -2.0 * static_cast<double>(k) / static_cast<double>(config.rotary_dim)));
   }
   switch (config.type) {
     case RopeType::kDefault:
+    case RopeType::kDynamic:
       break;
     case RopeType::kLinear:
       for (double& f : out.frequency) {
@@ -102,22 +135,35 @@ RopeFrequencies rope_frequencies(const RopeConfig& config) {
       apply_yarn(config, out.frequency);
       out.attention_factor = yarn_attention_factor(config);
       break;
+    case RopeType::kLongrope: {
+      const std::vector<double>& divisors =
+          length > config.original_max_positions ? config.long_factor : config.short_factor;
+      std::ranges::transform(out.frequency, divisors, out.frequency.begin(), std::divides<>());
+      out.attention_factor = longrope_attention_factor(config);
+      break;
+    }
   }
+  out.attention_factor *= config.magnitude;
   return out;
 }
 
 RotaryEmbedding::RotaryEmbedding(const RopeConfig& config) : RotaryEmbedding(config, {}) {}
 
 RotaryEmbedding::RotaryEmbedding(const RopeConfig& config, std::span<const float> divisors)
-    : frequencies_(rope_frequencies(config)) {
-  INLAY_ASSERT(divisors.empty() || divisors.size() == frequencies_.frequency.size());
-  for (std::size_t k = 0; k < divisors.size(); ++k) {
-    frequencies_.frequency[k] /= static_cast<double>(divisors[k]);
-  }
+    : config_(config), divisors_(divisors.begin(), divisors.end()) {
+  INLAY_ASSERT(divisors.empty() || static_cast<i64>(divisors.size()) == config.rotary_dim / 2);
 }
 
 const RopeTables& RotaryEmbedding::tables(std::span<const i32> positions) const {
   const i64 needed = positions.empty() ? 1 : i64{*std::ranges::max_element(positions)} + 1;
+  if (const i64 regime = regime_of(config_, needed); regime != regime_) {
+    regime_ = regime;
+    frequencies_ = rope_frequencies(config_, needed);
+    for (std::size_t k = 0; k < divisors_.size(); ++k) {
+      frequencies_.frequency[k] /= static_cast<double>(divisors_[k]);
+    }
+    tables_ = {};
+  }
   if (!tables_.cosines.defined() || tables_.cosines.dim(0) < needed) {
     // Grown by half at least, so that generation does not rebuild it with every token.
     const i64 had = tables_.cosines.defined() ? tables_.cosines.dim(0) : 0;

@@ -37,7 +37,15 @@ class WeightSource {
   virtual Tensor optional_vector(const std::string& name, i64 size) = 0;
   /// True when the source holds `name`.weight.
   virtual bool has(const std::string& name) const = 0;
+  /// True when the source holds `head`.weight, and it is not the matrix `table`.weight over again.
+  virtual bool has_own_head(const std::string& head, const std::string& table) const = 0;
 };
+
+/// The output head of a model: the embedding's table where `tied`, unless the source has a head of
+/// its own all the same, as files have whose head was trained and whose config was not changed.
+std::unique_ptr<LinearLike> make_head(bool tied, const std::string& table_name,
+                                      const EmbeddingLike& table, double init_std,
+                                      WeightSource& weights);
 
 /// Fresh f32 weights: normal with each part's init_std, drawn from `key` by the part's name, so a
 /// layer's start does not depend on what else the model has.
@@ -51,6 +59,9 @@ class RandomWeights final : public WeightSource {
   Tensor vector(const std::string& name, i64 size, float initial) override;
   Tensor optional_vector(const std::string& name, i64 size) override;
   bool has(const std::string& name) const override;
+  bool has_own_head(const std::string& /*head*/, const std::string& /*table*/) const override {
+    return false;
+  }
 
  private:
   Tensor normal(const Shape& shape, const std::string& name, double stddev) const;

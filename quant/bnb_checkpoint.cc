@@ -63,7 +63,7 @@ class State {
     if (!value.is_number_unsigned()) {
       wrong(key, "a whole number");
     }
-    return CheckedSize(value.get<u64>(), key).value();
+    return CheckedSize(value.get<u64>(), where(key)).value();
   }
   std::string text(const char* key) const {
     const nlohmann::json& value = field(key);
@@ -86,8 +86,8 @@ class State {
     if (!whole) {
       wrong("shape", "[out, in]");
     }
-    return {CheckedSize(value[0].get<u64>(), "shape").value(),
-            CheckedSize(value[1].get<u64>(), "shape").value()};
+    return {CheckedSize(value[0].get<u64>(), where("shape")).value(),
+            CheckedSize(value[1].get<u64>(), where("shape")).value()};
   }
   bool has(const char* key) const { return json_.contains(key); }
   [[noreturn]] void wrong(const char* key, std::string_view expected) const {
@@ -96,6 +96,10 @@ class State {
   }
 
  private:
+  std::string where(const char* key) const {
+    return str(printable(entry_.file->path(), 300), ": \"", printable(entry_.name, 200), "\": /",
+               key);
+  }
   const nlohmann::json& field(const char* key) const {
     if (!json_.contains(key)) {
       fail(entry_, str("no \"", key, "\""));

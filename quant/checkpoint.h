@@ -41,8 +41,15 @@ class Checkpoint {
                               i64 rope_head_dim) = 0;
   /// A vector [size] as f32, in memory of its own.
   virtual Tensor vector(const std::string& tensor, i64 size, i64 rope_head_dim) = 0;
+  /// Whether two tensors, by their Hugging Face names, are both there and have the same values.
+  virtual bool same_values(const std::string& a, const std::string& b) const = 0;
+  /// All tensors, as the file names them.
+  virtual std::vector<std::string> names() const = 0;
   /// Tensors of the file that nothing has asked for, without those that never matter.
   virtual std::vector<std::string> unused() const = 0;
+  /// Throws DataError naming the first tensor in use that holds a NaN or an infinity, and how many.
+  /// Reads every one of them.
+  virtual void require_finite() const = 0;
   /// What is odd about the files but does no harm, a sentence each.
   virtual std::vector<std::string> notices() const { return {}; }
 };

@@ -118,6 +118,10 @@ bool CheckpointWeights::has(const std::string& name) const {
   return checkpoint_.has(name + ".weight");
 }
 
+bool CheckpointWeights::has_own_head(const std::string& head, const std::string& table) const {
+  return has(head) && !checkpoint_.same_values(head + ".weight", table + ".weight");
+}
+
 std::unique_ptr<LinearLike> QuantizedWeights::linear(const std::string& name,
                                                      const LinearSpec& spec) {
   std::unique_ptr<LinearLike> dense = inner_.linear(name, spec);

@@ -39,6 +39,7 @@ class CheckpointWeights final : public WeightSource {
   Tensor vector(const std::string& name, i64 size, float initial) override;
   Tensor optional_vector(const std::string& name, i64 size) override;
   bool has(const std::string& name) const override;
+  bool has_own_head(const std::string& head, const std::string& table) const override;
 
  private:
   Checkpoint& checkpoint_;
@@ -63,6 +64,9 @@ class QuantizedWeights final : public WeightSource {
     return inner_.optional_vector(name, size);
   }
   bool has(const std::string& name) const override { return inner_.has(name); }
+  bool has_own_head(const std::string& head, const std::string& table) const override {
+    return inner_.has_own_head(head, table);
+  }
 
  private:
   WeightSource& inner_;

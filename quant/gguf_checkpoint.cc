@@ -5,9 +5,11 @@
 
 #include "core/error.h"
 #include "core/io/gguf.h"
+#include "core/io/shape_text.h"
 #include "nn/models/gguf_config.h"
 #include "nn/models/gguf_names.h"
 #include "quant/checkpoint.h"
+#include "quant/finite.h"
 
 namespace inlay {
 namespace {
@@ -21,27 +23,22 @@ constexpr std::pair<std::string_view, MatrixFormat> kGgufTypes[] = {
     {"Q5_K", MatrixFormat::kQ5_K}, {"Q6_K", MatrixFormat::kQ6_K},
 };
 
-std::string shape_text(std::span<const i64> shape) {
-  return Shape(shape).to_string();
-}
-
 class GgufCheckpoint final : public Checkpoint {
  public:
   explicit GgufCheckpoint(const std::string& path)
-      : file_(path), config_(gguf_config(file_)), family_(config_.text("model_type")) {}
+      : file_(GgufFile::with_all_parts(path)),
+        config_(gguf_config(file_)),
+        family_(config_.text("model_type")) {}
 
   const HfConfig& config() const override { return config_; }
   const std::string& path() const override { return file_.path(); }
-  std::vector<std::string> files() const override { return {file_.path()}; }
+  std::vector<std::string> files() const override { return file_.parts(); }
 
   // Norms are f32 in these files whatever the matrices are; a norm rounded to bf16 loses nothing
   // that the bf16 model it came from had, but which it came from is not known.
   DType float_type() const override { return DType::kF32; }
 
-  bool has(const std::string& tensor) const override {
-    const auto name = gguf_name(family_, tensor);
-    return name && file_.find_tensor(*name) != nullptr;
-  }
+  bool has(const std::string& tensor) const override { return find_tensor(tensor) != nullptr; }
 
   StoredWeight matrix(const std::string& name, i64 out, i64 in, WeightLayout /*layout*/,
                       i64 rope_head_dim) override {
@@ -87,17 +84,45 @@ class GgufCheckpoint final : public Checkpoint {
     return ordered;
   }
 
+  bool same_values(const std::string& a, const std::string& b) const override {
+    const GgufTensor* one = find_tensor(a);
+    const GgufTensor* other = find_tensor(b);
+    return one != nullptr && other != nullptr && one->type == other->type &&
+           one->shape == other->shape && std::ranges::equal(one->data, other->data);
+  }
+
+  std::vector<std::string> names() const override {
+    std::vector<std::string> names;
+    for (const GgufTensor& t : file_.tensors()) {
+      names.push_back(t.name);
+    }
+    return names;
+  }
+
   std::vector<std::string> unused() const override {
     std::vector<std::string> names;
     for (const GgufTensor& t : file_.tensors()) {
-      if (!used_.contains(t.name)) {
+      // The divisors of longrope are read with the metadata.
+      if (!used_.contains(t.name) && !t.name.starts_with("rope_factors_")) {
         names.push_back(t.name);
       }
     }
     return names;
   }
 
+  void require_finite() const override {
+    for (const std::string& name : used_) {
+      const GgufTensor& tensor = file_.tensor(name);
+      inlay::require_finite(tensor.file->path(), name, format_of(tensor), tensor.data);
+    }
+  }
+
  private:
+  const GgufTensor* find_tensor(const std::string& hf_name) const {
+    const auto name = gguf_name(family_, hf_name);
+    return name ? file_.find_tensor(*name) : nullptr;
+  }
+
   bool permuted(i64 rope_head_dim) const { return rope_head_dim > 0 && family_ == "llama"; }
 
   const GgufTensor& find(const std::string& hf_name) {
@@ -109,8 +134,8 @@ class GgufCheckpoint final : public Checkpoint {
 
   void check(const GgufTensor& tensor, std::vector<i64> expected) const {
     if (tensor.shape != expected) {
-      throw DataError(str(file_.path(), ": \"", tensor.name, "\": expected ", shape_text(expected),
-                          ", found ", shape_text(tensor.shape)));
+      throw DataError(str(tensor.file->path(), ": \"", tensor.name, "\": expected ",
+                          shape_text(expected), ", found ", shape_text(tensor.shape)));
     }
   }
 
@@ -124,7 +149,7 @@ class GgufCheckpoint final : public Checkpoint {
     for (const auto& [name, format] : kGgufTypes) {
       known += (known.empty() ? "" : ", ") + std::string(name);
     }
-    throw DataError(str(file_.path(), ": \"", tensor.name, "\": type ", tensor.type->name,
+    throw DataError(str(tensor.file->path(), ": \"", tensor.name, "\": type ", tensor.type->name,
                         " cannot be read (", known, " can)"));
   }
 

@@ -10,13 +10,19 @@
 #include "core/config/json.h"
 #include "core/error.h"
 #include "core/io/safetensors.h"
+#include "core/io/shape_text.h"
 #include "core/planning.h"
 #include "quant/bnb_checkpoint.h"
 #include "quant/checkpoint.h"
+#include "quant/finite.h"
+#include "quant/foreign_formats.h"
 
 namespace inlay {
 namespace {
 
+using kernels::MatrixFormat;
+
+constexpr const char* kHead = "lm_head.weight";
 constexpr i64 kMostConfigBytes =
     16 << 20;  // config.json is a few kilobytes; some carry long label tables
 
@@ -35,18 +41,70 @@ Tensor tensor_of(const TensorEntry& entry) {
   return copy;
 }
 
+// " (it has a.gguf: name that)", for folders that hold such files alone.
+std::string gguf_instead(const std::string& folder) {
+  for (const std::string& name : file_system().list(folder)) {
+    if (name.ends_with(".gguf")) {
+      return str(" (it has ", printable(name), ": give the path of that file)");
+    }
+  }
+  return "";
+}
+
 HfConfig read_config(const std::string& folder) {
   const std::string path = folder + "/config.json";
   if (!is_file(path)) {
-    throw DataError(str(folder, ": not a model folder: it has no config.json"));
+    throw DataError(
+        str(folder, ": not a model folder: it has no config.json", gguf_instead(folder)));
   }
-  return HfConfig(parse_json(file_system().read(path, kMostConfigBytes), path), path);
+  return HfConfig(
+      parse_json(file_system().read(path, kMostConfigBytes), path, {.python_numbers = true}), path);
+}
+
+MatrixFormat format_of(DType dtype) {
+  return dtype == DType::kF32    ? MatrixFormat::kF32
+         : dtype == DType::kBf16 ? MatrixFormat::kBf16
+                                 : MatrixFormat::kF16;
+}
+
+bool is_float(const TensorEntry& entry) {
+  return entry.dtype == DType::kF32 || entry.dtype == DType::kBf16 || entry.dtype == DType::kF16;
+}
+
+// Values of two float tensors of one shape, whatever their types.
+bool equal_values(const TensorEntry& a, const TensorEntry& b) {
+  const Tensor left = tensor_of(a);
+  const Tensor right = tensor_of(b);
+  const auto row = [](const Tensor& t) {
+    kernels::MatrixRef ref;
+    ref.format = format_of(t.dtype());
+    ref.rows = 1;
+    ref.cols = t.numel();
+    ref.data = t.raw();
+    return ref;
+  };
+  constexpr i64 kPiece = 4096;
+  std::array<float, kPiece> x;
+  std::array<float, kPiece> y;
+  for (i64 begin = 0; begin < left.numel(); begin += kPiece) {
+    const i64 count = std::min(kPiece, left.numel() - begin);
+    kernels::decode_row(row(left), 0, begin, count, x.data());
+    kernels::decode_row(row(right), 0, begin, count, y.data());
+    if (!std::equal(x.begin(), x.begin() + count, y.begin())) {
+      return false;
+    }
+  }
+  return true;
 }
 
 class SafetensorsCheckpoint final : public Checkpoint {
  public:
   explicit SafetensorsCheckpoint(const std::string& folder)
-      : folder_(folder), config_(read_config(folder)), model_(folder) {}
+      : folder_(folder), config_(read_config(folder)), model_(folder) {
+    if (std::optional<std::string> notice = check_quantization(folder, config_, model_)) {
+      notices_.push_back(std::move(*notice));
+    }
+  }
 
   const HfConfig& config() const override { return config_; }
   const std::string& path() const override { return folder_; }
@@ -66,7 +124,15 @@ class SafetensorsCheckpoint final : public Checkpoint {
     return alike && (first == DType::kBf16 || first == DType::kF16) ? *first : DType::kF32;
   }
 
-  std::vector<std::string> notices() const override { return model_.notices(); }
+  std::vector<std::string> notices() const override {
+    std::vector<std::string> notices = notices_;
+    if (says_tied() && used_.contains(kHead) && find_named(table_name()) != nullptr) {
+      notices.push_back(str(config_.file(), ": tie_word_embeddings is true, but \"", kHead,
+                            "\" differs from the embedding: the head of the file is used, as in "
+                            "Transformers"));
+    }
+    return notices;
+  }
 
   bool has(const std::string& tensor) const override { return find(tensor) != nullptr; }
 
@@ -89,6 +155,36 @@ class SafetensorsCheckpoint final : public Checkpoint {
     return stored.dtype() == DType::kF32 ? stored.clone() : stored.to(DType::kF32);
   }
 
+  bool same_values(const std::string& a, const std::string& b) const override {
+    const TensorEntry* one = find(a);
+    const TensorEntry* other = find(b);
+    if (one == nullptr || other == nullptr || one->shape != other->shape) {
+      return false;
+    }
+    if (one->stored_dtype == other->stored_dtype) {
+      return std::ranges::equal(one->data, other->data);
+    }
+    return is_float(*one) && is_float(*other) && equal_values(*one, *other);
+  }
+
+  std::vector<std::string> names() const override {
+    std::vector<std::string> names;
+    for (const TensorEntry* entry : model_.entries()) {
+      names.push_back(entry->name);
+    }
+    return names;
+  }
+
+  // What a weight of 4 bits is made of was looked at when it was read.
+  void require_finite() const override {
+    for (const std::string& name : used_) {
+      const TensorEntry& entry = model_.at(name);
+      if (is_float(entry)) {
+        inlay::require_finite(entry.file->path(), name, format_of(*entry.dtype), entry.data);
+      }
+    }
+  }
+
   std::vector<std::string> unused() const override {
     std::vector<std::string> names;
     for (const TensorEntry* entry : model_.entries()) {
@@ -107,11 +203,27 @@ class SafetensorsCheckpoint final : public Checkpoint {
         return true;
       }
     }
-    return name == "lm_head.weight";
+    return name == kHead;
+  }
+
+  bool says_tied() const {
+    return config_.flag("tie_word_embeddings", config_.text("model_type", "") == "gpt2");
+  }
+  std::string table_name() const {
+    return config_.text("model_type", "") == "gpt2" ? "transformer.wte.weight"
+                                                    : "model.embed_tokens.weight";
   }
 
   // Checkpoints of the bare transformer leave out the first part of every name.
   const TensorEntry* find(const std::string& name) const {
+    if (const TensorEntry* entry = find_named(name)) {
+      return entry;
+    }
+    // Of two tied matrices a file may hold either.
+    return name == table_name() && says_tied() ? model_.find(kHead) : nullptr;
+  }
+
+  const TensorEntry* find_named(const std::string& name) const {
     if (const TensorEntry* entry = model_.find(name)) {
       return entry;
     }
@@ -131,13 +243,10 @@ class SafetensorsCheckpoint final : public Checkpoint {
   }
 
   void check(const TensorEntry& entry, const std::vector<i64>& expected) const {
-    const bool floats =
-        entry.dtype == DType::kF32 || entry.dtype == DType::kBf16 || entry.dtype == DType::kF16;
-    if (entry.shape != expected || !floats) {
+    if (entry.shape != expected || !is_float(entry)) {
       throw DataError(
           str(entry.file->path(), ": \"", printable(entry.name), "\": expected ",
-              Shape(std::span<const i64>(expected)).to_string(), " f32, bf16 or f16, found ",
-              Shape(std::span<const i64>(entry.shape)).to_string(), " ",
+              shape_text(expected), " f32, bf16 or f16, found ", shape_text(entry.shape), " ",
               entry.dtype ? std::string(dtype_name(*entry.dtype)) : printable(entry.stored_dtype)));
     }
   }
@@ -164,6 +273,7 @@ class SafetensorsCheckpoint final : public Checkpoint {
   std::string folder_;
   HfConfig config_;
   SafetensorsModel model_;
+  std::vector<std::string> notices_;
   std::set<std::string> used_;
 };
 

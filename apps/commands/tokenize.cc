@@ -9,7 +9,7 @@
 #include "core/error.h"
 #include "core/io/file_system.h"
 #include "data/tokenizer/load.h"
-#include "finetune/loaded_model.h"
+#include "finetune/model_cache.h"
 
 namespace inlay {
 namespace {

@@ -67,7 +67,9 @@ class SafetensorsFile {
   std::map<std::string, std::string> metadata_;
 };
 
-/// The tensors of a model, in one file or in the shards an index names.
+/// The tensors of a model, in one file or in the shards an index names. What the shards hold is
+/// what there is, as for Transformers: an index that leaves tensors out, or lists some that nobody
+/// has, does no harm until one of these is asked for.
 class SafetensorsModel {
  public:
   /// `path`: a .safetensors file, a .safetensors.index.json file, or a folder, in which
@@ -86,16 +88,15 @@ class SafetensorsModel {
   /// As SafetensorsFile::at.
   const TensorEntry& at(std::string_view name) const;
   const std::vector<SafetensorsFile>& files() const { return files_; }
-  /// Sentences about what is odd but harmless: tensors in a shard that the index leaves out.
-  const std::vector<std::string>& notices() const { return notices_; }
 
  private:
   void read_index(const std::string& path);
+  void take_entries();
 
   std::string path_;
   std::vector<SafetensorsFile> files_;
   std::vector<const TensorEntry*> entries_;
-  std::vector<std::string> notices_;
+  std::map<std::string, std::string> absent_;  // listed in the index, but not in this its shard
 };
 
 /// A tensor to be written.

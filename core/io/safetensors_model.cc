@@ -71,44 +71,52 @@ SafetensorsModel::SafetensorsModel(const std::string& path, const std::string& s
     read_index(file);
   } else {
     files_.emplace_back(file);
-    for (const TensorEntry& entry : files_[0].entries()) {
-      entries_.push_back(&entry);
-    }
+    take_entries();
   }
-  std::sort(entries_.begin(), entries_.end(),
-            [](const TensorEntry* a, const TensorEntry* b) { return a->name < b->name; });
 }
 
 void SafetensorsModel::read_index(const std::string& path) {
   const std::map<std::string, std::string> shard_of = read_weight_map(path);
-  std::map<std::string, i64> opened;
+  std::map<std::string, std::string> first_tensor;  // of each shard, in the shards' order
   for (const auto& [name, shard] : shard_of) {
-    if (opened.emplace(shard, static_cast<i64>(files_.size())).second) {
-      const std::string file = join_path(parent_path(path), shard);
-      if (!is_file(file)) {
-        throw DataError(str(printable(path, 300), ": /weight_map: \"", printable(name),
-                            "\": no file ", printable(shard), " in the folder"));
-      }
-      files_.emplace_back(file);
-    }
+    first_tensor.emplace(shard, name);
   }
-  for (const auto& [name, shard] : shard_of) {
-    const TensorEntry* entry = files_[opened[shard]].find(name);
-    if (entry == nullptr) {
+  for (const auto& [shard, name] : first_tensor) {
+    const std::string file = join_path(parent_path(path), shard);
+    if (!is_file(file)) {
       throw DataError(str(printable(path, 300), ": /weight_map: \"", printable(name),
-                          "\" is not in ", printable(shard)));
+                          "\": no file ", printable(shard), " in the folder"));
     }
-    entries_.push_back(entry);
+    files_.emplace_back(file);
   }
-  for (const auto& [shard, file] : opened) {
-    for (const TensorEntry& entry : files_[file].entries()) {
-      const auto mapped = shard_of.find(entry.name);
-      if (mapped == shard_of.end() || mapped->second != shard) {
-        notices_.push_back(str(printable(files_[file].path(), 300), ": \"", printable(entry.name),
-                               "\" is not in the index and is left out"));
-      }
+  take_entries();
+  for (const auto& [name, shard] : shard_of) {
+    if (find(name) == nullptr) {
+      absent_[name] = shard;
     }
   }
+}
+
+void SafetensorsModel::take_entries() {
+  for (const SafetensorsFile& file : files_) {
+    for (const TensorEntry& entry : file.entries()) {
+      entries_.push_back(&entry);
+    }
+  }
+  std::ranges::stable_sort(entries_, {}, &TensorEntry::name);
+  const auto twice = [](const TensorEntry* a, const TensorEntry* b) {
+    if (a->name != b->name) {
+      return false;
+    }
+    if (a->stored_dtype != b->stored_dtype || a->shape != b->shape ||
+        !std::ranges::equal(a->data, b->data)) {
+      throw DataError(str(printable(b->file->path(), 300), ": \"", printable(b->name), "\" is in ",
+                          printable(base_name(a->file->path())), " too, with other values"));
+    }
+    return true;
+  };
+  const auto rest = std::ranges::unique(entries_, twice);
+  entries_.erase(rest.begin(), rest.end());
 }
 
 const TensorEntry* SafetensorsModel::find(std::string_view name) const {
@@ -119,6 +127,10 @@ const TensorEntry* SafetensorsModel::find(std::string_view name) const {
 }
 
 const TensorEntry& SafetensorsModel::at(std::string_view name) const {
+  if (const auto absent = absent_.find(std::string(name)); absent != absent_.end()) {
+    throw DataError(str(printable(path_, 300), ": the index has \"", printable(name), "\" in ",
+                        printable(absent->second), ", which does not hold it"));
+  }
   return detail::require_tensor(path_, name, find(name), entries_);
 }
 

@@ -13,6 +13,7 @@
 #include "core/error.h"
 #include "core/io/atomic.h"
 #include "core/io/safetensors.h"
+#include "core/io/shape_text.h"
 #include "finetune/config/check.h"
 
 namespace inlay {
@@ -99,12 +100,11 @@ std::string canonical(std::string name) {
 }
 
 void fill(const Tensor& target, const TensorEntry& entry) {
-  if (!entry.dtype || Shape(std::span<const i64>(entry.shape)) != target.shape() ||
+  if (!entry.dtype || !std::ranges::equal(entry.shape, target.shape().dims()) ||
       (entry.dtype != DType::kF32 && entry.dtype != DType::kBf16 && entry.dtype != DType::kF16)) {
     throw DataError(
         str(entry.file->path(), ": \"", printable(entry.name), "\": expected ",
-            target.shape().to_string(), " f32, bf16 or f16, found ",
-            Shape(std::span<const i64>(entry.shape)).to_string(), " ",
+            target.shape().to_string(), " f32, bf16 or f16, found ", shape_text(entry.shape), " ",
             entry.dtype ? std::string(dtype_name(*entry.dtype)) : printable(entry.stored_dtype)));
   }
   const Tensor stored = Tensor::empty(target.shape(), *entry.dtype);

@@ -30,7 +30,8 @@ LoadOptions load_options(const RunConfig& config) {
   return {.model = config.model,
           .quantization = config.quantization,
           .trainable = !config.peft.has_value(),
-          .seed = static_cast<u64>(config.training.seed)};
+          .seed = static_cast<u64>(config.training.seed),
+          .require_finite = true};
 }
 
 std::optional<Adapter> add_adapter(const RunConfig& config, CausalLM& model) {

@@ -124,11 +124,8 @@ class Gpt2 final : public CausalLM {
     for (i64 layer = 0; layer < c.n_layer; ++layer) {
       blocks_.push_back(std::make_unique<Gpt2Block>(c, layer, weights));
     }
-    lm_head_ = c.tie_word_embeddings
-                   ? wte_->tied_head()
-                   : weights.linear(
-                         "lm_head",
-                         {.in = c.n_embd, .out = c.vocab_size, .init_std = c.initializer_range});
+    lm_head_ =
+        make_head(c.tie_word_embeddings, "transformer.wte", *wte_, c.initializer_range, weights);
   }
 
   void visit(Visitor& visitor, const std::string& name) override {

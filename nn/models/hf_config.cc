@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "nn/models/hf_config.h"
 
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <utility>
@@ -70,7 +71,8 @@ double HfConfig::number(std::string_view key, std::optional<double> otherwise) c
     return *otherwise;
   }
   if (!value->is_number() || !std::isfinite(value->get<double>())) {
-    fail(key, str("expected a number, found ", printable(value->dump())));
+    fail(key, str("expected a number, found ",
+                  value->is_number() ? str(value->get<double>()) : printable(value->dump())));
   }
   return value->get<double>();
 }
@@ -98,6 +100,20 @@ std::string HfConfig::text(std::string_view key, std::optional<std::string> othe
     fail(key, str("expected a string, found ", printable(value->dump())));
   }
   return value->get<std::string>();
+}
+
+std::vector<double> HfConfig::numbers(std::string_view key) const {
+  const nlohmann::json* value = find(key);
+  if (value == nullptr) {
+    fail(key, "missing");
+  }
+  const bool all = value->is_array() && std::ranges::all_of(*value, [](const nlohmann::json& x) {
+                     return x.is_number() && std::isfinite(x.get<double>());
+                   });
+  if (!all) {
+    fail(key, "expected a list of numbers");
+  }
+  return value->get<std::vector<double>>();
 }
 
 std::optional<HfConfig> HfConfig::object(std::string_view key) const {

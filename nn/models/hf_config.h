@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/types.h"
 
@@ -28,6 +29,8 @@ class HfConfig {
   double number(std::string_view key, std::optional<double> otherwise = {}) const;
   bool flag(std::string_view key, bool otherwise) const;
   std::string text(std::string_view key, std::optional<std::string> otherwise = {}) const;
+  /// A list of numbers, which must be there.
+  std::vector<double> numbers(std::string_view key) const;
   /// The object under `key`, or nothing.
   std::optional<HfConfig> object(std::string_view key) const;
 

@@ -86,7 +86,7 @@ class LlamaBlock final : public DecoderBlock {
     auto gate = weights.linear(name + ".gate_proj", widen);
     auto up = weights.linear(name + ".up_proj", widen);
     auto down = weights.linear(name + ".down_proj", narrow);
-    return {std::move(gate), std::move(up), std::move(down), kernels::Activation::kSilu};
+    return {std::move(gate), std::move(up), std::move(down), c.activation};
   }
 
   RmsNorm input_layernorm_;
@@ -117,10 +117,8 @@ class Llama final : public CausalLM {
     for (i64 layer = 0; layer < c.num_hidden_layers; ++layer) {
       blocks_.push_back(std::make_unique<LlamaBlock>(c, layer, rotary, weights));
     }
-    lm_head_ = c.tie_word_embeddings ? embed_tokens_->tied_head()
-                                     : weights.linear("lm_head", {.in = c.hidden_size,
-                                                                  .out = c.vocab_size,
-                                                                  .init_std = c.initializer_range});
+    lm_head_ = make_head(c.tie_word_embeddings, "model.embed_tokens", *embed_tokens_,
+                         c.initializer_range, weights);
   }
 
   void visit(Visitor& visitor, const std::string& name) override {
@@ -143,116 +141,7 @@ class Llama final : public CausalLM {
   RmsNorm norm_;
 };
 
-RopeType rope_type(const HfConfig& group, const std::string& key) {
-  constexpr std::pair<const char*, RopeType> kTypes[] = {{"default", RopeType::kDefault},
-                                                         {"linear", RopeType::kLinear},
-                                                         {"llama3", RopeType::kLlama3},
-                                                         {"yarn", RopeType::kYarn}};
-  const std::string type = group.text(key, "default");
-  for (const auto& [name, known] : kTypes) {
-    if (type == name) {
-      return known;
-    }
-  }
-  group.fail(key,
-             str("\"", printable(type), "\" is not supported (default, linear, llama3, yarn are)"));
-}
-
 }  // namespace
-
-RopeConfig parse_rope(const HfConfig& config, i64 head_dim, i64 max_positions) {
-  RopeConfig rope;
-  // Transformers 5 keeps everything in rope_parameters; 4 has rope_theta at the top and the rest in
-  // rope_scaling.
-  std::optional<HfConfig> group = config.object("rope_parameters");
-  rope.theta = group && group->has("rope_theta") ? group->number("rope_theta")
-                                                 : config.number("rope_theta", 10000.0);
-  if (!group) {
-    group = config.object("rope_scaling");
-  }
-  if (!(rope.theta > 0.0)) {
-    (group && group->has("rope_theta") ? *group : config)
-        .fail("rope_theta", str("expected a number above 0, found ", rope.theta));
-  }
-  rope.rotary_dim = head_dim;
-  if (!group) {
-    return rope;
-  }
-  const std::string key = group->has("rope_type") ? "rope_type" : "type";
-  rope.type = rope_type(*group, key);
-  const double part = group->number("partial_rotary_factor", 1.0);
-  if (!(part > 0.0 && part <= 1.0)) {
-    group->fail("partial_rotary_factor",
-                str("expected a number above 0 and up to 1, found ", part));
-  }
-  rope.rotary_dim = static_cast<i64>(static_cast<double>(head_dim) * part);
-  if (rope.rotary_dim < 2 || rope.rotary_dim % 2 != 0) {
-    group->fail("partial_rotary_factor", str(part, " of head_dim ", head_dim, " is ",
-                                             rope.rotary_dim, ", which is not a number of pairs"));
-  }
-  if (rope.type == RopeType::kDefault) {
-    return rope;
-  }
-  rope.factor = group->number("factor");
-  if (!(rope.factor > 0.0)) {
-    group->fail("factor", "expected a number above 0");
-  }
-  rope.original_max_positions = group->integer("original_max_position_embeddings", max_positions);
-  if (rope.type == RopeType::kLlama3) {
-    rope.low_freq_factor = group->number("low_freq_factor");
-    rope.high_freq_factor = group->number("high_freq_factor");
-    if (!(rope.high_freq_factor > rope.low_freq_factor)) {
-      group->fail("high_freq_factor", "expected more than low_freq_factor");
-    }
-  } else if (rope.type == RopeType::kYarn) {
-    rope.beta_fast = group->number("beta_fast", 32.0);
-    rope.beta_slow = group->number("beta_slow", 1.0);
-    rope.truncate = group->flag("truncate", true);
-    rope.attention_factor = group->number("attention_factor", 0.0);
-    rope.mscale = group->number("mscale", 0.0);
-    rope.mscale_all_dim = group->number("mscale_all_dim", 0.0);
-  }
-  return rope;
-}
-
-LlamaConfig parse_llama_config(const HfConfig& config) {
-  LlamaConfig c;
-  c.vocab_size = config.integer("vocab_size");
-  c.hidden_size = config.integer("hidden_size");
-  c.intermediate_size = config.integer("intermediate_size");
-  c.num_hidden_layers = config.layers("num_hidden_layers");
-  c.num_attention_heads = config.integer("num_attention_heads");
-  c.num_key_value_heads = config.integer("num_key_value_heads", c.num_attention_heads);
-  if (c.num_attention_heads % c.num_key_value_heads != 0) {
-    config.fail("num_key_value_heads",
-                str(c.num_key_value_heads, " does not divide num_attention_heads, ",
-                    c.num_attention_heads));
-  }
-  c.head_dim = config.integer("head_dim", std::max<i64>(1, c.hidden_size / c.num_attention_heads));
-  if (c.head_dim % 2 != 0) {
-    config.fail("head_dim", str("expected an even number, found ", c.head_dim));
-  }
-  c.max_position_embeddings = config.integer("max_position_embeddings", 2048);
-  c.rms_norm_eps = config.number("rms_norm_eps", 1e-6);
-  if (!(c.rms_norm_eps >= 0.0)) {
-    config.fail("rms_norm_eps", str("expected a number from 0, found ", c.rms_norm_eps));
-  }
-  c.initializer_range = config.number("initializer_range", 0.02);
-  c.attention_dropout = config.number("attention_dropout", 0.0);
-  if (!(c.attention_dropout >= 0.0 && c.attention_dropout < 1.0)) {
-    config.fail("attention_dropout",
-                str("expected a probability in [0, 1), found ", c.attention_dropout));
-  }
-  c.attention_bias = config.flag("attention_bias", false);
-  c.mlp_bias = config.flag("mlp_bias", false);
-  c.tie_word_embeddings = config.flag("tie_word_embeddings", false);
-  const std::string act = config.text("hidden_act", "silu");
-  if (act != "silu" && act != "swish") {
-    config.fail("hidden_act", str("\"", printable(act), "\" is not supported (silu is)"));
-  }
-  c.rope = parse_rope(config, c.head_dim, c.max_position_embeddings);
-  return c;
-}
 
 std::unique_ptr<CausalLM> make_llama(const LlamaConfig& config, WeightSource& weights) {
   return std::make_unique<Llama>(config, weights);

@@ -2,12 +2,14 @@
 #pragma once
 
 #include <memory>
+#include <string>
 #include <vector>
 
+#include "core/kernels/activation.h"
 #include "nn/causal_lm.h"
 #include "nn/models/hf_config.h"
+#include "nn/models/rope_config.h"
 #include "nn/norm.h"
-#include "nn/rotary.h"
 #include "nn/weights.h"
 
 namespace inlay {
@@ -23,17 +25,14 @@ struct LlamaConfig {
   double initializer_range = 0.02;
   double attention_dropout = 0.0;
   bool attention_bias = false, mlp_bias = false, tie_word_embeddings = false;
+  kernels::Activation activation = kernels::Activation::kSilu;
   RopeConfig rope;
 };
 
-/// Reads both spellings of config.json: rope_theta and rope_scaling (Transformers 4),
-/// rope_parameters (5). Throws DataError for what is missing, of the wrong type, or beyond what
-/// inlay computes.
+/// Throws DataError for what is missing, of the wrong type, or beyond what inlay computes.
 LlamaConfig parse_llama_config(const HfConfig& config);
-
-/// The rope settings alone. `overrides`: the run config's rope_scaling, in place of the file's, or
-/// null.
-RopeConfig parse_rope(const HfConfig& config, i64 head_dim, i64 max_positions);
+/// A sentence for each setting that neither Transformers nor inlay follows, though it is set.
+std::vector<std::string> llama_notes(const HfConfig& config);
 
 std::unique_ptr<CausalLM> make_llama(const LlamaConfig& config, WeightSource& weights);
 

@@ -196,7 +196,7 @@ TEST(BadConfig, WhatOnlyTheModelShowsIsTold) {
       {{{"/model/rope_scaling", {{"rope_type", "foo"}}}},
        kData,
        "model/config.json with the run's model.rope_scaling: /rope_parameters/rope_type: \"foo\" "
-       "is not supported (default, linear, llama3, yarn are)"},
+       "is not supported (default, linear, dynamic, llama3, yarn, longrope are)"},
       {{{"/model/rope_scaling", {{"rope_type", "linear"}}}},
        kData,
        "model/config.json with the run's model.rope_scaling: /rope_parameters/factor: missing"},
@@ -245,7 +245,7 @@ TEST(BadConfig, AModelOfRandomWeightsNeedsSoundSizes) {
        "model.config: /num_hidden_layers: expected an integer from 1 to 4096, found 1073741824"},
       {"head_dim", 7, kData, "model.config: /head_dim: expected an even number, found 7"},
       {"hidden_act", "relu9", kData,
-       R"(model.config: /hidden_act: "relu9" is not supported (silu is))"},
+       R"(model.config: /hidden_act: "relu9" is not supported (silu, swish, gelu, gelu_new, gelu_pytorch_tanh are))"},
       {"rms_norm_eps", -1, kData,
        "model.config: /rms_norm_eps: expected a number from 0, found -1"},
       {"rope_theta", 0, kData, "model.config: /rope_theta: expected a number above 0, found 0"},

@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstring>
 #include <filesystem>
+#include <limits>
 
 #include "core/io/gguf.h"
 #include "tests/apps/workshop.h"
@@ -96,6 +97,9 @@ TEST_F(BadSafetensors, ATensorIsNamedWithWhatItSaysOfItself) {
       {"dtype", 3, "dtype: expected a string, found 3"},
       {"dtype", "F16", "its shape needs 16384 bytes, its data_offsets hold 32768"},
       {"shape", {32, 256}, "expected [256, 32] f32, bf16 or f16, found [32, 256] f32"},
+      {"shape",
+       {1, 1, 1, 1, 1, 256, 32},
+       "expected [256, 32] f32, bf16 or f16, found [1, 1, 1, 1, 1, 256, 32] f32"},
       {"shape", {huge, huge}, "the size of its shape overflows"},
       {"shape", {-1, 5}, "shape: expected whole numbers from 0, found -1"},
       {"shape", {1.5}, "shape: expected whole numbers from 0, found 1.5"},
@@ -130,6 +134,20 @@ TEST_F(BadSafetensors, AMissingTensorComesWithTheNearestName) {
   expect(R"(model: no tensor "model.norm.weight" (did you mean "model.norm.weigth"?))");
 }
 
+TEST_F(BadSafetensors, WeightsThatAreNotFiniteAreNotTrainedNorMerged) {
+  const Json header = split_safetensors(file_).first;
+  const i64 begin = header["model.norm.weight"]["data_offsets"][0].get<i64>();
+  const float bad = std::numeric_limits<float>::quiet_NaN();
+  std::string data = data_;
+  std::memcpy(data.data() + begin, &bad, sizeof bad);
+  write(join_safetensors(header_, data));
+  const std::string sentence =
+      "model/model.safetensors: \"model.norm.weight\": 1 of its 32 values are not finite (NaN or "
+      "infinity): the file is damaged, or the model broke in its training";
+  workshop_.expect_refused("train run.json --dry-run", kData, sentence);
+  workshop_.expect_refused("merge -m model -a adapter --out merged", kData, sentence);
+}
+
 TEST_F(BadSafetensors, AFolderIsToldWhatItLacks) {
   const Json config = workshop_.read_json("model/config.json");
   const auto with = [&](const std::string& key, const Json& value) {
@@ -140,8 +158,11 @@ TEST_F(BadSafetensors, AFolderIsToldWhatItLacks) {
   with("model_type", "mistrall");
   expect("model/config.json: /model_type: \"mistrall\" is not a family inlay knows (gpt2, llama)");
   with("num_hidden_layers", 3);
-  expect(R"(model: no tensor "model.layers.2.input_layernorm.weight" (did you mean )"
-         R"("model.layers.0.input_layernorm.weight"?))");
+  expect(R"(model/config.json: /num_hidden_layers: 3, but the file has 2 layers, up to )"
+         R"("model.layers.1.input_layernorm.weight"; set it to 2)");
+  with("num_hidden_layers", 1);
+  expect(R"(model/config.json: /num_hidden_layers: 1, but the file has 2 layers, up to )"
+         R"("model.layers.1.input_layernorm.weight"; set it to 2)");
   with("vocab_size", 300);
   expect_of_file("\"" + std::string(kTable) +
                  "\": expected [300, 32] f32, bf16 or f16, found [256, 32] f32");

@@ -273,7 +273,7 @@ TEST(Command, TensorsOutsideAnIndexAreMentioned) {
   const Finished finished = workshop.run("generate -m model --tokenizer bytes -n 1 --prompt x");
   EXPECT_EQ(finished.exit_code, 0);
   EXPECT_EQ(finished.err,
-            "note: model/part.safetensors: \"extra\" is not in the index and is left out\n");
+            "note: model: 1 tensors of the file are not part of the model, such as \"extra\"\n");
 }
 
 TEST(Command, GenerateTellsItsSpeedWhenAsked) {

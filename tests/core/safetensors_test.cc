@@ -317,14 +317,11 @@ TEST_F(SafetensorsFolder, JoinsTheShardsOfAnIndex) {
                   "b": "model-00002-of-00002.safetensors",
                   "c": "model-00001-of-00002.safetensors"})");
   const SafetensorsModel model("/memory/model");
-  ASSERT_EQ(model.entries().size(), 3U);
+  ASSERT_EQ(model.entries().size(), 4U);  // what the index leaves out is there all the same
   EXPECT_EQ(model.entries()[0]->name, "a");
   EXPECT_EQ(values_of<float>(model.at("b")), (std::vector<float>{1.0F, 2.0F}));
-  EXPECT_EQ(model.find("spare"), nullptr);
+  EXPECT_NE(model.find("spare"), nullptr);
   EXPECT_EQ(model.files().size(), 2U);
-  EXPECT_EQ(model.notices(),
-            std::vector<std::string>{"/memory/model/model-00002-of-00002.safetensors: \"spare\" is "
-                                     "not in the index and is left out"});
   EXPECT_EQ(error_of([&] { static_cast<void>(model.at("d")); }),
             "/memory/model: no tensor \"d\" (did you mean \"a\"?)");
 }
@@ -370,13 +367,37 @@ TEST_F(SafetensorsFolder, ChecksTheIndex) {
        "/weight_map: \"a\": expected the name of a file in the same folder, found \"..\""},
       {R"({"a": "model-00003-of-00002.safetensors"})",
        "/weight_map: \"a\": no file model-00003-of-00002.safetensors in the folder"},
-      {R"({"a": "model-00002-of-00002.safetensors"})",
-       "/weight_map: \"a\" is not in model-00002-of-00002.safetensors"},
   };
   for (const auto& c : cases) {
     write_index(c.weight_map);
     EXPECT_EQ(refusal(), kIndex + c.error);
   }
+}
+
+TEST_F(SafetensorsFolder, AnIndexMayBeWrongWhereNobodyAsks) {
+  write_index(R"({"a": "model-00002-of-00002.safetensors",
+                  "b": "model-00001-of-00002.safetensors",
+                  "head": "model-00001-of-00002.safetensors"})");
+  const SafetensorsModel model("/memory/model");
+  EXPECT_EQ(values_of<float>(model.at("a")).size(), 2U);
+  EXPECT_EQ(values_of<float>(model.at("b")), (std::vector<float>{1.0F, 2.0F}));
+  EXPECT_EQ(model.find("head"), nullptr);
+  EXPECT_EQ(error_of([&] { static_cast<void>(model.at("head")); }),
+            "/memory/model: the index has \"head\" in model-00001-of-00002.safetensors, which does "
+            "not hold it");
+}
+
+TEST_F(SafetensorsFolder, ATensorInTwoShardsMustBeTheSame) {
+  write_index(R"({"a": "model-00001-of-00002.safetensors",
+                  "b": "model-00002-of-00002.safetensors"})");
+  write_shard(kFolder + "model-00002-of-00002.safetensors", {"a", "b"});
+  EXPECT_EQ(SafetensorsModel("/memory/model").entries().size(), 3U);
+  const std::vector<float> other = {3.0F, 4.0F};
+  write_safetensors(kFolder + "model-00002-of-00002.safetensors",
+                    {{"a", DType::kF32, {2}, std::as_bytes(std::span(other))}});
+  EXPECT_EQ(refusal(),
+            "/memory/model/model-00002-of-00002.safetensors: \"a\" is in "
+            "model-00001-of-00002.safetensors too, with other values");
 }
 
 }  // namespace

@@ -78,23 +78,56 @@ TEST(ModelConfig, NamesTheKeyThatIsWrong) {
       {"rms_norm_eps", -1.0, "/rms_norm_eps: expected a number from 0, found -1"},
       {"attention_dropout", 1.0, "/attention_dropout: expected a probability in [0, 1), found 1"},
       {"attention_bias", 1, "/attention_bias: expected true or false, found 1"},
-      {"hidden_act", "relu", "/hidden_act: \"relu\" is not supported (silu is)"},
+      {"hidden_act", "relu",
+       "/hidden_act: \"relu\" is not supported (silu, swish, gelu, gelu_new, gelu_pytorch_tanh "
+       "are)"},
+      {"residual_multiplier", 0.22,
+       "/residual_multiplier: 0.22 is not supported: a Llama has no such setting"},
+      {"logits_scaling", 8, "/logits_scaling: 8 is not supported: a Llama has no such setting"},
+      {"attention_multiplier", 0.25,
+       "/attention_multiplier: 0.25 is not supported: a Llama has no such setting"},
+      {"final_logit_softcapping", 30.0,
+       "/final_logit_softcapping: 30 is not supported: a Llama has no such setting"},
+      {"num_local_experts", 8,
+       "/num_local_experts: 8 is not supported: a Llama has no such setting"},
+      {"use_qk_norm", true, "/use_qk_norm: true is not supported"},
+      {"is_causal", false, "/is_causal: false is not supported"},
+      {"layer_types",
+       {"sliding_attention"},
+       "/layer_types: layers that differ from one another are not supported"},
+      {"no_rope_layers",
+       {1, 0},
+       "/no_rope_layers: layers that differ from one another are not supported"},
       {"rope_theta", 0.0, "/rope_theta: expected a number above 0, found 0"},
       {"rope_parameters", 7, " /rope_parameters: expected a JSON object"},
       {"rope_parameters",
        {{"rope_theta", -1.0}},
        "/rope_parameters/rope_theta: expected a number above 0, found -1"},
       {"rope_parameters",
-       {{"rope_type", "dynamic"}},
-       "/rope_parameters/rope_type: \"dynamic\" is not supported (default, linear, llama3, yarn "
-       "are)"},
+       {{"rope_type", "mrope"}},
+       "/rope_parameters/rope_type: \"mrope\" is not supported (default, linear, dynamic, llama3, "
+       "yarn, longrope are)"},
+      {"rope_parameters", {{"rope_type", "dynamic"}}, "/rope_parameters/factor: missing"},
+      {"rope_parameters",
+       {{"full_attention", {{"rope_type", "linear"}}}},
+       "/rope_parameters/full_attention: settings for one kind of layers are not supported"},
+      {"rope_scaling",
+       {{"rope_type", "longrope"}, {"short_factor", {1, 1}}},
+       "/rope_scaling/long_factor: missing"},
+      {"rope_scaling",
+       {{"rope_type", "longrope"}, {"short_factor", {1, 1, 1}}},
+       "/rope_scaling/short_factor: expected 2 numbers, one for each pair that turns, found 3"},
+      {"rope_scaling",
+       {{"rope_type", "yarn"}, {"factor", 2}, {"attention_factor", 0}},
+       "/rope_scaling/attention_factor: expected a number above 0, found 0"},
       {"rope_scaling",
        {{"type", "su"}},
-       "/rope_scaling/type: \"su\" is not supported (default, linear, llama3, yarn are)"},
+       "/rope_scaling/type: \"su\" is not supported (default, linear, dynamic, llama3, yarn, "
+       "longrope are)"},
       {"rope_scaling", {{"type", "linear"}}, "/rope_scaling/factor: missing"},
       {"rope_scaling",
        {{"type", "linear"}, {"factor", 0.0}},
-       "/rope_scaling/factor: expected a number above 0"},
+       "/rope_scaling/factor: expected a number above 0, found 0"},
       {"rope_scaling",
        {{"rope_type", "llama3"}, {"factor", 2.0}},
        "/rope_scaling/low_freq_factor: missing"},
@@ -115,6 +148,10 @@ TEST(ModelConfig, NamesTheKeyThatIsWrong) {
     const std::string gap = c.sentence.front() == ' ' ? "" : " ";
     EXPECT_EQ(error_of(json), "config.json:" + gap + c.sentence);
   }
+  Json partial = llama();
+  partial["head_dim"] = 8;
+  partial["rope_scaling"] = {{"type", "linear"}, {"factor", 2.0}, {"partial_rotary_factor", 0.5}};
+  EXPECT_EQ(error_of(partial), "config.json: /partial_rotary_factor: a Llama turns whole heads");
   EXPECT_EQ(error_of(Json::array()), "config.json: expected a JSON object");
   EXPECT_EQ(error_of(llama()), "no error");
 }

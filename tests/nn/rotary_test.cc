@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "core/config/json.h"
-#include "nn/models/llama.h"
+#include "nn/models/rope_config.h"
 #include "tests/support/golden.h"
 
 namespace inlay {
@@ -48,6 +48,20 @@ TEST(RopeFrequencies, AreFoundInTheSpellingOfTransformersFourToo) {
     const std::vector<double> expected = frequencies({{"rope_parameters", c["rope"]}});
     EXPECT_EQ(frequencies({{"rope_theta", theta}, {"rope_scaling", scaling}}), expected);
     EXPECT_EQ(frequencies({{"rope_theta", theta}, {"rope_scaling", older}}), expected);
+  }
+}
+
+TEST(RopeFrequencies, AreFoundWhereTransformersLooksForThem) {
+  for (const nlohmann::json& c : read_json(golden("models/rope_spellings.json"))) {
+    const std::string name = c["name"];
+    const RopeConfig rope = parse_rope(HfConfig(c["config"], "config.json"), 8, 128);
+    const RopeFrequencies found = rope_frequencies(rope, c["length"].get<i64>());
+    ASSERT_EQ(found.frequency.size(), c["frequency"].size()) << name;
+    for (std::size_t k = 0; k < found.frequency.size(); ++k) {
+      // Transformers computes in f32: a power and a few products, some 1e-7 each.
+      EXPECT_NEAR(found.frequency[k] / c["frequency"][k].get<double>(), 1.0, 2e-6) << name << k;
+    }
+    EXPECT_NEAR(found.attention_factor, c["attention_factor"].get<double>(), 1e-12) << name;
   }
 }
 
