@@ -50,9 +50,11 @@ Sha256& Sha256::update(std::span<const std::byte> bytes) {
   return *this;
 }
 
-std::string Sha256::hex() {
+std::string Sha256::hex() const {
   std::array<unsigned char, 32> digest{};
-  check(EVP_DigestFinal_ex(state_->context.get(), digest.data(), nullptr) == 1);
+  const State end;
+  check(end.context && EVP_MD_CTX_copy_ex(end.context.get(), state_->context.get()) == 1 &&
+        EVP_DigestFinal_ex(end.context.get(), digest.data(), nullptr) == 1);
   std::string text;
   for (const unsigned char byte : digest) {
     text += "0123456789abcdef"[byte >> 4U];

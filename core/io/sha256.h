@@ -18,8 +18,8 @@ class Sha256 {
   Sha256& operator=(const Sha256&) = delete;
 
   Sha256& update(std::span<const std::byte> bytes);
-  /// 64 hexadecimal digits; ends the computation.
-  std::string hex();
+  /// 64 hexadecimal digits, of what has come so far.
+  std::string hex() const;
 
  private:
   struct State;
