@@ -14,7 +14,7 @@
 #include <string>
 #include <vector>
 
-#include "core/memory/address_space.h"
+#include "core/address_space.h"
 #include "core/threads.h"
 #include "core/types.h"
 

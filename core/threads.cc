@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "core/memory/address_space.h"
+#include "core/address_space.h"
 
 namespace inlay {
 namespace {

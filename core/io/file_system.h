@@ -28,8 +28,8 @@ struct FileInfo {
 };
 
 /// The content of a file as memory, read-only; the pages come in when they are touched. Lives as
-/// long as its pointer, whatever becomes of the name. The file must not be truncated meanwhile:
-/// inlay itself never does, it renames new files over old ones.
+/// long as its pointer, whatever becomes of the name. inlay itself truncates no file meanwhile, it
+/// renames new files over old ones; mapped_files.h tells what others may have done to it.
 class MappedFile {
  public:
   MappedFile(const MappedFile&) = delete;
@@ -163,7 +163,7 @@ std::string base_name(std::string_view path);
 bool is_plain_name(std::string_view name);
 
 /// Throws the IoError for an errno: "a/b: cannot write: no space left on device (10 bytes needed)",
-/// the bytes only with ENOSPC and EDQUOT, and when they are not 0.
+/// the bytes only with ENOSPC, EDQUOT and EFBIG, and when they are not 0. ENOMEM is a MemoryError.
 [[noreturn]] void throw_io_error(std::string_view path, std::string_view action, int error_number,
                                  i64 bytes_needed = 0);
 

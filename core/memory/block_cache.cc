@@ -33,8 +33,8 @@
 #include <set>
 #include <utility>
 
+#include "core/address_space.h"
 #include "core/error.h"
-#include "core/memory/address_space.h"
 #include "core/memory/memory.h"
 #include "core/memory/planned_memory.h"
 

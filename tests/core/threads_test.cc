@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <cstdlib>
 
-#include "core/memory/address_space.h"
+#include "core/address_space.h"
 #include "core/memory/memory.h"
 #include "core/parallel.h"
 #include "tests/support/memory_limit.h"

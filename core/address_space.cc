@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "core/memory/address_space.h"
+#include "core/address_space.h"
 
 #include <sys/resource.h>
 #include <unistd.h>
