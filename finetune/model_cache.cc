@@ -25,7 +25,7 @@ std::string environment(const std::string& name) {
 }
 
 std::string home_of(const std::string& user) {
-  if (const std::string home = environment("HOME"); user.empty() && !home.empty()) {
+  if (std::string home = environment("HOME"); user.empty() && !home.empty()) {
     return home;
   }
   const passwd* entry = user.empty() ? getpwuid(getuid()) : getpwnam(user.c_str());

@@ -20,7 +20,7 @@ std::string part_ending(i64 number, i64 count) {
 }
 
 std::string required_ending(const GgufFile& file, i64 number, i64 count) {
-  const std::string ending = part_ending(number, count);
+  std::string ending = part_ending(number, count);
   if (!file.path().ends_with(ending)) {
     throw DataError(str(printable(file.path(), 300), ": part ", number, " of a model split into ",
                         count, " files, whose name should end in ", ending,

@@ -93,7 +93,7 @@ void read_yarn(const HfConfig& group, RopeConfig& rope) {
 }
 
 std::vector<double> divisors(const HfConfig& group, const char* key, i64 count) {
-  const std::vector<double> values = group.numbers(key);
+  std::vector<double> values = group.numbers(key);
   if (static_cast<i64>(values.size()) != count) {
     group.fail(key, str("expected ", count, " numbers, one for each pair that turns, found ",
                         values.size()));
@@ -154,7 +154,7 @@ void read_scaling(const HfConfig& config, const HfConfig& group, i64 max_positio
 
 std::optional<HfConfig> rope_group(const HfConfig& config) {
   for (const char* key : {"rope_scaling", "rope_parameters"}) {
-    const std::optional<HfConfig> group = config.object(key);
+    std::optional<HfConfig> group = config.object(key);
     if (group && !group->json().empty()) {
       return group;
     }
