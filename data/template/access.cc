@@ -2,54 +2,67 @@
 #include "data/template/access.h"
 
 #include <algorithm>
-#include <optional>
+#include <initializer_list>
+#include <utility>
 
 #include "core/error.h"
 #include "data/template/builtins.h"
 #include "data/template/characters.h"
 #include "data/template/loop.h"
+#include "data/template/markup.h"
 
 namespace inlay::jinja {
 namespace {
 
-const std::vector<Builtin>* methods_of(const Value& object) {
+using Tables = std::initializer_list<const std::vector<Builtin>*>;
+
+const Builtin* find_in(Tables tables, std::string_view name) {
+  for (const auto* table : tables) {
+    if (const Builtin* found = find_builtin(*table, name)) {
+      return found;
+    }
+  }
+  return nullptr;
+}
+
+const Builtin* find_method(const Value& object, std::string_view name) {
   switch (object.kind()) {
     case Kind::kString:
-      return &string_methods();
+      return find_in({&string_methods(), &layout_methods()}, name);
     case Kind::kDict:
-      return &dict_methods();
+      return find_in({&dict_methods()}, name);
+    case Kind::kBool:
+    case Kind::kInt:
+    case Kind::kFloat:
+      return find_in({&number_methods()}, name);
     case Kind::kSequence:
+      if (object.is(SequenceKind::kList)) {
+        return find_in({&sequence_methods(), &list_methods()}, name);
+      }
       return object.is(SequenceKind::kView) || object.is(SequenceKind::kIterator)
                  ? nullptr
-                 : &sequence_methods();
+                 : find_in({&sequence_methods()}, name);
     default:
       return nullptr;
   }
 }
 
-/// What Python finds as an attribute, methods included.
-std::optional<Value> find_attribute(Runtime& runtime, const Value& object, std::string_view name) {
-  if (const auto* methods = methods_of(object)) {
-    if (const Builtin* method = find_builtin(*methods, name)) {
-      return bound(*method, object);
+/// The attributes of numbers and of groups, which are values.
+std::optional<Value> find_field(const Value& object, std::string_view name) {
+  if (object.is_number()) {
+    const bool itself = name == "real" || (object.is_integral() && name == "numerator");
+    const bool one = object.is_integral() && name == "denominator";
+    if (itself) {
+      return object.is_integral() ? Value(object.as_int()) : object;
+    }
+    if (one || name == "imag") {
+      return object.is_integral() ? Value(one ? 1 : 0) : Value(0.0);
     }
   }
-  switch (refused_method(object.kind(), name)) {
-    case Refused::kChangesItsObject:
-      runtime.fail(str("the method ", name, " would change ", object.type_name(),
-                       ", which a template may not do; use a namespace or +"));
-    case Refused::kNotSupported:
-      runtime.fail(str("the method ", name, " of ", object.type_name(), " is not supported"));
-    case Refused::kNo:
-      break;
-  }
-  if (object.is(Kind::kNamespace)) {
-    const auto& attributes = object.as_namespace().attributes;
-    const auto found = attributes.find(name);
-    return found == attributes.end() ? std::nullopt : std::optional(found->second);
-  }
-  if (object.is(Kind::kLoop)) {
-    return object.as_loop().attribute(runtime, name, object);
+  if (object.is(SequenceKind::kTuple) && object.as_sequence().is_group) {
+    return name == "grouper" ? std::optional(object.items()[0])
+           : name == "list"  ? std::optional(object.items()[1])
+                             : std::nullopt;
   }
   return std::nullopt;
 }
@@ -74,7 +87,8 @@ std::optional<Value> find_index(Runtime& runtime, const Value& object, i64 index
     return object.items()[at];
   }
   const auto offsets = code_point_offsets(object.as_string());
-  return Value(object.as_string().substr(offsets[at], offsets[at + 1] - offsets[at]));
+  std::string character = object.as_string().substr(offsets[at], offsets[at + 1] - offsets[at]);
+  return object.is_markup() ? Value::markup(std::move(character)) : Value(std::move(character));
 }
 
 std::optional<Value> find_item(Runtime& runtime, const Value& object, const Value& index) {
@@ -151,6 +165,28 @@ std::vector<Value> characters_of(Runtime& runtime, const std::string& text) {
 
 }  // namespace
 
+std::optional<Value> find_attribute(Runtime& runtime, const Value& object, std::string_view name) {
+  if (const Builtin* method = find_method(object, name)) {
+    return object.is_markup() ? bound_to_markup(*method, object) : bound(*method, object);
+  }
+  if (std::string why = refused_method(object, name); !why.empty()) {
+    return Value::undefined(std::move(why));
+  }
+  switch (object.kind()) {
+    case Kind::kNamespace: {
+      const auto& attributes = object.as_namespace().attributes;
+      const auto found = attributes.find(name);
+      return found == attributes.end() ? std::nullopt : std::optional(found->second);
+    }
+    case Kind::kLoop:
+      return object.as_loop().attribute(runtime, name, object);
+    case Kind::kCallable:
+      return object.as_callable().attribute(runtime, name);
+    default:
+      return find_field(object, name);
+  }
+}
+
 Value get_attribute(Runtime& runtime, const Value& object, std::string_view name) {
   runtime.check_defined(object);
   if (std::optional<Value> found = find_attribute(runtime, object, name)) {
@@ -189,7 +225,8 @@ Value get_slice(Runtime& runtime, const Value& object, const Value& start, const
     }
   }
   if (object.is(Kind::kString)) {
-    return string_slice(runtime, object.as_string(), start, stop, step);
+    const Value slice = string_slice(runtime, object.as_string(), start, stop, step);
+    return object.is_markup() ? Value::markup(slice.as_string()) : slice;
   }
   if (!object.is(Kind::kSequence) || object.is(SequenceKind::kView) ||
       object.is(SequenceKind::kIterator)) {
@@ -210,12 +247,11 @@ std::vector<Value> iterate(Runtime& runtime, const Value& value) {
     case Kind::kString:
       return characters_of(runtime, value.as_string());
     case Kind::kSequence:
-      if (value.is(SequenceKind::kIterator) && std::exchange(value.as_sequence().spent, true)) {
-        runtime.fail(
-            "an iterator (what map, select and the like return) can be walked only once; "
-            "add |list where it is made");
-      }
       runtime.charge(value.items());
+      if (value.is(SequenceKind::kIterator)) {
+        const std::size_t taken = std::exchange(value.as_sequence().taken, value.items().size());
+        return {value.items().begin() + static_cast<std::ptrdiff_t>(taken), value.items().end()};
+      }
       return value.items();
     case Kind::kDict: {
       std::vector<Value> keys;

@@ -2,6 +2,7 @@
 #include "data/template/builtins.h"
 
 #include <algorithm>
+#include <array>
 #include <string>
 
 #include "core/error.h"
@@ -9,41 +10,31 @@
 namespace inlay::jinja {
 namespace {
 
-/// Jinja's own filters and tests that inlay does not have, so that the error can say so.
-constexpr std::string_view kOtherFilters[] = {
-    "attr",     "batch",     "center", "filesizeformat", "forceescape", "format",
-    "groupby",  "pprint",    "random", "round",          "slice",       "striptags",
-    "truncate", "urlencode", "urlize", "wordcount",      "wordwrap",    "xmlattr"};
-constexpr std::string_view kOtherTests[] = {"escaped", "filter", "sameas", "test"};
+/// Jinja's own filters that inlay does not have, so that the error can say so.
+constexpr std::string_view kOtherFilters[] = {"random", "urlize"};
 
-/// str, dict and list in Python 3, without what the tables have.
-constexpr std::string_view kOtherStringMethods[] = {
-    "casefold", "center",    "encode",       "expandtabs", "format", "format_map",
-    "isascii",  "isdecimal", "isidentifier", "isnumeric",  "ljust",  "isprintable",
-    "istitle",  "maketrans", "rjust",        "swapcase",   "zfill",  "translate"};
+/// str, int and float in Python 3, without what the tables have.
+constexpr std::string_view kOtherStringMethods[] = {"encode"};
+constexpr std::string_view kOtherNumberMethods[] = {"as_integer_ratio", "from_bytes", "fromhex",
+                                                    "hex", "to_bytes"};
 constexpr std::string_view kDictChanges[] = {"clear", "pop", "popitem", "setdefault", "update"};
-constexpr std::string_view kOtherDictMethods[] = {"copy", "fromkeys"};
 constexpr std::string_view kListChanges[] = {"append", "clear",  "extend",  "insert",
                                              "pop",    "remove", "reverse", "sort"};
-constexpr std::string_view kOtherListMethods[] = {"copy"};
 
 template <class Names>
 bool has(const Names& names, std::string_view name) {
   return std::find(std::begin(names), std::end(names), name) != std::end(names);
 }
 
-template <class Others>
-std::string no_such(std::string_view what, std::string_view name, const Others& others,
-                    const std::vector<std::string_view>& known) {
-  return has(others, name)
-             ? str("the ", what, " \"", name, "\" is not supported")
-             : str("unknown ", what, " \"", printable(name), "\"", did_you_mean(name, known));
-}
-
 void add_names(std::vector<std::string_view>& names, const std::vector<Builtin>& table) {
   for (const Builtin& row : table) {
     names.push_back(row.name);
   }
+}
+
+std::array<const std::vector<Builtin>*, 6> filter_tables() {
+  return {&text_filters(),     &layout_filters(), &html_filters(),
+          &sequence_filters(), &wrap_filters(),   &grouping_filters()};
 }
 
 }  // namespace
@@ -55,33 +46,50 @@ const Builtin* find_builtin(const std::vector<Builtin>& table, std::string_view 
 }
 
 const Builtin* find_filter(std::string_view name) {
-  const Builtin* found = find_builtin(text_filters(), name);
-  return found != nullptr ? found : find_builtin(sequence_filters(), name);
+  for (const auto* table : filter_tables()) {
+    if (const Builtin* found = find_builtin(*table, name)) {
+      return found;
+    }
+  }
+  return nullptr;
 }
 
-Refused refused_method(Kind kind, std::string_view name) {
-  const bool string = kind == Kind::kString && has(kOtherStringMethods, name);
-  const bool dict = kind == Kind::kDict && has(kOtherDictMethods, name);
-  const bool list = kind == Kind::kSequence && has(kOtherListMethods, name);
-  if (string || dict || list) {
-    return Refused::kNotSupported;
+std::string refused_method(const Value& object, std::string_view name) {
+  const bool string = object.is(Kind::kString) && has(kOtherStringMethods, name);
+  const bool number = object.is_number() && has(kOtherNumberMethods, name);
+  if (string || number) {
+    return str("the method ", name, " of ", object.type_name(), " is not supported");
   }
-  const bool changes = (kind == Kind::kDict && has(kDictChanges, name)) ||
-                       (kind == Kind::kSequence && has(kListChanges, name));
-  return changes ? Refused::kChangesItsObject : Refused::kNo;
+  const bool changes = (object.is(Kind::kDict) && has(kDictChanges, name)) ||
+                       (object.is(SequenceKind::kList) && has(kListChanges, name));
+  return changes ? str("the method ", name, " would change ", object.type_name(),
+                       ", which a template may not do; use a namespace or +")
+                 : "";
+}
+
+bool jinja_has_filter(std::string_view name) {
+  return find_filter(name) != nullptr || has(kOtherFilters, name);
+}
+
+bool jinja_has_test(std::string_view name) {
+  return find_test(name) != nullptr;
 }
 
 std::string no_such_filter(std::string_view name) {
+  if (has(kOtherFilters, name)) {
+    return str("the filter \"", name, "\" is not supported");
+  }
   std::vector<std::string_view> known;
-  add_names(known, text_filters());
-  add_names(known, sequence_filters());
-  return no_such("filter", name, kOtherFilters, known);
+  for (const auto* table : filter_tables()) {
+    add_names(known, *table);
+  }
+  return str("unknown filter \"", printable(name), "\"", did_you_mean(name, known));
 }
 
 std::string no_such_test(std::string_view name) {
   std::vector<std::string_view> known;
   add_names(known, tests());
-  return no_such("test", name, kOtherTests, known);
+  return str("unknown test \"", printable(name), "\"", did_you_mean(name, known));
 }
 
 }  // namespace inlay::jinja

@@ -11,16 +11,25 @@ namespace inlay::jinja {
 
 // builtins_string.cc, builtins_container.cc: what stands behind a value's dot.
 const std::vector<Builtin>& string_methods();
+const std::vector<Builtin>& layout_methods();  // of strings too: builtins_layout.cc
 const std::vector<Builtin>& dict_methods();
 const std::vector<Builtin>& sequence_methods();
-/// Names of Python's methods that inlay refuses, with the reason: those that would change their
-/// object, which the sandbox forbids, and those it does not have.
-enum class Refused { kNo, kChangesItsObject, kNotSupported };
-Refused refused_method(Kind kind, std::string_view name);
+const std::vector<Builtin>& list_methods();  // beside those of all sequences
+const std::vector<Builtin>& number_methods();
+/// Why a value has no such method although Python's has one: it would change its object, which the
+/// sandbox forbids, or inlay does not have it. "" for any other name.
+std::string refused_method(const Value& object, std::string_view name);
 
-// filters_text.cc, filters_sequence.cc, tests.cc, functions.cc
+/// dict.fromkeys, a method of dicts and of the function `dict`.
+Value dict_from_keys(Runtime& runtime, const Value& self, const Arguments& arguments);
+
+// filters_….cc, tests.cc, functions.cc
 const std::vector<Builtin>& text_filters();
+const std::vector<Builtin>& layout_filters();
+const std::vector<Builtin>& html_filters();
 const std::vector<Builtin>& sequence_filters();
+const std::vector<Builtin>& wrap_filters();
+const std::vector<Builtin>& grouping_filters();
 const std::vector<Builtin>& tests();
 const std::vector<Builtin>& functions();
 
@@ -30,6 +39,10 @@ const Builtin* find_filter(std::string_view name);
 inline const Builtin* find_test(std::string_view name) {
   return find_builtin(tests(), name);
 }
+
+/// Whether Jinja has a filter or test of that name, be it one that inlay does not have.
+bool jinja_has_filter(std::string_view name);
+bool jinja_has_test(std::string_view name);
 
 /// Why there is no filter or test of that name: `unknown filter "trimm" (did you mean "trim"?)`, or
 /// that Jinja has one but inlay does not.

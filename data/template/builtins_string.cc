@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -54,16 +55,44 @@ Value splitlines_method(Runtime& runtime, const Value& self, const Arguments& ar
   return list_of(runtime, split_lines(runtime, self.as_string(), arguments.flag(0, false)));
 }
 
+/// The part [start, end) of a text that many methods look at, and how many characters stand before
+/// it. Nothing when it begins behind the end.
+struct Part {
+  std::string_view text;
+  i64 before = 0;
+};
+std::optional<Part> part_of(Runtime& runtime, const Value& self, const Arguments& arguments) {
+  const std::string_view text = self.as_string();
+  if (!arguments.has(1) && !arguments.has(2)) {
+    return Part{text, 0};
+  }
+  runtime.charge_text(text.size());
+  const std::vector<std::size_t> offsets = code_point_offsets(text);
+  const auto size = static_cast<i64>(offsets.size()) - 1;
+  const auto bound = [&](std::size_t i, i64 otherwise) {
+    const i64 at = arguments.has(i) ? arguments.integer(i, 0, "a bound") : otherwise;
+    return std::clamp<i64>(at < 0 ? at + size : at, 0, i == 1 ? size + 1 : size);
+  };
+  const i64 start = bound(1, 0);
+  const i64 end = bound(2, size);
+  if (start > size || start > end) {
+    return std::nullopt;
+  }
+  const std::size_t begin = offsets[static_cast<std::size_t>(start)];
+  return Part{text.substr(begin, offsets[static_cast<std::size_t>(end)] - begin), start};
+}
+
 /// startswith and endswith: the argument is a string or a tuple of strings.
 template <bool at_start>
 Value affix_test(Runtime& runtime, const Value& self, const Arguments& arguments) {
+  const std::optional<Part> part = part_of(runtime, self, arguments);
   const auto matches = [&](const Value& affix) {
     if (!affix.is(Kind::kString)) {
       runtime.fail(str(at_start ? "startswith" : "endswith",
                        ": needs a string or a tuple of strings, not ", affix.type_name()));
     }
-    return at_start ? self.as_string().starts_with(affix.as_string())
-                    : self.as_string().ends_with(affix.as_string());
+    return part && (at_start ? part->text.starts_with(affix.as_string())
+                             : part->text.ends_with(affix.as_string()));
   };
   if (arguments[0].is(SequenceKind::kTuple)) {
     const auto& affixes = arguments[0].items();
@@ -122,11 +151,14 @@ Value join_method(Runtime& runtime, const Value& self, const Arguments& argument
 
 /// The byte where `what` is found, as a count of characters; -1 when it is not there.
 i64 position(Runtime& runtime, const Value& self, const Arguments& arguments, bool last) {
-  const std::string& text = self.as_string();
   const std::string& what = arguments.string(0, "what to look for");
-  runtime.charge_search(text.size(), what.size());
-  const std::size_t at = last ? text.rfind(what) : text.find(what);
-  return at == std::string::npos ? -1 : count_code_points(std::string_view(text).substr(0, at));
+  const std::optional<Part> part = part_of(runtime, self, arguments);
+  if (!part) {
+    return -1;
+  }
+  runtime.charge_search(part->text.size(), what.size());
+  const std::size_t at = last ? part->text.rfind(what) : part->text.find(what);
+  return at == std::string::npos ? -1 : part->before + count_code_points(part->text.substr(0, at));
 }
 
 template <bool last>
@@ -144,8 +176,12 @@ Value index_method(Runtime& runtime, const Value& self, const Arguments& argumen
 }
 
 Value count_text_method(Runtime& runtime, const Value& self, const Arguments& arguments) {
-  const std::string& text = self.as_string();
   const std::string& what = arguments.string(0, "what to count");
+  const std::optional<Part> part = part_of(runtime, self, arguments);
+  if (!part) {
+    return Value(0);
+  }
+  const std::string_view text = part->text;
   runtime.charge_search(text.size(), what.size());
   if (what.empty()) {
     return Value(count_code_points(text) + 1);
@@ -190,21 +226,8 @@ Value all_characters(Runtime& /*runtime*/, const Value& self, const Arguments& /
   return Value(all);
 }
 
-/// isdigit and isalnum hang on numeric properties that other numbers (², ½ …) have or lack.
-template <bool (*passes)(char32_t)>
-Value all_characters_but_numbers(Runtime& runtime, const Value& self, const Arguments& arguments) {
-  const std::string& text = self.as_string();
-  for (std::size_t at = 0; at < text.size();) {
-    if (is_other_number(next_code_point(text, at))) {
-      runtime.fail(
-          "isdigit and isalnum are not supported for superscripts, fractions and the like");
-    }
-  }
-  return all_characters<passes>(runtime, self, arguments);
-}
-
 bool is_alphanumeric(char32_t c) {
-  return is_letter(c) || is_decimal(c);
+  return is_letter(c) || is_number_character(c);
 }
 
 template <LetterCase letter_case>
@@ -217,13 +240,13 @@ Value case_test(Runtime& /*runtime*/, const Value& self, const Arguments& /*argu
 const std::vector<Builtin>& string_methods() {
   static const std::vector<Builtin> table = {
       {"capitalize", {}, capitalize_method},
-      {"count", {{"sub"}, 1}, count_text_method},
-      {"endswith", {{"suffix"}, 1}, affix_test<false>},
-      {"find", {{"sub"}, 1}, find_method<false>},
-      {"index", {{"sub"}, 1}, index_method<false>},
-      {"isalnum", {}, all_characters_but_numbers<is_alphanumeric>},
+      {"count", {{"sub", "start", "end"}, 1}, count_text_method},
+      {"endswith", {{"suffix", "start", "end"}, 1}, affix_test<false>},
+      {"find", {{"sub", "start", "end"}, 1}, find_method<false>},
+      {"index", {{"sub", "start", "end"}, 1}, index_method<false>},
+      {"isalnum", {}, all_characters<is_alphanumeric>},
       {"isalpha", {}, all_characters<is_letter>},
-      {"isdigit", {}, all_characters_but_numbers<is_decimal>},
+      {"isdigit", {}, all_characters<is_digit_character>},
       {"islower", {}, case_test<LetterCase::kLower>},
       {"isspace", {}, all_characters<is_space>},
       {"isupper", {}, case_test<LetterCase::kUpper>},
@@ -234,14 +257,14 @@ const std::vector<Builtin>& string_methods() {
       {"removeprefix", {{"prefix"}, 1}, remove_affix<true>},
       {"removesuffix", {{"suffix"}, 1}, remove_affix<false>},
       {"replace", {{"old", "new", "count"}, 2}, replace_method},
-      {"rfind", {{"sub"}, 1}, find_method<true>},
-      {"rindex", {{"sub"}, 1}, index_method<true>},
+      {"rfind", {{"sub", "start", "end"}, 1}, find_method<true>},
+      {"rindex", {{"sub", "start", "end"}, 1}, index_method<true>},
       {"rpartition", {{"sep"}, 1}, partition_method<true>},
       {"rsplit", {{"sep", "maxsplit"}}, split_method<true>},
       {"rstrip", {{"chars"}}, strip_method<Side::kRight>},
       {"split", {{"sep", "maxsplit"}}, split_method<false>},
       {"splitlines", {{"keepends"}}, splitlines_method},
-      {"startswith", {{"prefix"}, 1}, affix_test<true>},
+      {"startswith", {{"prefix", "start", "end"}, 1}, affix_test<true>},
       {"strip", {{"chars"}}, strip_method<Side::kBoth>},
       {"title", {}, title_method},
       {"upper", {}, case_method<LetterCase::kUpper>},

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "core/error.h"
+#include "data/template/builtins.h"
 
 namespace inlay::jinja {
 namespace {
@@ -15,6 +16,13 @@ class BoundBuiltin : public Callable {
       : builtin_(builtin), subject_(std::move(subject)) {}
   Value call(Runtime& runtime, const CallArguments& arguments) const override {
     return call_builtin(runtime, builtin_, subject_, arguments);
+  }
+  std::optional<Value> attribute(Runtime& /*runtime*/, std::string_view name) const override {
+    if (builtin_.name == "dict" && name == "fromkeys") {
+      static const Builtin row = {"fromkeys", {{"iterable", "value"}, 1}, dict_from_keys};
+      return bound(row, Value());
+    }
+    return std::nullopt;
   }
 
  private:

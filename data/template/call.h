@@ -75,6 +75,10 @@ class Callable {
   Callable& operator=(const Callable&) = delete;
   virtual ~Callable() = default;
   virtual Value call(Runtime& runtime, const CallArguments& arguments) const = 0;
+  /// What stands behind its dot, if anything: a macro has a name, a cycler a current item.
+  virtual std::optional<Value> attribute(Runtime& /*runtime*/, std::string_view /*name*/) const {
+    return std::nullopt;
+  }
 };
 
 /// `builtin` with its subject, as a value.

@@ -35,6 +35,13 @@ constexpr Range kLongUpper[] = {
     {0x1FC2, 0x1FC4}, {0x1FC6, 0x1FC7}, {0x1FCC, 0x1FCC}, {0x1FD2, 0x1FD3}, {0x1FD6, 0x1FD7},
     {0x1FE2, 0x1FE4}, {0x1FE6, 0x1FE7}, {0x1FF2, 0x1FF4}, {0x1FF6, 0x1FF7}, {0x1FFC, 0x1FFC},
     {0xFB00, 0xFB06}, {0xFB13, 0xFB17}};
+/// Digits that do not stand for a place in a number (Numeric_Type=Digit).
+constexpr Range kOtherDigits[] = {
+    {0xB2, 0xB3},       {0xB9, 0xB9},       {0x1369, 0x1371},   {0x19DA, 0x19DA},
+    {0x2070, 0x2070},   {0x2074, 0x2079},   {0x2080, 0x2089},   {0x2460, 0x2468},
+    {0x2474, 0x247C},   {0x2488, 0x2490},   {0x24EA, 0x24EA},   {0x24F5, 0x24FD},
+    {0x24FF, 0x24FF},   {0x2776, 0x277E},   {0x2780, 0x2788},   {0x278A, 0x2792},
+    {0x10A40, 0x10A43}, {0x10E60, 0x10E68}, {0x11052, 0x1105A}, {0x1F100, 0x1F10A}};
 /// İ becomes two letters; Σ becomes ς at the end of a word.
 constexpr Range kContextualLower[] = {{0x130, 0x130}, {0x3A3, 0x3A3}};
 
@@ -142,8 +149,13 @@ bool is_title(char32_t code_point) {
 bool is_decimal(char32_t code_point) {
   return category(code_point) == UTF8PROC_CATEGORY_ND;
 }
-bool is_other_number(char32_t code_point) {
-  return category(code_point) == UTF8PROC_CATEGORY_NO;
+bool is_digit_character(char32_t code_point) {
+  return is_decimal(code_point) ||
+         in_ranges(code_point, std::begin(kOtherDigits), std::end(kOtherDigits));
+}
+bool is_number_character(char32_t code_point) {
+  const auto found = category(code_point);
+  return found >= UTF8PROC_CATEGORY_ND && found <= UTF8PROC_CATEGORY_NO;
 }
 
 bool is_printable(char32_t code_point) {

@@ -38,8 +38,10 @@ bool is_upper(char32_t code_point);  // category Lu
 bool is_title(char32_t code_point);  // category Lt
 /// Decimal digits of any script (category Nd).
 bool is_decimal(char32_t code_point);
-/// Numbers that are no decimal digits (category No), of which Python counts some as digits.
-bool is_other_number(char32_t code_point);
+/// str.isdigit() for one character: decimal digits, and others that are digits (² ① …).
+bool is_digit_character(char32_t code_point);
+/// Decimal digits and the other numbers (½ Ⅷ …): categories Nd, Nl and No.
+bool is_number_character(char32_t code_point);
 /// Whether repr() shows the character itself.
 bool is_printable(char32_t code_point);
 

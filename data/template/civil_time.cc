@@ -3,17 +3,12 @@
 
 #include <algorithm>
 #include <chrono>
+#include <ctime>
 
 #include "core/error.h"
 
 namespace inlay {
 namespace {
-
-constexpr const char* kDays[] = {"Sunday",   "Monday", "Tuesday", "Wednesday",
-                                 "Thursday", "Friday", "Saturday"};
-constexpr const char* kMonths[] = {"January",   "February", "March",    "April",
-                                   "May",       "June",     "July",     "August",
-                                   "September", "October",  "November", "December"};
 
 std::chrono::year_month_day date_of(const CivilTime& time) {
   return std::chrono::year(time.year) / time.month / time.day;
@@ -32,75 +27,57 @@ bool matches(std::string_view text, std::string_view mask) {
                     [](char c, char m) { return m == '0' ? c >= '0' && c <= '9' : c == m; });
 }
 
-std::string number(int value, int width, char fill) {
-  std::string digits = std::to_string(value);
-  if (fill != '\0' && static_cast<int>(digits.size()) < width) {
-    digits.insert(0, static_cast<std::size_t>(width) - digits.size(), fill);
-  }
-  return digits;
-}
-
-std::chrono::sys_days days_of(const CivilTime& time) {
-  return date_of(time);
-}
-
-unsigned weekday_of(const CivilTime& time) {
-  return std::chrono::weekday(days_of(time)).c_encoding();
-}
-
-int day_of_year(const CivilTime& time) {
+std::tm broken_down(const CivilTime& time) {
+  const std::chrono::sys_days day = date_of(time);
   const std::chrono::sys_days first = std::chrono::year(time.year) / 1 / 1;
-  return static_cast<int>((days_of(time) - first).count()) + 1;
+  std::tm out{};
+  out.tm_year = time.year - 1900;
+  out.tm_mon = time.month - 1;
+  out.tm_mday = time.day;
+  out.tm_hour = time.hour;
+  out.tm_min = time.minute;
+  out.tm_sec = time.second;
+  out.tm_wday = static_cast<int>(std::chrono::weekday(day).c_encoding());
+  out.tm_yday = static_cast<int>((day - first).count());
+  out.tm_isdst = -1;
+  return out;
 }
 
-std::string name_of(const CivilTime& time, char directive) {
-  switch (directive) {
-    case 'a':
-      return std::string(kDays[weekday_of(time)]).substr(0, 3);
-    case 'A':
-      return kDays[weekday_of(time)];
-    case 'b':
-      return std::string(kMonths[time.month - 1]).substr(0, 3);
-    case 'B':
-      return kMonths[time.month - 1];
-    case 'p':
-      return time.hour < 12 ? "AM" : "PM";
-    case 'F':
-      return format_time(time, "%Y-%m-%d");
-    case 'T':
-      return format_time(time, "%H:%M:%S");
-    default:
-      throw DataError(str("strftime: unknown directive \"%", printable(std::string(1, directive)),
-                          "\" (known: %Y %y %m %d %e %H %I %M %S %p %j %a %A %b %B %F %T %%)"));
-  }
+/// The directive at the start of `format`, which is behind a "%": flags, a width, a modifier and a
+/// letter. Empty when the format ends before the letter.
+std::string_view directive_at(std::string_view format) {
+  const std::size_t flags = std::min(format.find_first_not_of("-_0^#"), format.size());
+  const std::size_t width = std::min(format.find_first_not_of("0123456789", flags), format.size());
+  const bool modified =
+      format.substr(width).starts_with('E') || format.substr(width).starts_with('O');
+  const std::size_t letter = width + (modified ? 1 : 0);
+  return letter < format.size() ? format.substr(0, letter + 1) : std::string_view();
 }
 
-/// `zero` is '0', or '\0' when a minus asked for no padding.
-std::string directive_text(const CivilTime& time, char directive, char zero) {
-  switch (directive) {
-    case 'Y':
-      return number(time.year, 1, zero);
-    case 'y':
-      return number(time.year % 100, 2, zero);
-    case 'm':
-      return number(time.month, 2, zero);
-    case 'd':
-      return number(time.day, 2, zero);
-    case 'e':
-      return number(time.day, 2, zero == '\0' ? '\0' : ' ');
-    case 'H':
-      return number(time.hour, 2, zero);
-    case 'I':
-      return number((time.hour + 11) % 12 + 1, 2, zero);
-    case 'M':
-      return number(time.minute, 2, zero);
-    case 'S':
-      return number(time.second, 2, zero);
-    case 'j':
-      return number(day_of_year(time), 3, zero);
-    default:
-      return name_of(time, directive);
+std::string directive_text(const std::tm& time, std::string_view directive) {
+  // %s would depend on the machine's time zone, so it is left out.
+  static constexpr std::string_view kLetters = "aAbBcCdDeFgGhHIjklmMnpPrRStTuUVwWxXyY%";
+  if (directive == "f") {
+    return "000000";
   }
+  if (directive == "z" || directive == "Z") {
+    return "";
+  }
+  // Longer widths are no date.
+  constexpr std::size_t kLongest = 8;
+  if (kLetters.find(directive.back()) == std::string_view::npos || directive.size() > kLongest) {
+    throw DataError(str("strftime: unknown directive \"%", printable(std::string(directive)),
+                        "\" (known: those of Python in the C locale, such as %d %b %Y)"));
+  }
+  const std::string one = str('%', directive);
+  std::string out(256, '\0');
+  std::size_t length = std::strftime(out.data(), out.size(), one.c_str(), &time);
+  while (length == 0) {  // a width of more than the buffer; no directive is empty in the C locale
+    out.resize(out.size() * 16);
+    length = std::strftime(out.data(), out.size(), one.c_str(), &time);
+  }
+  out.resize(length);
+  return out;
 }
 
 }  // namespace
@@ -126,22 +103,39 @@ CivilTime CivilTime::parse(std::string_view iso) {
   return time;
 }
 
+CivilTime CivilTime::now() {
+  const std::time_t clock = std::time(nullptr);
+  std::tm local{};
+  localtime_r(&clock, &local);
+  return {.year = local.tm_year + 1900,
+          .month = local.tm_mon + 1,
+          .day = local.tm_mday,
+          .hour = local.tm_hour,
+          .minute = local.tm_min,
+          .second = std::min(local.tm_sec, 59)};  // a leap second has no place in the format
+}
+
+std::string CivilTime::text() const {
+  return format_time(*this, "%Y-%m-%dT%H:%M:%S");
+}
+
 std::string format_time(const CivilTime& time, std::string_view format) {
   if (!is_valid(time)) {
     throw DataError("strftime: the date given is not a date of the calendar");
   }
+  const std::tm parts = broken_down(time);
   std::string out;
   for (std::size_t i = 0; i < format.size(); ++i) {
     if (format[i] != '%') {
       out += format[i];
       continue;
     }
-    const bool bare = format.substr(i + 1).starts_with('-');
-    i += bare ? 2 : 1;
-    if (i >= format.size()) {
+    const std::string_view directive = directive_at(format.substr(i + 1));
+    if (directive.empty()) {
       throw DataError("strftime: the format ends inside a directive");
     }
-    out += format[i] == '%' ? "%" : directive_text(time, format[i], bare ? '\0' : '0');
+    out += directive_text(parts, directive);
+    i += directive.size();
   }
   return out;
 }

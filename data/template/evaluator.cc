@@ -33,6 +33,7 @@ class Evaluator {
       scope_->set(key.as_string(), value);
     }
     scope_ = std::make_shared<Scope>(scope_);
+    top_ = scope_;
   }
 
   Rendered render(const Block& block) {
@@ -99,14 +100,20 @@ class Evaluator {
   }
 
   Flow visit(const Output& node, int line) {
-    const Value value = expressions_.evaluate(*node.value);
-    runtime_.at_line(line);
+    for (const ExpressionPtr& expression : node.values) {
+      const Value value = expressions_.evaluate(*expression);
+      runtime_.at_line(line);
+      print(value);
+    }
+    return Flow::kNext;
+  }
+
+  void print(const Value& value) {
     if (value.is(Kind::kString)) {
       write(value.as_string());  // without the copy that to_text makes
     } else {
       write(to_text(runtime_, value));
     }
-    return Flow::kNext;
   }
 
   Flow visit(const If& node, int /*line*/) {
@@ -121,7 +128,13 @@ class Evaluator {
   Flow visit(const For& node, int line) {
     const Value walked = expressions_.evaluate(*node.items);
     runtime_.at_line(line);
-    const std::shared_ptr<const Scope> outer = scope_;
+    return walk(node, walked, scope_, 0);
+  }
+
+  /// The loop over `walked` in scopes inside `outer`, with `depth` rounds of the same loop around
+  /// it.
+  Flow walk(const For& node, const Value& walked, const std::shared_ptr<const Scope>& outer,
+            i64 depth) {
     Loop::Condition condition;
     if (node.condition != nullptr) {
       condition = [&, outer](const Value& item) {
@@ -130,7 +143,18 @@ class Evaluator {
         return expressions_.evaluate(*node.condition).truthy();
       };
     }
-    const auto loop = std::make_shared<Loop>(iterate(runtime_, walked), std::move(condition));
+    Loop::Recurse recurse;
+    if (node.recursive) {
+      recurse = [&, outer, depth](const Value& items) {
+        const Runtime::Level level(runtime_);
+        std::string text;
+        const Capture capture(*this, text);
+        walk(node, items, outer, depth + 1);
+        return runtime_.text(std::move(text));
+      };
+    }
+    const auto loop = std::make_shared<Loop>(iterate(runtime_, walked), std::move(condition),
+                                             std::move(recurse), depth);
     loops_.push_back(loop.get());
     const Flow flow = run_loop(node, loop, outer);
     loops_.pop_back();
@@ -189,6 +213,46 @@ class Evaluator {
   }
 
   Flow visit(const Macro& node, int line);
+  Flow visit(const CallBlock& node, int line);
+
+  Flow visit(const FilterBlock& node, int line) {
+    std::string text;
+    {
+      const InScope scope(*this, scope_);
+      const Capture capture(*this, text);
+      if (const Flow flow = run(node.body); flow != Flow::kNext) {
+        return flow;
+      }
+    }
+    Value value = runtime_.text(std::move(text));
+    for (const Applied& filter : node.filters) {
+      value = expressions_.apply(filter, value);
+    }
+    runtime_.at_line(line);
+    if (!value.is(Kind::kString)) {
+      runtime_.fail(str("the filters of a filter block must give text, not ", value.type_name()));
+    }
+    print(value);
+    return Flow::kNext;
+  }
+
+  Flow visit(const With& node, int line) {
+    std::vector<Value> values;
+    for (const auto& [target, expression] : node.variables) {
+      values.push_back(expressions_.evaluate(*expression));
+    }
+    const InScope scope(*this, scope_);
+    runtime_.at_line(line);
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      assign(node.variables[i].first, values[i]);
+    }
+    return run(node.body);
+  }
+
+  Flow visit(const NamedBlock& node, int /*line*/) {
+    const InScope scope(*this, node.scoped ? scope_ : top_);
+    return run(node.body);
+  }
 
   Flow visit(const Generation& node, int line) {
     if (out_ != &rendered_.text && rendered_.captured_generation_line == 0) {
@@ -209,9 +273,9 @@ class Evaluator {
   Flow visit(const Break& /*node*/, int /*line*/) { return Flow::kBreak; }
   Flow visit(const Continue& /*node*/, int /*line*/) { return Flow::kContinue; }
 
+  Value macro_value(const Macro& node);
   void set_positional(const Macro& macro, const CallArguments& arguments, std::vector<bool>& given);
   void set_keywords(const Macro& macro, const CallArguments& arguments, std::vector<bool>& given);
-  void set_default(const Macro& macro, std::size_t i);
 
   void assign(const Target& target, const Value& value) {
     if (!target.parts.empty()) {
@@ -249,6 +313,7 @@ class Evaluator {
 
   Runtime runtime_;
   std::shared_ptr<Scope> scope_;
+  std::shared_ptr<const Scope> top_;  // what the template sets outside of all blocks
   /// Where macros were defined: they can be called after their block has ended.
   std::vector<std::shared_ptr<Scope>> macro_scopes_;
   std::vector<const Loop*> loops_;  // those that run, outermost first
@@ -266,6 +331,22 @@ class MacroFunction : public Callable {
   Value call(Runtime& /*runtime*/, const CallArguments& arguments) const override {
     return evaluator_.call_macro(macro_, home_.lock(), arguments);
   }
+  std::optional<Value> attribute(Runtime& runtime, std::string_view name) const override {
+    if (name == "name") {
+      return macro_.name.empty() ? Value() : Value(macro_.name);
+    }
+    if (name == "arguments") {
+      std::vector<Value> names;
+      for (const auto& parameter : macro_.parameters) {
+        names.emplace_back(parameter.first);
+      }
+      return runtime.sequence(SequenceKind::kTuple, std::move(names));
+    }
+    return name == "catch_kwargs"    ? std::optional(Value(macro_.reads_kwargs))
+           : name == "catch_varargs" ? std::optional(Value(macro_.reads_varargs))
+           : name == "caller"        ? std::optional(Value(macro_.reads_caller))
+                                     : std::nullopt;
+  }
 
  private:
   Evaluator& evaluator_;
@@ -273,11 +354,34 @@ class MacroFunction : public Callable {
   std::weak_ptr<Scope> home_;
 };
 
-Flow Evaluator::visit(const Macro& node, int /*line*/) {
+Value Evaluator::macro_value(const Macro& node) {
   runtime_.charge(kMacroSteps);
   macro_scopes_.push_back(scope_);
-  scope_->set(node.name, Value(std::make_shared<const MacroFunction>(*this, node, scope_)));
+  return Value(std::make_shared<const MacroFunction>(*this, node, scope_));
+}
+
+Flow Evaluator::visit(const Macro& node, int /*line*/) {
+  scope_->set(node.name, macro_value(node));
   return Flow::kNext;
+}
+
+Flow Evaluator::visit(const CallBlock& node, int line) {
+  const Value result =
+      expressions_.call_with(std::get<Call>(node.call->node), line, macro_value(node.caller));
+  if (!result.is(Kind::kString)) {
+    runtime_.fail(str("a call block needs a call that gives text, not ", result.type_name()));
+  }
+  write(result.as_string());
+  return Flow::kNext;
+}
+
+bool has_parameter(const Macro& macro, std::string_view name) {
+  return std::ranges::any_of(macro.parameters,
+                             [&](const auto& parameter) { return parameter.first == name; });
+}
+
+std::string described(const Macro& macro) {
+  return macro.name.empty() ? "the body of a call block" : str("the macro ", macro.name);
 }
 
 Value Evaluator::call_macro(const Macro& macro, const std::shared_ptr<Scope>& home,
@@ -286,10 +390,18 @@ Value Evaluator::call_macro(const Macro& macro, const std::shared_ptr<Scope>& ho
   std::vector<bool> given(macro.parameters.size(), false);
   set_positional(macro, arguments, given);
   set_keywords(macro, arguments, given);
-  // In order: a default may use the parameters before it.
+  // A name in a default is that of a parameter first, be it one that has no value yet.
   for (std::size_t i = 0; i < macro.parameters.size(); ++i) {
     if (!given[i]) {
-      set_default(macro, i);
+      const std::string& name = macro.parameters[i].first;
+      scope_->set(name, Value::undefined(str("the parameter \"", name, "\" of ", described(macro),
+                                             " was not given")));
+    }
+  }
+  // In order: a default may use the parameters before it.
+  for (std::size_t i = 0; i < macro.parameters.size(); ++i) {
+    if (const auto& [name, otherwise] = macro.parameters[i]; !given[i] && otherwise != nullptr) {
+      scope_->set(name, expressions_.evaluate(*otherwise));
     }
   }
   std::string text;
@@ -300,42 +412,57 @@ Value Evaluator::call_macro(const Macro& macro, const std::shared_ptr<Scope>& ho
 
 void Evaluator::set_positional(const Macro& macro, const CallArguments& arguments,
                                std::vector<bool>& given) {
-  if (arguments.positional.size() > macro.parameters.size()) {
-    runtime_.fail(str("the macro ", macro.name, " takes at most ", macro.parameters.size(),
-                      " arguments, not ", arguments.positional.size()));
+  const auto& values = arguments.positional;
+  const std::size_t named = std::min(values.size(), macro.parameters.size());
+  if (values.size() > named && !macro.reads_varargs) {
+    runtime_.fail(str(described(macro), " takes at most ", macro.parameters.size(),
+                      " arguments, not ", values.size()));
   }
-  for (std::size_t i = 0; i < arguments.positional.size(); ++i) {
-    scope_->set(macro.parameters[i].first, arguments.positional[i]);
+  for (std::size_t i = 0; i < named; ++i) {
+    scope_->set(macro.parameters[i].first, values[i]);
     given[i] = true;
+  }
+  if (macro.reads_varargs && !has_parameter(macro, "varargs")) {
+    scope_->set("varargs", runtime_.sequence(SequenceKind::kTuple,
+                                             {values.begin() + static_cast<std::ptrdiff_t>(named),
+                                              values.end()}));
   }
 }
 
 void Evaluator::set_keywords(const Macro& macro, const CallArguments& arguments,
                              std::vector<bool>& given) {
+  const bool own_caller = macro.reads_caller && !has_parameter(macro, "caller");
+  const bool own_kwargs = macro.reads_kwargs && !has_parameter(macro, "kwargs");
+  if (own_caller) {
+    scope_->set("caller",
+                Value::undefined(str(described(macro), " was not called by a call block")));
+  }
+  Dict others;
   for (const auto& argument : arguments.keyword) {
     const auto parameter =
         std::find_if(macro.parameters.begin(), macro.parameters.end(),
                      [&](const auto& entry) { return entry.first == argument.first; });
     if (parameter == macro.parameters.end()) {
-      runtime_.fail(
-          str("the macro ", macro.name, " has no parameter \"", printable(argument.first), "\""));
+      if (own_caller && argument.first == "caller") {
+        scope_->set("caller", argument.second);
+      } else if (own_kwargs) {
+        others.set(argument.first, argument.second);
+      } else {
+        runtime_.fail(
+            str(described(macro), " has no parameter \"", printable(argument.first), "\""));
+      }
+      continue;
     }
     const auto i = static_cast<std::size_t>(parameter - macro.parameters.begin());
     if (given[i]) {
-      runtime_.fail(
-          str("the macro ", macro.name, " is given two values for \"", argument.first, "\""));
+      runtime_.fail(str(described(macro), " is given two values for \"", argument.first, "\""));
     }
     scope_->set(parameter->first, argument.second);
     given[i] = true;
   }
-}
-
-void Evaluator::set_default(const Macro& macro, std::size_t i) {
-  const auto& [name, otherwise] = macro.parameters[i];
-  scope_->set(name, otherwise != nullptr
-                        ? expressions_.evaluate(*otherwise)
-                        : Value::undefined(str("the parameter \"", name, "\" of the macro ",
-                                               macro.name, " was not given")));
+  if (own_kwargs) {
+    scope_->set("kwargs", runtime_.dict(std::move(others)));
+  }
 }
 
 }  // namespace

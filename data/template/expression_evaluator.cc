@@ -8,16 +8,21 @@
 
 #include "core/error.h"
 #include "data/template/access.h"
+#include "data/template/loop.h"
 #include "data/template/operators.h"
 #include "data/template/text_forms.h"
 
 namespace inlay::jinja {
-namespace {
-
-/// Jinja's own globals that inlay does not have.
-constexpr std::string_view kOtherGlobals[] = {"cycler", "joiner", "lipsum"};
-
-}  // namespace
+Value call_value(Runtime& runtime, const Value& callee, const CallArguments& arguments) {
+  if (callee.is(Kind::kLoop)) {
+    return callee.as_loop().recurse(runtime, arguments);
+  }
+  if (!callee.is(Kind::kCallable)) {
+    runtime.fail(callee.is(Kind::kUndefined) ? callee.why_undefined()
+                                             : str(callee.type_name(), " cannot be called"));
+  }
+  return callee.as_callable().call(runtime, arguments);
+}
 
 Value ExpressionEvaluator::evaluate(const Expression& expression) {
   const Runtime::Level level(runtime_);
@@ -39,10 +44,38 @@ CallArguments ExpressionEvaluator::evaluate(const ArgumentList& list) {
   for (const auto& [name, argument] : list.keyword) {
     arguments.keyword.emplace_back(name, evaluate(*argument));
   }
+  if (list.star != nullptr) {
+    for (Value& value : iterate(runtime_, evaluate(*list.star))) {
+      arguments.positional.push_back(std::move(value));
+    }
+  }
+  if (list.double_star != nullptr) {
+    add_named(evaluate(*list.double_star), arguments);
+  }
   return arguments;
 }
 
+/// The entries of a dict as arguments by name.
+void ExpressionEvaluator::add_named(const Value& dict, CallArguments& arguments) {
+  if (!dict.is(Kind::kDict)) {
+    runtime_.fail(str("** needs a dict, not ", dict.type_name()));
+  }
+  for (const auto& [key, value] : dict.as_dict().entries()) {
+    const bool taken = std::ranges::any_of(arguments.keyword, [&](const auto& other) {
+      return key.is(Kind::kString) && other.first == key.as_string();
+    });
+    if (!key.is(Kind::kString) || taken) {
+      runtime_.fail(taken ? str("the argument \"", printable(key.as_string()), "\" is given twice")
+                          : "the names that ** gives must be strings");
+    }
+    arguments.keyword.emplace_back(key.as_string(), value);
+  }
+}
+
 Value ExpressionEvaluator::apply(const Applied& filter, const Value& subject) {
+  if (filter.builtin == nullptr) {
+    runtime_.fail(filter.unknown);
+  }
   return call_builtin(runtime_, *filter.builtin, subject, evaluate(filter.arguments));
 }
 
@@ -56,10 +89,6 @@ Value ExpressionEvaluator::visit(const Name& node, int /*line*/) {
   }
   if (const Builtin* function = find_builtin(functions(), node.name)) {
     return bound(*function, Value());
-  }
-  if (std::find(std::begin(kOtherGlobals), std::end(kOtherGlobals), node.name) !=
-      std::end(kOtherGlobals)) {
-    runtime_.fail(str("the function ", node.name, " is not supported"));
   }
   return Value::undefined(str("the variable \"", node.name, "\" is undefined"));
 }
@@ -112,14 +141,21 @@ Value ExpressionEvaluator::visit(const Call& node, int line) {
   const Value callee = evaluate(*node.callee);
   const CallArguments arguments = evaluate(node.arguments);
   runtime_.at_line(line);
-  if (!callee.is(Kind::kCallable)) {
-    runtime_.fail(callee.is(Kind::kUndefined) ? callee.why_undefined()
-                                              : str(callee.type_name(), " cannot be called"));
-  }
-  return callee.as_callable().call(runtime_, arguments);
+  return call_value(runtime_, callee, arguments);
+}
+
+Value ExpressionEvaluator::call_with(const Call& node, int line, Value caller) {
+  const Value callee = evaluate(*node.callee);
+  CallArguments arguments = evaluate(node.arguments);
+  runtime_.at_line(line);
+  arguments.keyword.emplace_back("caller", std::move(caller));
+  return call_value(runtime_, callee, arguments);
 }
 
 Value ExpressionEvaluator::visit(const Applied& node, int line) {
+  if (node.builtin == nullptr) {
+    runtime_.fail(node.unknown);
+  }
   const Value subject = evaluate(*node.subject);
   const CallArguments arguments = evaluate(node.arguments);
   runtime_.at_line(line);

@@ -20,6 +20,8 @@ class ExpressionEvaluator {
   Value evaluate(const Expression& expression);
   /// A filter of a set block, on the block's text.
   Value apply(const Applied& filter, const Value& subject);
+  /// A call that is handed `caller` besides its arguments.
+  Value call_with(const Call& node, int line, Value caller);
 
  private:
   Value visit(const Literal& node, int line);
@@ -40,6 +42,7 @@ class ExpressionEvaluator {
   Value visit(const Conditional& node, int line);
   Value evaluate_or_none(const ExpressionPtr& expression);
   CallArguments evaluate(const ArgumentList& list);
+  void add_named(const Value& dict, CallArguments& arguments);
 
   Runtime& runtime_;
   const std::shared_ptr<Scope>& scope_;

@@ -18,10 +18,6 @@ constexpr int kMaxHeight = 200;
 /// Python once had this limit on arguments; it keeps the search for names short.
 constexpr std::size_t kMaxArguments = 255;
 
-bool is_html_filter(std::string_view name) {
-  return name == "safe" || name == "escape" || name == "e";
-}
-
 }  // namespace
 
 template <class Payload>
@@ -33,11 +29,29 @@ ExpressionParser::Node ExpressionParser::make(int line, int height, Payload payl
 }
 
 ExpressionPtr ExpressionParser::parse() {
-  return std::move(conditional().expression);
+  return checked(conditional());
 }
 
 ExpressionPtr ExpressionParser::parse_tuple(bool with_condition) {
-  return std::move(tuple(with_condition).expression);
+  return checked(tuple(with_condition));
+}
+
+ExpressionPtr ExpressionParser::parse_call() {
+  const int line = tokens_.line();
+  ExpressionPtr expression = parse();
+  if (!std::holds_alternative<Call>(expression->node)) {
+    tokens_.fail(line, "expected a call of a macro after the tag \"call\"");
+  }
+  return expression;
+}
+
+/// A whole expression, whose unknown names are judged now.
+ExpressionPtr ExpressionParser::checked(Node node) {
+  const std::optional<Unknown> unknown = std::exchange(unknown_, std::nullopt);
+  if (unknown && conditions_ == 0) {
+    tokens_.fail(unknown->line, unknown->sentence);
+  }
+  return std::move(node.expression);
 }
 
 /// One expression, or several with commas, which make a tuple.
@@ -64,23 +78,10 @@ ExpressionParser::Node ExpressionParser::tuple(bool with_condition) {
   return make(line, height, std::move(items));
 }
 
-ExpressionPtr ExpressionParser::parse_output() {
-  ExpressionPtr expression = parse_tuple();
-  const auto* root = std::get_if<Applied>(&expression->node);
-  if (html_filter_line_ > 0 && (root == nullptr || !is_html_filter(root->builtin->name))) {
-    fail_html_filter(html_filter_line_);
-  }
-  html_filter_line_ = 0;
-  return expression;
-}
-
-void ExpressionParser::fail_html_filter(int line) const {
-  tokens_.fail(line, "the filters safe and escape are supported only last in {{ … }}");
-}
-
 ExpressionParser::Node ExpressionParser::conditional() {
   const TokenStream::Level level(tokens_);
   int line = tokens_.line();
+  const std::optional<Unknown> before = unknown_;
   Node node = logical_or();
   while (tokens_.take_name("if")) {
     Node test = logical_or();
@@ -93,6 +94,7 @@ ExpressionParser::Node ExpressionParser::conditional() {
                 Conditional{std::move(test.expression), std::move(node.expression),
                             std::move(otherwise.expression)});
     line = tokens_.line();
+    unknown_ = before;
   }
   return node;
 }
@@ -285,10 +287,15 @@ ExpressionParser::Node ExpressionParser::name() {
   if (name == "none" || name == "None") {
     return make(line, 0, Literal{Value()});
   }
-  const bool special = name == "varargs" || name == "kwargs" || name == "caller";
-  if ((special && macros_ > 0) || name == "self" || name == "super") {
+  if (name == "self" || name == "super") {
     tokens_.fail(line, str("the variable \"", name, "\" is not supported"));
   }
+  for (Macro* macro : macros_) {
+    macro->reads_caller = macro->reads_caller || name == "caller";
+    macro->reads_varargs = macro->reads_varargs || name == "varargs";
+    macro->reads_kwargs = macro->reads_kwargs || name == "kwargs";
+  }
+  reads_date_ = reads_date_ || name == "strftime_now";
   return make(line, 0, Name{name});
 }
 
@@ -394,28 +401,36 @@ void ExpressionParser::check_new(const ArgumentList& list, const std::string& na
 
 ExpressionParser::ParsedArguments ExpressionParser::arguments(std::string_view callee) {
   ParsedArguments parsed;
+  ArgumentList& list = parsed.list;
   tokens_.expect_operator("(", callee);
   while (!tokens_.current().is_operator(")")) {
-    if (tokens_.current().is_operator("*") || tokens_.current().is_operator("**")) {
-      tokens_.fail("* and ** before an argument are not supported");
-    }
-    const bool named = tokens_.current().is(TokenKind::kName) && tokens_.ahead().is_operator("=");
+    const bool star = tokens_.take_operator("*");
+    const bool double_star = !star && tokens_.take_operator("**");
+    const bool named = !star && !double_star && tokens_.current().is(TokenKind::kName) &&
+                       tokens_.ahead().is_operator("=");
     std::string name = named ? tokens_.next().text : "";
     if (named) {
       tokens_.next();
-    } else if (!parsed.list.keyword.empty()) {
-      tokens_.fail("an argument without a name stands behind one with a name");
+    }
+    const bool positional = !star && !double_star && !named;
+    if (list.double_star != nullptr || (list.star != nullptr && (star || positional)) ||
+        (positional && !list.keyword.empty())) {
+      tokens_.fail(positional && list.star == nullptr && list.double_star == nullptr
+                       ? "an argument without a name stands behind one with a name"
+                       : "arguments stand in the order: values, *list, name=value, **dict");
     }
     Node value = conditional();
     parsed.height = std::max(parsed.height, value.height);
-    if (parsed.list.keyword.size() + parsed.list.positional.size() >= kMaxArguments) {
+    if (list.keyword.size() + list.positional.size() >= kMaxArguments) {
       tokens_.fail(str("more than ", kMaxArguments, " arguments"));
     }
-    if (named) {
-      check_new(parsed.list, name);
-      parsed.list.keyword.emplace_back(std::move(name), std::move(value.expression));
+    if (star || double_star) {
+      (star ? list.star : list.double_star) = std::move(value.expression);
+    } else if (named) {
+      check_new(list, name);
+      list.keyword.emplace_back(std::move(name), std::move(value.expression));
     } else {
-      parsed.list.positional.push_back(std::move(value.expression));
+      list.positional.push_back(std::move(value.expression));
     }
     if (!tokens_.take_operator(",")) {
       break;
@@ -432,34 +447,40 @@ ExpressionParser::Node ExpressionParser::call(Node callee) {
               Call{std::move(callee.expression), std::move(given.list)});
 }
 
+/// Jinja's filter or test, or the sentence of the error that it will be.
+Applied ExpressionParser::applied(Node& subject, const Builtin* builtin, std::string unknown,
+                                  ArgumentList list) {
+  return {std::move(subject.expression), builtin, std::move(list),
+          builtin == nullptr ? std::move(unknown) : std::string()};
+}
+
 ExpressionParser::Node ExpressionParser::filter(Node subject) {
   const int line = tokens_.line();
   const std::string name = tokens_.expect_identifier("the name of a filter after |");
   const Builtin* builtin = find_filter(name);
-  if (builtin == nullptr) {
-    tokens_.fail(line, no_such_filter(name));
+  if (builtin == nullptr && !unknown_) {
+    unknown_ = {line, no_such_filter(name)};
   }
   ParsedArguments given;
   if (tokens_.current().is_operator("(")) {
     given = arguments("a filter");
   }
-  if (is_html_filter(name)) {
-    if (!tokens_.current().is(TokenKind::kVariableEnd)) {
-      fail_html_filter(line);
-    }
-    html_filter_line_ = line;
-  }
   return make(line, std::max(subject.height, given.height),
-              Applied{std::move(subject.expression), builtin, std::move(given.list)});
+              applied(subject, builtin, no_such_filter(name), std::move(given.list)));
 }
 
 std::vector<Applied> ExpressionParser::parse_filters_of_block() {
+  return tokens_.take_operator("|") ? parse_filters() : std::vector<Applied>();
+}
+
+std::vector<Applied> ExpressionParser::parse_filters() {
   std::vector<Applied> filters;
-  while (tokens_.take_operator("|")) {
-    Node applied = filter({nullptr, 0});
-    auto& node = const_cast<Expression&>(*applied.expression).node;  // ours alone so far
+  do {
+    Node one = filter({nullptr, 0});
+    const ExpressionPtr expression = checked(std::move(one));
+    auto& node = const_cast<Expression&>(*expression).node;  // ours alone so far
     filters.push_back(std::move(std::get<Applied>(node)));
-  }
+  } while (tokens_.take_operator("|"));
   return filters;
 }
 
@@ -491,15 +512,15 @@ ExpressionParser::Node ExpressionParser::test(Node subject) {
   }
   const std::string name = tokens_.next().text;
   const Builtin* builtin = find_test(name);
-  if (builtin == nullptr) {
-    tokens_.fail(line, no_such_test(name));
+  if (builtin == nullptr && !unknown_) {
+    unknown_ = {line, no_such_test(name)};
   }
   ParsedArguments given = test_arguments();
   if (tokens_.current().is_name("is")) {
     tokens_.fail("a test cannot follow a test; put the first in parentheses");
   }
   Node node = make(line, std::max(subject.height, given.height),
-                   Applied{std::move(subject.expression), builtin, std::move(given.list)});
+                   applied(subject, builtin, no_such_test(name), std::move(given.list)));
   return negated ? make(line, node.height, Not{std::move(node.expression)}) : std::move(node);
 }
 

@@ -2,8 +2,10 @@
 #pragma once
 
 #include <initializer_list>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "data/template/syntax.h"
 #include "data/template/token_stream.h"
@@ -25,14 +27,32 @@ class ExpressionParser {
   /// Without `conditional` an `if` ends it, as in `for x in items if x`.
   ExpressionPtr parse_tuple(bool conditional = true);
   ExpressionPtr parse();
-  /// {{ … }}: here alone may `safe` and `escape` stand, as the last filter.
-  ExpressionPtr parse_output();
+  /// What must be a call, in {% call %}.
+  ExpressionPtr parse_call();
   /// The filters of {% set x | f | g %}.
   std::vector<Applied> parse_filters_of_block();
+  /// The same where the first has no bar before it: {% filter f | g %}.
+  std::vector<Applied> parse_filters();
 
-  /// Names that mean something of their own in a macro's body are refused there.
-  void enter_macro() { ++macros_; }
-  void leave_macro() { --macros_; }
+  /// In a macro's body, names that mean something of their own there are noted.
+  void enter_macro(Macro& macro) { macros_.push_back(&macro); }
+  void leave_macro() { macros_.pop_back(); }
+
+  /// What is parsed for as long as the guard lives need not be reached, so that unknown filters and
+  /// tests are no error yet.
+  class Conditionally {
+   public:
+    explicit Conditionally(ExpressionParser& parser) : parser_(parser) { ++parser_.conditions_; }
+    ~Conditionally() { --parser_.conditions_; }
+    Conditionally(const Conditionally&) = delete;
+    Conditionally& operator=(const Conditionally&) = delete;
+
+   private:
+    ExpressionParser& parser_;
+  };
+
+  /// Whether strftime_now has been named so far.
+  bool reads_date() const { return reads_date_; }
 
  private:
   /// An expression and its height as a tree.
@@ -79,12 +99,20 @@ class ExpressionParser {
   ParsedArguments arguments(std::string_view callee);
   ParsedArguments test_arguments();
   std::string comparison_operator();
-  [[noreturn]] void fail_html_filter(int line) const;
+  ExpressionPtr checked(Node node);
+  Applied applied(Node& subject, const Builtin* builtin, std::string unknown, ArgumentList list);
 
   TokenStream& tokens_;
-  int macros_ = 0;
-  /// Where in the current output such a filter stood, or 0.
-  int html_filter_line_ = 0;
+  /// An unknown filter or test that is an error unless it turns out to be in a conditional part.
+  struct Unknown {
+    int line;
+    std::string sentence;
+  };
+
+  std::vector<Macro*> macros_;  // those around the current place
+  bool reads_date_ = false;
+  int conditions_ = 0;
+  std::optional<Unknown> unknown_;
 };
 
 }  // namespace inlay::jinja

@@ -9,20 +9,14 @@
 #include "data/template/builtins.h"
 #include "data/template/case_mapping.h"
 #include "data/template/operators.h"
+#include "data/template/sequence_keys.h"
 #include "data/template/string_search.h"
 #include "data/template/text_forms.h"
 
 /// Jinja's filters over sequences and dicts.
 namespace inlay::jinja {
-namespace {
 
-Value iterator(Runtime& runtime, std::vector<Value> items) {
-  return runtime.sequence(SequenceKind::kIterator, std::move(items));
-}
-
-/// The argument `attribute` of many filters: a path "a.b.0", looked up item by item.
-Value attribute_of(Runtime& runtime, Value item, const Value& attribute,
-                   const Value* otherwise = nullptr) {
+Value attribute_of(Runtime& runtime, Value item, const Value& attribute, const Value* otherwise) {
   if (!attribute.is(Kind::kString)) {
     return get_item(runtime, item, attribute);
   }
@@ -39,30 +33,41 @@ Value attribute_of(Runtime& runtime, Value item, const Value& attribute,
   return item;
 }
 
-/// What sort, unique, min and max go by: the attribute if there is one, in lower case unless asked
-/// otherwise.
-Value sort_key(Runtime& runtime, const Value& item, const Value* attribute, bool case_sensitive) {
-  Value key = attribute == nullptr ? item : attribute_of(runtime, item, *attribute);
+Value ignoring_case(Runtime& runtime, const Value& key, bool case_sensitive) {
   if (case_sensitive || !key.is(Kind::kString)) {
     return key;
   }
   return runtime.text(map_case(runtime, "lower", key.as_string(), LetterCase::kLower));
 }
 
-/// The attributes "a,b" of `sort`, as the tuple of their values.
+namespace {
+
+Value iterator(Runtime& runtime, std::vector<Value> items) {
+  return runtime.sequence(SequenceKind::kIterator, std::move(items));
+}
+
+/// What sort, unique, min and max go by: the attribute if there is one, in lower case unless asked
+/// otherwise.
+Value sort_key(Runtime& runtime, const Value& item, const Value* attribute, bool case_sensitive) {
+  return ignoring_case(runtime,
+                       attribute == nullptr ? item : attribute_of(runtime, item, *attribute),
+                       case_sensitive);
+}
+
+/// The attributes "a,b" of `sort`, or the item itself, as a tuple: in those, equal values need no
+/// order.
 Value sort_keys(Runtime& runtime, const Value& item, const Value* attribute, bool case_sensitive) {
-  if (attribute == nullptr || !attribute->is(Kind::kString)) {
-    return sort_key(runtime, item, attribute, case_sensitive);
-  }
   std::vector<Value> keys;
+  if (attribute == nullptr || !attribute->is(Kind::kString)) {
+    keys.push_back(sort_key(runtime, item, attribute, case_sensitive));
+    return runtime.sequence(SequenceKind::kTuple, std::move(keys));
+  }
   for (const std::string_view part : split_on(runtime, attribute->as_string(), ",", -1, false)) {
     const Value one(part);
     keys.push_back(sort_key(runtime, item, &one, case_sensitive));
   }
   return runtime.sequence(SequenceKind::kTuple, std::move(keys));
 }
-
-using Keyed = std::pair<Value, Value>;  // key, item
 
 std::vector<Value> sorted(Runtime& runtime, std::vector<Keyed> keyed, bool reverse) {
   // Python keeps equal items in order also when reversing.
@@ -172,6 +177,11 @@ Value list(Runtime& runtime, const Value& self, const Arguments& /*arguments*/) 
 }
 
 Value first(Runtime& runtime, const Value& self, const Arguments& /*arguments*/) {
+  if (self.is(SequenceKind::kIterator)) {  // the others are still to come
+    const Sequence& sequence = self.as_sequence();
+    return sequence.taken < sequence.items.size() ? sequence.items[sequence.taken++]
+                                                  : Value::undefined("first: nothing is left");
+  }
   const std::vector<Value> items = iterate(runtime, self);
   return items.empty() ? Value::undefined("first: the sequence is empty") : items.front();
 }

@@ -23,24 +23,30 @@ Value string_filter(Runtime& runtime, const Value& self, const Arguments& /*argu
   return self.is(Kind::kString) ? self : runtime.text(to_text(runtime, self));
 }
 
+/// Filters that are a method of strings leave markup what it is.
+Value like(Runtime& runtime, const Value& self, std::string text) {
+  return self.is_markup() ? runtime.markup(std::move(text)) : runtime.text(std::move(text));
+}
+
 Value trim(Runtime& runtime, const Value& self, const Arguments& arguments) {
   const std::string text = to_text(runtime, self);
   if (!arguments.has(0)) {
-    return runtime.text(std::string(strip(text)));
+    return like(runtime, self, std::string(strip(text)));
   }
   const std::string& chars = arguments.string(0, "what to strip");
   runtime.charge_search(text.size(), std::min(text.size(), chars.size()));
-  return runtime.text(std::string(strip(text, Side::kBoth, chars)));
+  return like(runtime, self, std::string(strip(text, Side::kBoth, chars)));
 }
 
 template <LetterCase letter_case>
 Value case_filter(Runtime& runtime, const Value& self, const Arguments& /*arguments*/) {
-  return runtime.text(map_case(runtime, letter_case == LetterCase::kUpper ? "upper" : "lower",
-                               to_text(runtime, self), letter_case));
+  return like(runtime, self,
+              map_case(runtime, letter_case == LetterCase::kUpper ? "upper" : "lower",
+                       to_text(runtime, self), letter_case));
 }
 
 Value capitalize(Runtime& runtime, const Value& self, const Arguments& /*arguments*/) {
-  return runtime.text(capitalized(runtime, "capitalize", to_text(runtime, self)));
+  return like(runtime, self, capitalized(runtime, "capitalize", to_text(runtime, self)));
 }
 
 /// Unlike str.title(): words begin behind white space and - ( { [ < only, and their first letter
@@ -110,7 +116,7 @@ Value indent(Runtime& runtime, const Value& self, const Arguments& arguments) {
     first = false;
     runtime.check_text(out.size());
   }
-  return runtime.text(std::move(out));
+  return like(runtime, self, std::move(out));
 }
 
 std::optional<std::string> json_indent(Runtime& runtime, const Arguments& arguments) {
@@ -223,19 +229,6 @@ Value length(Runtime& runtime, const Value& self, const Arguments& /*arguments*/
   return Value(length_of(runtime, self));
 }
 
-/// HTML escaping. Jinja's result is marked as safe and escapes what is later joined to it, which
-/// strings here cannot be: the parser lets `escape` and `safe` stand only last in an output.
-Value escape(Runtime& runtime, const Value& self, const Arguments& /*arguments*/) {
-  std::string out;
-  for (const char c : to_text(runtime, self)) {
-    static constexpr std::string_view kSpecial = "&<>\"'";
-    static constexpr const char* kEntities[] = {"&amp;", "&lt;", "&gt;", "&#34;", "&#39;"};
-    const auto found = kSpecial.find(c);
-    out += found == std::string_view::npos ? std::string(1, c) : kEntities[found];
-  }
-  return runtime.text(std::move(out));
-}
-
 }  // namespace
 
 const std::vector<Builtin>& text_filters() {
@@ -245,15 +238,12 @@ const std::vector<Builtin>& text_filters() {
       {"count", {}, length},
       {"d", {{"default_value", "boolean"}}, default_filter},
       {"default", {{"default_value", "boolean"}}, default_filter},
-      {"e", {}, escape},
-      {"escape", {}, escape},
       {"float", {{"default"}}, float_filter},
       {"indent", {{"width", "first", "blank"}}, indent},
       {"int", {{"default", "base"}}, int_filter},
       {"length", {}, length},
       {"lower", {}, case_filter<LetterCase::kLower>},
       {"replace", {{"old", "new", "count"}, 2}, replace},
-      {"safe", {}, string_filter},
       {"string", {}, string_filter},
       {"title", {}, title},
       {"tojson", {{"ensure_ascii", "indent", "separators", "sort_keys"}}, tojson},

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "data/template/evaluator.h"
+#include "data/template/parser.h"
 #include "data/template/syntax.h"
 #include "data/template/value.h"
 
@@ -12,11 +13,12 @@
 /// lstrip_blocks on, break and continue, tojson without HTML escaping, the immutable sandbox, and
 /// {% generation %} blocks.
 ///
-/// What it has: if, for (with a condition and else), set, namespaces, macros, the operators, slices
-/// and literals of Python, and the filters, tests and methods in the tables of builtins.h. Where
-/// Python's ways show (division, printing of floats and lists, undefined variables) they are
-/// Python's. What it does not have is refused when the template is parsed, with its line, wherever
-/// that can be known; nothing is silently left out.
+/// What it has: every statement but those that need other templates (include, import, extends), the
+/// operators, slices and literals of Python, and the filters, tests, methods and functions in the
+/// tables of builtins.h, which are all of Jinja's but those whose result differs from run to run
+/// (random, lipsum) and urlize. Where Python's ways show (division, printing of floats
+/// and lists, undefined variables) they are Python's. What it does not have is refused when the
+/// template is parsed, with its line, wherever that can be known; nothing is silently left out.
 ///
 /// Where to start reading: lexer.h, expression_parser.h, parser.h make the tree of syntax.h;
 /// evaluator.h walks it over the values of value.h, on the budget of runtime.h.
@@ -38,14 +40,17 @@ class JinjaTemplate {
 
   /// Whether there is a {% generation %} block anywhere in the template.
   bool has_generation() const { return has_generation_; }
+  /// Whether it names strftime_now.
+  bool reads_date() const { return reads_date_; }
   const std::string& name() const { return name_; }
 
  private:
-  JinjaTemplate(jinja::Block block, std::string name);
+  JinjaTemplate(jinja::ParsedTemplate parsed, std::string name);
 
   std::shared_ptr<const jinja::Block> block_;
   std::string name_;
   bool has_generation_;
+  bool reads_date_;
 };
 
 }  // namespace inlay

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "data/template/loop.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "core/error.h"
 #include "data/template/call.h"
+#include "data/template/operators.h"
 
 namespace inlay::jinja {
 namespace {
@@ -22,10 +24,22 @@ const Builtin& cycle_row() {
   return row;
 }
 
+Value changed(Runtime& runtime, const Value& self, const Arguments& arguments) {
+  return Value(self.as_loop().changed(runtime, arguments.call().positional));
+}
+
+const Builtin& changed_row() {
+  static const Builtin row = {"loop.changed", Parameters::any(), changed};
+  return row;
+}
+
 }  // namespace
 
-Loop::Loop(std::vector<Value> items, Condition condition)
-    : items_(std::move(items)), condition_(std::move(condition)) {
+Loop::Loop(std::vector<Value> items, Condition condition, Recurse recurse, i64 depth)
+    : items_(std::move(items)),
+      condition_(std::move(condition)),
+      recurse_(std::move(recurse)),
+      depth_(depth) {
   if (!condition_) {
     length_ = static_cast<i64>(items_.size());
   }
@@ -62,6 +76,26 @@ bool Loop::advance() {
 void Loop::finish() {
   next_ = items_.size();
   condition_ = nullptr;
+  recurse_ = nullptr;
+}
+
+Value Loop::recurse(Runtime& runtime, const CallArguments& arguments) const {
+  if (!recurse_) {
+    runtime.fail("a loop can be called only where it is recursive, and while it runs");
+  }
+  if (arguments.positional.size() != 1 || !arguments.keyword.empty()) {
+    runtime.fail("loop: takes the items to go on with");
+  }
+  return recurse_(arguments.positional[0]);
+}
+
+bool Loop::changed(Runtime& runtime, const std::vector<Value>& values) {
+  const bool same = last_changed_ &&
+                    std::ranges::equal(*last_changed_, values, [&](const Value& a, const Value& b) {
+                      return equal(runtime, a, b);
+                    });
+  last_changed_ = values;
+  return !same;
 }
 
 i64 Loop::length() {
@@ -83,7 +117,7 @@ i64 Loop::length() {
   return *length_;
 }
 
-Value Loop::attribute(Runtime& runtime, std::string_view name, const Value& self) {
+Value Loop::attribute(Runtime& /*runtime*/, std::string_view name, const Value& self) {
   if (name == "index0" || name == "index") {
     return Value(index0_ + (name == "index" ? 1 : 0));
   }
@@ -109,10 +143,10 @@ Value Loop::attribute(Runtime& runtime, std::string_view name, const Value& self
     return bound(cycle_row(), self);
   }
   if (name == "depth" || name == "depth0") {
-    return Value(name == "depth" ? 1 : 0);  // only recursive loops go deeper
+    return Value(depth_ + (name == "depth" ? 1 : 0));
   }
   if (name == "changed") {
-    runtime.fail("loop.changed is not supported");
+    return bound(changed_row(), self);
   }
   return Value::undefined(str("a loop has no \"", printable(name), "\""));
 }

@@ -6,6 +6,8 @@
 
 #include "core/error.h"
 #include "data/template/access.h"
+#include "data/template/markup.h"
+#include "data/template/string_format.h"
 #include "data/template/text_forms.h"
 
 namespace inlay::jinja {
@@ -138,7 +140,7 @@ Value repeat(Runtime& runtime, const Value& value, i64 times) {
     for (i64 i = 0; i < times; ++i) {
       out += value.as_string();
     }
-    return runtime.text(std::move(out));
+    return value.is_markup() ? runtime.markup(std::move(out)) : runtime.text(std::move(out));
   }
   runtime.charge(total);
   std::vector<Value> items;
@@ -151,6 +153,9 @@ Value repeat(Runtime& runtime, const Value& value, i64 times) {
 Value concatenate(Runtime& runtime, const Value& a, const Value& b) {
   if (a.is(Kind::kString)) {
     runtime.check_text(a.as_string().size() + b.as_string().size());
+    if (a.is_markup() || b.is_markup()) {
+      return runtime.markup(escaped(runtime, a).as_string() + escaped(runtime, b).as_string());
+    }
     return runtime.text(a.as_string() + b.as_string());
   }
   runtime.charge(a.items());
@@ -190,6 +195,15 @@ bool ordered(Runtime& runtime, std::string_view op, const Value& a, const Value&
 }
 
 bool sequence_contains(Runtime& runtime, const Value& container, const Value& item) {
+  if (container.is(SequenceKind::kIterator)) {  // what comes behind the item stays to be taken
+    const Sequence& sequence = container.as_sequence();
+    while (sequence.taken < sequence.items.size()) {
+      if (equal(runtime, sequence.items[sequence.taken++], item)) {
+        return true;
+      }
+    }
+    return false;
+  }
   const std::vector<Value> items = iterate(runtime, container);
   return std::any_of(items.begin(), items.end(),
                      [&](const Value& other) { return equal(runtime, other, item); });
@@ -199,6 +213,9 @@ bool sequence_contains(Runtime& runtime, const Value& container, const Value& it
 
 Value arithmetic(Runtime& runtime, std::string_view op, const Value& a, const Value& b) {
   runtime.check_defined(a);
+  if (op == "%" && a.is(Kind::kString)) {
+    return format_percent(runtime, a, b);
+  }
   runtime.check_defined(b);
   if (a.is_number() && b.is_number()) {
     return number_arithmetic(runtime, op, a, b);
@@ -212,10 +229,8 @@ Value arithmetic(Runtime& runtime, std::string_view op, const Value& a, const Va
   if (op == "*" && is_repeatable(b) && a.is_integral()) {
     return repeat(runtime, b, a.as_int());
   }
-  const bool formatting = op == "%" && a.is(Kind::kString);
-  runtime.fail(formatting ? "string formatting with % is not supported"
-                          : str(a.type_name(), " ", op, " ", b.type_name(), " is not possible",
-                                op == "+" ? "; ~ joins anything as text" : ""));
+  runtime.fail(str(a.type_name(), " ", op, " ", b.type_name(), " is not possible",
+                   op == "+" ? "; ~ joins anything as text" : ""));
 }
 
 Value signed_number(Runtime& runtime, std::string_view op, const Value& value) {
@@ -300,9 +315,6 @@ bool contains(Runtime& runtime, const Value& container, const Value& item) {
     case Kind::kSequence:
       return sequence_contains(runtime, container, item);
     case Kind::kDict:
-      if (item.is(Kind::kUndefined)) {
-        return false;
-      }
       if (!Dict::can_be_key(item)) {
         runtime.fail(str(item.type_name(), " cannot be a key of a dict"));
       }

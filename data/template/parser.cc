@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <initializer_list>
+#include <set>
 #include <string>
 #include <utility>
 
@@ -13,10 +14,10 @@
 namespace inlay::jinja {
 namespace {
 
-constexpr std::string_view kOtherTags[] = {"autoescape", "block", "call",   "extends",
-                                           "filter",     "from",  "import", "include",
-                                           "print",      "with",  "do",     "debug"};
-constexpr std::string_view kTags[] = {"if",         "for",   "set",     "macro",
+/// Tags of Jinja that need other templates, and those of extensions that Transformers leaves out.
+constexpr std::string_view kOtherTags[] = {"extends", "from", "import", "include", "do", "debug"};
+constexpr std::string_view kTags[] = {"if",         "for",   "set",     "macro", "call",
+                                      "filter",     "with",  "block",   "print", "autoescape",
                                       "generation", "break", "continue"};
 
 /// As many as a call can have arguments.
@@ -29,12 +30,12 @@ class Parser {
   Parser(std::string_view source, std::string_view name)
       : tokens_(tokenize(source, name), name), expressions_(tokens_) {}
 
-  Block run() {
+  ParsedTemplate run() {
     Block block = statements({});
     if (!tokens_.current().is(TokenKind::kEnd)) {
       tokens_.fail(str("unexpected ", described(tokens_.current())));
     }
-    return block;
+    return {std::move(block), expressions_.reads_date(), has_generation_};
   }
 
  private:
@@ -61,9 +62,10 @@ class Parser {
       const TokenStream::Level level(tokens_);
       return tag(token.line);
     }
-    ExpressionPtr value = expressions_.parse_output();
+    Output output;
+    output.values.push_back(expressions_.parse_tuple());
     tokens_.expect(TokenKind::kVariableEnd, "}} after an expression");
-    return {token.line, Output{std::move(value)}};
+    return {token.line, std::move(output)};
   }
 
   Statement tag(int line) {
@@ -79,6 +81,28 @@ class Parser {
     }
     if (name.is_name("macro")) {
       return {line, macro_tag()};
+    }
+    if (name.is_name("call")) {
+      return {line, call_tag()};
+    }
+    if (name.is_name("filter")) {
+      FilterBlock node;
+      node.filters = expressions_.parse_filters();
+      body("filter", line, {"endfilter"}, node.body);
+      close_tag();
+      return {line, std::move(node)};
+    }
+    if (name.is_name("with")) {
+      return {line, with_tag(line)};
+    }
+    if (name.is_name("block")) {
+      return {line, block_tag(line)};
+    }
+    if (name.is_name("print")) {
+      return {line, print_tag()};
+    }
+    if (name.is_name("autoescape")) {
+      return {line, autoescape_tag(line)};
     }
     if (name.is_name("generation")) {
       return {line, generation_tag(line)};
@@ -122,12 +146,14 @@ class Parser {
     const int line = tokens_.line();
     std::string end = "elif";
     while (end == "elif") {
+      const ExpressionParser::Conditionally guard(expressions_);
       ExpressionPtr test = expressions_.parse_tuple(/*conditional=*/false);
       Block block;
       end = body("if", line, {"elif", "else", "endif"}, block);
       node.branches.emplace_back(std::move(test), std::move(block));
     }
     if (end == "else") {
+      const ExpressionParser::Conditionally guard(expressions_);
       body("if", line, {"endif"}, node.otherwise);
     }
     close_tag();
@@ -148,9 +174,7 @@ class Parser {
     if (tokens_.take_name("if")) {
       node.condition = expressions_.parse();
     }
-    if (tokens_.current().is_name("recursive")) {
-      tokens_.fail("recursive loops are not supported; a macro can call itself");
-    }
+    node.recursive = tokens_.take_name("recursive");
     ++loops_;
     const std::string end = body("for", line, {"else", "endfor"}, node.body);
     --loops_;
@@ -217,6 +241,23 @@ class Parser {
     Macro node;
     const int line = tokens_.line();
     node.name = tokens_.expect_identifier("the name of a macro");
+    parameters(node);
+    macro_body("macro", line, "endmacro", node);
+    return node;
+  }
+
+  CallBlock call_tag() {
+    CallBlock node;
+    const int line = tokens_.line();
+    if (tokens_.current().is_operator("(")) {
+      parameters(node.caller);
+    }
+    node.call = expressions_.parse_call();
+    macro_body("call", line, "endcall", node.caller);
+    return node;
+  }
+
+  void parameters(Macro& node) {
     tokens_.expect_operator("(", "the name of a macro");
     while (!tokens_.current().is_operator(")")) {
       parameter(node);
@@ -225,14 +266,79 @@ class Parser {
       }
     }
     tokens_.expect_operator(")", "the parameters of a macro");
-    // A body of its own: the loops and generation blocks around it do not reach in.
+  }
+
+  /// A body of its own: the loops and generation blocks around it do not reach in.
+  void macro_body(std::string_view tag, int line, std::string_view end, Macro& node) {
     const int loops = std::exchange(loops_, 0);
     const bool generation = std::exchange(in_generation_, false);
-    expressions_.enter_macro();
-    body("macro", line, {"endmacro"}, node.body);
+    expressions_.enter_macro(node);
+    body(tag, line, {end}, node.body);
     expressions_.leave_macro();
     loops_ = loops;
     in_generation_ = generation;
+    for (const auto& [name, otherwise] : node.parameters) {
+      if (name == "caller" && node.reads_caller && otherwise == nullptr) {
+        tokens_.fail(line, "the parameter \"caller\" of a macro needs a default");
+      }
+    }
+    close_tag();
+  }
+
+  With with_tag(int line) {
+    With node;
+    while (!tokens_.current().is(TokenKind::kBlockEnd)) {
+      if (!node.variables.empty()) {
+        tokens_.expect_operator(",", "a variable");
+      }
+      Target assigned = target(/*attributes=*/false);
+      tokens_.expect_operator("=", "the name of a variable");
+      node.variables.emplace_back(std::move(assigned), expressions_.parse());
+    }
+    body("with", line, {"endwith"}, node.body);
+    close_tag();
+    return node;
+  }
+
+  NamedBlock block_tag(int line) {
+    NamedBlock node;
+    const std::string name = tokens_.expect_identifier("the name of a block");
+    if (!blocks_.insert(name).second) {
+      tokens_.fail(line, str("there are two blocks named \"", name, '"'));
+    }
+    node.scoped = tokens_.take_name("scoped");
+    if (tokens_.current().is_name("required")) {
+      tokens_.fail(line, "a required block needs another template, of which there is none");
+    }
+    const int loops = std::exchange(loops_, 0);
+    body("block", line, {"endblock"}, node.body);
+    loops_ = loops;
+    tokens_.take_name(name);
+    close_tag();
+    return node;
+  }
+
+  Output print_tag() {
+    Output node;
+    while (!tokens_.current().is(TokenKind::kBlockEnd)) {
+      if (!node.values.empty()) {
+        tokens_.expect_operator(",", "a value");
+      }
+      node.values.push_back(expressions_.parse());
+    }
+    close_tag();
+    return node;
+  }
+
+  /// Only the one that changes nothing: a scope.
+  With autoescape_tag(int line) {
+    const ExpressionPtr on = expressions_.parse();
+    const auto* literal = std::get_if<Literal>(&on->node);
+    if (literal == nullptr || literal->value.truthy()) {
+      tokens_.fail(line, "the tag \"autoescape\" is supported with false only");
+    }
+    With node;
+    body("autoescape", line, {"endautoescape"}, node.body);
     close_tag();
     return node;
   }
@@ -263,6 +369,7 @@ class Parser {
     }
     Generation node;
     in_generation_ = true;
+    has_generation_ = true;
     const int loops = std::exchange(loops_, 0);
     body("generation", line, {"endgeneration"}, node.body);
     loops_ = loops;
@@ -286,11 +393,13 @@ class Parser {
   ExpressionParser expressions_;
   int loops_ = 0;
   bool in_generation_ = false;
+  bool has_generation_ = false;
+  std::set<std::string> blocks_;
 };
 
 }  // namespace
 
-Block parse_template(std::string_view source, std::string_view name) {
+ParsedTemplate parse_template(std::string_view source, std::string_view name) {
   return Parser(source, name).run();
 }
 

@@ -50,6 +50,10 @@ Value Runtime::text(std::string text) {
   return Value(std::move(text));
 }
 
+Value Runtime::markup(std::string html) {
+  return Value::markup(text(std::move(html)).as_string());
+}
+
 Value Runtime::sequence(SequenceKind kind, std::vector<Value> items) {
   charge(items);
   Value value = Value::sequence(kind, std::move(items));

@@ -71,6 +71,7 @@ class Runtime {
   void check_text(std::size_t bytes) const;
 
   Value text(std::string text);
+  Value markup(std::string html);
   Value sequence(SequenceKind kind, std::vector<Value> items);
   Value list(std::vector<Value> items) { return sequence(SequenceKind::kList, std::move(items)); }
   Value dict(Dict dict);

@@ -10,8 +10,8 @@
 #include "data/template/builtins.h"
 #include "data/template/value.h"
 
-/// A parsed template. Filters and tests are resolved to their rows: an unknown name never gets
-/// here.
+/// A parsed template. Filters and tests are resolved to their rows. An unknown name is an error of
+/// the parser, but in conditional parts, which need not be reached: there it is one when they are.
 namespace inlay::jinja {
 
 struct Expression;
@@ -20,6 +20,7 @@ using ExpressionPtr = std::unique_ptr<const Expression>;
 struct ArgumentList {
   std::vector<ExpressionPtr> positional;
   std::vector<std::pair<std::string, ExpressionPtr>> keyword;
+  ExpressionPtr star, double_star;  // *list and **dict; may be null
 };
 
 struct Literal {
@@ -51,8 +52,9 @@ struct Call {
 };
 struct Applied {  // a filter, or a test
   ExpressionPtr subject;
-  const Builtin* builtin;
+  const Builtin* builtin;  // null where there is none of that name, which `unknown` then says
   ArgumentList arguments;
+  std::string unknown;
 };
 struct Not {
   ExpressionPtr operand;
@@ -101,7 +103,7 @@ struct Text {
   std::string text;
 };
 struct Output {
-  ExpressionPtr value;
+  std::vector<ExpressionPtr> values;
 };
 struct If {
   std::vector<std::pair<ExpressionPtr, Block>> branches;
@@ -112,6 +114,7 @@ struct For {
   ExpressionPtr items;
   ExpressionPtr condition;  // may be null
   Block body, otherwise;
+  bool recursive;  // loop(items) runs the body for other items
 };
 struct Set {
   Target target;
@@ -123,8 +126,26 @@ struct SetBlock {  // the text of the body, then the filters in order (their sub
   Block body;
 };
 struct Macro {
-  std::string name;
+  std::string name;                                               // "" for the body of a call block
   std::vector<std::pair<std::string, ExpressionPtr>> parameters;  // default, or null
+  Block body;
+  /// Which of the variables that a macro may have without naming them its body reads.
+  bool reads_caller = false, reads_varargs = false, reads_kwargs = false;
+};
+struct CallBlock {  // {% call(x) m(y) %}: m gets the body as `caller`
+  ExpressionPtr call;
+  Macro caller;
+};
+struct FilterBlock {  // the filters' subjects are null
+  std::vector<Applied> filters;
+  Block body;
+};
+struct With {  // a scope; the values are those outside of it
+  std::vector<std::pair<Target, ExpressionPtr>> variables;
+  Block body;
+};
+struct NamedBlock {  // sees the variables of the template's top level alone, unless `scoped`
+  bool scoped;
   Block body;
 };
 struct Generation {  // what the model is to learn
@@ -135,7 +156,9 @@ struct Continue {};
 
 struct Statement {
   int line;
-  std::variant<Text, Output, If, For, Set, SetBlock, Macro, Generation, Break, Continue> node;
+  std::variant<Text, Output, If, For, Set, SetBlock, Macro, CallBlock, FilterBlock, With,
+               NamedBlock, Generation, Break, Continue>
+      node;
 };
 
 }  // namespace inlay::jinja

@@ -36,7 +36,7 @@ bool is_number(const Value& value) {
 /// Jinja's undefined value has all of Python's protocols, each of which fails when used: that makes
 /// it callable and a sequence here.
 bool is_callable(const Value& value) {
-  return value.is(Kind::kCallable) || value.is(Kind::kUndefined);
+  return value.is(Kind::kCallable) || value.is(Kind::kLoop) || value.is(Kind::kUndefined);
 }
 /// What has a length and can be subscripted.
 bool is_sequence(const Value& value) {
@@ -47,7 +47,7 @@ bool is_sequence(const Value& value) {
 }
 
 template <LetterCase letter_case>
-Value case_test(Runtime& runtime, const Value& self, const Arguments& /*arguments*/) {
+Value in_case(Runtime& runtime, const Value& self, const Arguments& /*arguments*/) {
   return Value(all_in_case(to_text(runtime, self), letter_case));
 }
 
@@ -66,12 +66,49 @@ Value divisibleby(Runtime& runtime, const Value& self, const Arguments& argument
   return leaves(runtime, self, arguments[0], 0);
 }
 
-enum class Comparison { kEqual, kNotEqual, kLess, kLessEqual, kGreater, kGreaterEqual, kIn };
+bool is_escaped(const Value& value) {
+  return value.is_markup();
+}
+
+/// Python's `is`. Whether equal numbers or strings are one object hangs on how Python keeps them.
+Value sameas(Runtime& runtime, const Value& self, const Arguments& arguments) {
+  const Value& other = arguments[0];
+  if (self.kind() != other.kind()) {
+    return Value(false);
+  }
+  switch (self.kind()) {
+    case Kind::kNone:
+      return Value(true);
+    case Kind::kBool:
+      return Value(self.as_bool() == other.as_bool());
+    case Kind::kInt:
+      if (self.as_int() >= -5 && self.as_int() <= 256) {  // kept once in Python
+        return Value(self.as_int() == other.as_int());
+      }
+      break;
+    case Kind::kFloat:
+    case Kind::kString:
+      break;
+    default:
+      return Value(self.same_object(other));
+  }
+  if (!self.same_object(other) && equal(runtime, self, other)) {
+    runtime.fail("sameas: whether equal numbers and strings are the same is not defined; use ==");
+  }
+  return Value(self.same_object(other));
+}
+
+template <bool (*exists)(std::string_view)>
+Value names_one(Runtime& /*runtime*/, const Value& self, const Arguments& /*arguments*/) {
+  return Value(self.is(Kind::kString) && exists(self.as_string()));
+}
+
+enum class Relation { kEqual, kNotEqual, kLess, kLessEqual, kGreater, kGreaterEqual, kIn };
 constexpr const char* kOperators[] = {"==", "!=", "<", "<=", ">", ">=", "in"};
 
-template <Comparison comparison>
+template <Relation relation>
 Value compares_test(Runtime& runtime, const Value& self, const Arguments& arguments) {
-  return Value(compares(runtime, kOperators[static_cast<int>(comparison)], self, arguments[0]));
+  return Value(compares(runtime, kOperators[static_cast<int>(relation)], self, arguments[0]));
 }
 
 }  // namespace
@@ -83,37 +120,41 @@ const std::vector<Builtin>& tests() {
       {"callable", {}, test<is_callable>},
       {"defined", {}, test<is_defined>},
       {"divisibleby", {{"num"}, 1}, divisibleby},
+      {"escaped", {}, test<is_escaped>},
       {"even", {}, parity<0>},
       {"false", {}, test<is_false>},
+      {"filter", {}, names_one<jinja_has_filter>},
       {"float", {}, test<is_kind<Kind::kFloat>>},
       {"integer", {}, test<is_kind<Kind::kInt>>},
       {"iterable", {}, test<is_iterable>},
-      {"lower", {}, case_test<LetterCase::kLower>},
+      {"lower", {}, in_case<LetterCase::kLower>},
       {"mapping", {}, test<is_kind<Kind::kDict>>},
       {"none", {}, test<is_kind<Kind::kNone>>},
       {"number", {}, test<is_number>},
       {"odd", {}, parity<1>},
+      {"sameas", other, sameas},
       {"sequence", {}, test<is_sequence>},
       {"string", {}, test<is_kind<Kind::kString>>},
+      {"test", {}, names_one<jinja_has_test>},
       {"true", {}, test<is_true>},
       {"undefined", {}, test<is_kind<Kind::kUndefined>>},
-      {"upper", {}, case_test<LetterCase::kUpper>},
-      {"!=", other, compares_test<Comparison::kNotEqual>},
-      {"ne", other, compares_test<Comparison::kNotEqual>},
-      {"==", other, compares_test<Comparison::kEqual>},
-      {"eq", other, compares_test<Comparison::kEqual>},
-      {"equalto", other, compares_test<Comparison::kEqual>},
-      {"<", other, compares_test<Comparison::kLess>},
-      {"lt", other, compares_test<Comparison::kLess>},
-      {"lessthan", other, compares_test<Comparison::kLess>},
-      {"<=", other, compares_test<Comparison::kLessEqual>},
-      {"le", other, compares_test<Comparison::kLessEqual>},
-      {">", other, compares_test<Comparison::kGreater>},
-      {"gt", other, compares_test<Comparison::kGreater>},
-      {"greaterthan", other, compares_test<Comparison::kGreater>},
-      {">=", other, compares_test<Comparison::kGreaterEqual>},
-      {"ge", other, compares_test<Comparison::kGreaterEqual>},
-      {"in", {{"seq"}, 1}, compares_test<Comparison::kIn>},
+      {"upper", {}, in_case<LetterCase::kUpper>},
+      {"!=", other, compares_test<Relation::kNotEqual>},
+      {"ne", other, compares_test<Relation::kNotEqual>},
+      {"==", other, compares_test<Relation::kEqual>},
+      {"eq", other, compares_test<Relation::kEqual>},
+      {"equalto", other, compares_test<Relation::kEqual>},
+      {"<", other, compares_test<Relation::kLess>},
+      {"lt", other, compares_test<Relation::kLess>},
+      {"lessthan", other, compares_test<Relation::kLess>},
+      {"<=", other, compares_test<Relation::kLessEqual>},
+      {"le", other, compares_test<Relation::kLessEqual>},
+      {">", other, compares_test<Relation::kGreater>},
+      {"gt", other, compares_test<Relation::kGreater>},
+      {"greaterthan", other, compares_test<Relation::kGreater>},
+      {">=", other, compares_test<Relation::kGreaterEqual>},
+      {"ge", other, compares_test<Relation::kGreaterEqual>},
+      {"in", {{"seq"}, 1}, compares_test<Relation::kIn>},
   };
   return table;
 }

@@ -217,6 +217,19 @@ class JsonWriter {
 
 }  // namespace
 
+std::string ascii_escaped(std::string_view text) {
+  std::string out;
+  for (std::size_t at = 0; at < text.size();) {
+    const char32_t c = next_code_point(text, at);
+    if (c < 0x80) {
+      out += static_cast<char>(c);
+    } else {
+      out += c <= 0xFF ? hex(c, "\\x", 2) : c <= 0xFFFF ? hex(c, "\\u", 4) : hex(c, "\\U", 8);
+    }
+  }
+  return out;
+}
+
 std::string float_text(double value) {
   if (std::isnan(value)) {
     return "nan";
@@ -289,7 +302,10 @@ void append_repr(Runtime& runtime, std::string& out, const Value& value) {
       return;
     case Kind::kString:
       runtime.charge_text(value.as_string().size());
-      return append_string_repr(out, value.as_string());
+      out += value.is_markup() ? "Markup(" : "";
+      append_string_repr(out, value.as_string());
+      out += value.is_markup() ? ")" : "";
+      return;
     case Kind::kDict:
       return append_dict_repr(runtime, out, value.as_dict());
     case Kind::kSequence:

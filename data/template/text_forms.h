@@ -20,6 +20,9 @@ std::string to_text(Runtime& runtime, const Value& value);
 /// Appends repr(value), as it stands inside a printed list.
 void append_repr(Runtime& runtime, std::string& out, const Value& value);
 
+/// `text` with what is not ASCII as \x, \u and \U escapes, as Python's ascii() has it.
+std::string ascii_escaped(std::string_view text);
+
 /// The keyword arguments of json.dumps.
 struct JsonStyle {
   bool ensure_ascii = false;

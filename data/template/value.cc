@@ -14,12 +14,23 @@ namespace {
 /// Up to this many entries a look at each is quicker than a hash.
 constexpr std::size_t kScanned = 16;
 
+/// Of a tuple that is a key: each look-up reads them all.
+constexpr std::size_t kMostParts = 16;
+
 std::size_t key_hash(const Value& key) {
   switch (key.kind()) {
     case Kind::kString:
       return std::hash<std::string_view>()(key.as_string());
     case Kind::kNone:
+    case Kind::kUndefined:
       return 0;
+    case Kind::kSequence: {
+      std::size_t hash = 1;
+      for (const Value& item : key.items()) {
+        hash = hash * 31 + key_hash(item);
+      }
+      return hash;
+    }
     default:
       return std::hash<double>()(key.as_float());
   }
@@ -102,12 +113,21 @@ Value Value::sequence(SequenceKind kind, std::vector<Value> items) {
     deepest = std::max(deepest, item.depth());
   }
   Value value;
-  value.data_ = std::make_shared<const Sequence>(Sequence{kind, std::move(items), deepest + 1});
+  value.data_ =
+      std::make_shared<const Sequence>(Sequence{kind, std::move(items), deepest + 1, 0, false});
   return value;
 }
 
 Value Value::from_json(const nlohmann::ordered_json& json, std::string_view where) {
   return convert(json, where, 0);
+}
+
+Value Value::group(Value key, Value list) {
+  const int depth = std::max(key.depth(), list.depth()) + 1;
+  Value value;
+  value.data_ = std::make_shared<const Sequence>(
+      Sequence{SequenceKind::kTuple, {std::move(key), std::move(list)}, depth, 0, true});
+  return value;
 }
 
 bool Value::is(SequenceKind kind) const {
@@ -192,7 +212,11 @@ bool Value::same_object(const Value& other) const {
 }
 
 bool Dict::can_be_key(const Value& value) {
-  return value.is(Kind::kNone) || value.is_number() || value.is(Kind::kString);
+  const auto is_plain = [](const Value& v) {
+    return v.is(Kind::kNone) || v.is(Kind::kUndefined) || v.is_number() || v.is(Kind::kString);
+  };
+  return is_plain(value) || (value.is(SequenceKind::kTuple) && value.items().size() <= kMostParts &&
+                             std::ranges::all_of(value.items(), is_plain));
 }
 
 template <class Hash, class Same>
@@ -251,8 +275,11 @@ bool same_key(const Value& a, const Value& b) {
   if (a.is(Kind::kString) || b.is(Kind::kString)) {
     return a.is(Kind::kString) && b.is(Kind::kString) && a.as_string() == b.as_string();
   }
-  if (a.is(Kind::kNone) || b.is(Kind::kNone)) {
-    return a.is(Kind::kNone) && b.is(Kind::kNone);
+  if (a.is(Kind::kSequence) && b.is(Kind::kSequence)) {
+    return std::ranges::equal(a.items(), b.items(), same_key);
+  }
+  if (!a.is_number() || !b.is_number()) {
+    return a.kind() == b.kind();  // none or undefined
   }
   return compare_numbers(a, b) == 0;
 }

@@ -55,8 +55,7 @@ class Value {
   explicit Value(int value) : data_(static_cast<i64>(value)) {}
   explicit Value(i64 value) : data_(value) {}
   explicit Value(double value) : data_(value) {}
-  explicit Value(std::string value)
-      : data_(std::make_shared<const std::string>(std::move(value))) {}
+  explicit Value(std::string value) : Value(std::move(value), /*markup=*/false) {}
   explicit Value(std::string_view value) : Value(std::string(value)) {}
   explicit Value(const char* value) : Value(std::string(value)) {}
   explicit Value(Dict dict);
@@ -66,10 +65,16 @@ class Value {
 
   /// An undefined value; `why` is the sentence of the error met when it is used.
   static Value undefined(std::string why);
+  /// A string that `safe` or `escape` has marked as HTML: what is joined to it with + or by its own
+  /// methods is escaped first. In all else it is a string.
+  static Value markup(std::string html) { return {std::move(html), /*markup=*/true}; }
   static Value sequence(SequenceKind kind, std::vector<Value> items);
   static Value list(std::vector<Value> items) {
     return sequence(SequenceKind::kList, std::move(items));
   }
+  /// What `groupby` makes of each group: the tuple (key, list) whose parts also have the names
+  /// `grouper` and `list`.
+  static Value group(Value key, Value list);
   /// The same in template terms, objects in the order of the file. `where` opens the error
   /// sentences: DataError for an integer beyond 64 bits signed and for nesting beyond kMaxDepth.
   static Value from_json(const nlohmann::ordered_json& json, std::string_view where);
@@ -86,7 +91,8 @@ class Value {
   bool as_bool() const { return std::get<bool>(data_); }
   i64 as_int() const;       // of a bool too
   double as_float() const;  // of a bool or an int too
-  const std::string& as_string() const { return *std::get<Shared<std::string>>(data_); }
+  const std::string& as_string() const { return std::get<Shared<Text>>(data_)->text; }
+  bool is_markup() const { return is(Kind::kString) && std::get<Shared<Text>>(data_)->is_markup; }
   const Sequence& as_sequence() const { return *std::get<Shared<Sequence>>(data_); }
   const std::vector<Value>& items() const;
   const Dict& as_dict() const { return *std::get<Shared<Dict>>(data_); }
@@ -107,11 +113,18 @@ class Value {
   template <class T>
   using Shared = std::shared_ptr<const T>;
   struct None {};
+  struct Text {
+    std::string text;
+    bool is_markup;
+  };
+  Value(std::string text, bool markup)
+      : data_(std::make_shared<const Text>(Text{std::move(text), markup})) {}
+
   struct Undefined {
     Shared<std::string> why;
   };
-  std::variant<Undefined, None, bool, i64, double, Shared<std::string>, Shared<Sequence>,
-               Shared<Dict>, std::shared_ptr<Namespace>, Shared<Callable>, std::shared_ptr<Loop>>
+  std::variant<Undefined, None, bool, i64, double, Shared<Text>, Shared<Sequence>, Shared<Dict>,
+               std::shared_ptr<Namespace>, Shared<Callable>, std::shared_ptr<Loop>>
       data_;
 };
 
@@ -122,9 +135,10 @@ struct Sequence {
   SequenceKind kind;
   std::vector<Value> items;
   int depth;
-  /// An iterator that has been walked. Python would then see it empty; here a second walk is an
-  /// error, since a template that does it prints less than its author thinks.
-  mutable bool spent = false;
+  /// How many items have been taken from an iterator: they come once.
+  mutable std::size_t taken = 0;
+  /// Of a tuple: its two parts have names (Value::group).
+  bool is_group = false;
 };
 
 /// Key/value pairs in the order of their first insertion. Keys compare as in Python: 1, 1.0 and
@@ -133,7 +147,8 @@ class Dict {
  public:
   using Entry = std::pair<Value, Value>;
 
-  /// none, booleans, numbers and strings. Python has a few more (tuples); no template needs them.
+  /// none, undefined, booleans, numbers, strings, and short tuples of these. Python has a few more
+  /// (functions); no template needs them.
   static bool can_be_key(const Value& value);
 
   /// The value under `key`, which can_be_key, or nullptr.

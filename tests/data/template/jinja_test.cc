@@ -32,9 +32,10 @@ std::string outcome(const std::string& source, const jinja::RenderOptions& optio
 
 /// `expected` is the output, or null where Jinja2 refuses the template too.
 void expect_as_golden(const std::string& source, const nlohmann::ordered_json& expected,
-                      const Value& context, const std::string& topic) {
+                      const Value& context, const std::string& topic,
+                      const jinja::RenderOptions& options) {
   std::string text;
-  const std::string error = data_error([&] { text = rendered(source, context); });
+  const std::string error = data_error([&] { text = rendered(source, context, options); });
   if (expected.is_null()) {
     EXPECT_NE(error, "") << topic << ": " << source << " should be refused, gives " << text;
     return;
@@ -43,17 +44,30 @@ void expect_as_golden(const std::string& source, const nlohmann::ordered_json& e
   EXPECT_EQ(text, expected.get<std::string>()) << topic << ": " << source;
 }
 
-TEST(Jinja, AgreesWithJinja2OnEveryFeature) {
-  const auto golden = golden_json("language.json");
+/// How many cases of the file there are.
+int expect_as_golden(const std::string& file) {
+  const auto golden = golden_json(file);
   const Value context = Value::from_json(golden["context"], "context");
+  jinja::RenderOptions options;
+  if (golden.contains("now")) {
+    options.now = CivilTime::parse(golden["now"].get<std::string>());
+  }
   int cases = 0;
   for (const auto& [topic, list] : golden["topics"].items()) {
     for (const auto& entry : list) {
-      expect_as_golden(entry[0], entry[1], context, topic);
+      expect_as_golden(entry[0], entry[1], context, topic, options);
       ++cases;
     }
   }
-  EXPECT_GT(cases, 1000);
+  return cases;
+}
+
+TEST(Jinja, AgreesWithJinja2OnTheLanguage) {
+  EXPECT_GT(expect_as_golden("language.json"), 1000);
+}
+
+TEST(Jinja, AgreesWithJinja2OnWhatTheSandboxAllows) {
+  EXPECT_GT(expect_as_golden("sandbox.json"), 800);
 }
 
 TEST(Jinja, RefusesWhatItDoesNotHave) {
@@ -100,29 +114,35 @@ TEST(Jinja, SaysWhatIsWrongWithTheSource) {
       {"{{ a. }}", "line 1: expected a name after \".\", found }}"},
       {"{{ a| }}", "line 1: expected the name of a filter after |, found }}"},
       {"{{ a|trimm }}", "line 1: unknown filter \"trimm\" (did you mean \"trim\"?)"},
-      {"{{ a|groupby('x') }}", "line 1: the filter \"groupby\" is not supported"},
+      {"{{ a|urlize }}", "line 1: the filter \"urlize\" is not supported"},
+      {"{{ a|random }}", "line 1: the filter \"random\" is not supported"},
+      {"{% for x in y %}{{ 1 if x else x|trimm }}{{ x|trimm }}",
+       "line 1: unknown filter \"trimm\" (did you mean \"trim\"?)"},
       {"{{ a is strin }}", "line 1: unknown test \"strin\" (did you mean \"string\"?)"},
-      {"{{ a is sameas b }}", "line 1: the test \"sameas\" is not supported"},
       {"{{ a is }}", "line 1: expected the name of a test after `is`, found }}"},
       {"{{ a is odd is true }}",
        "line 1: a test cannot follow a test; put the first in parentheses"},
-      {"{{ f(*a) }}", "line 1: * and ** before an argument are not supported"},
+      {"{{ f(*a, b) }}", "line 1: arguments stand in the order: values, *list, name=value, **dict"},
+      {"{{ f(**a, b=1) }}",
+       "line 1: arguments stand in the order: values, *list, name=value, **dict"},
       {"{{ f(a=1, 2) }}", "line 1: an argument without a name stands behind one with a name"},
       {"{{ f(a=1, a=2) }}", "line 1: the argument \"a\" is given twice"},
       {"{{ [1 2] }}", "line 1: expected \"]\" after the items of a list, found \"2\""},
       {"{{ {1} }}", "line 1: expected \":\" after the key of a dict, found \"}\""},
       {"{{ self.x }}", "line 1: the variable \"self\" is not supported"},
-      {"{{ a|safe|upper }}",
-       "line 1: the filters safe and escape are supported only last in {{ … }}"},
-      {"{{ 'a' + b|e }}", "line 1: the filters safe and escape are supported only last in {{ … }}"},
       {"{% fro x in y %}", "line 1: unknown tag \"fro\" (did you mean \"for\"?)"},
       {"{% include 'x' %}", "line 1: the tag \"include\" is not supported"},
       {"{% endfor %}", "line 1: \"endfor\" without the tag it belongs to"},
       {"{% 1 %}", "line 1: expected a tag after {%, found \"1\""},
       {"{% if a b %}", "line 1: expected %}, found \"b\""},
       {"{% for x of y %}", "line 1: expected \"in\" after the variable of a loop, found \"of\""},
-      {"{% for x in y recursive %}",
-       "line 1: recursive loops are not supported; a macro can call itself"},
+      {"{% autoescape true %}", "line 1: the tag \"autoescape\" is supported with false only"},
+      {"{% block a required %}",
+       "line 1: a required block needs another template, of which there is none"},
+      {"{% block a %}{% endblock %}{% block a %}", "line 1: there are two blocks named \"a\""},
+      {"{% call 5 %}", "line 1: expected a call of a macro after the tag \"call\""},
+      {"{% with a %}", "line 1: expected \"=\" after the name of a variable, found %}"},
+      {"{% filter %}", "line 1: expected the name of a filter after |, found %}"},
       {"{% break %}", "line 1: \"break\" stands outside of a loop"},
       {"{% for x in y %}{% macro m() %}{% continue %}{% endmacro %}{% endfor %}",
        "line 1: \"continue\" stands outside of a loop"},
@@ -133,7 +153,8 @@ TEST(Jinja, SaysWhatIsWrongWithTheSource) {
       {"{% macro m(a=1, b) %}",
        "line 1: a parameter without a default stands behind one with a default"},
       {"{% macro m(a, a) %}", "line 1: the parameter \"a\" is named twice"},
-      {"{% macro m() %}{{ caller() }}", "line 1: the variable \"caller\" is not supported"},
+      {"{% macro m(caller) %}{{ caller() }}{% endmacro %}",
+       "line 1: the parameter \"caller\" of a macro needs a default"},
       {"{% generation %}{% generation %}",
        "line 1: generation blocks cannot stand inside one another"},
       {"a\n\xff", "line 2: the template is not valid UTF-8"},
@@ -147,7 +168,36 @@ TEST(Jinja, SaysWhatIsWrongWhenRendering) {
       {"{{ [1][5] + 1 }}", "line 1: a list has no item 5"},
       {"{{ 'a' + 1 }}", "line 1: a string + an integer is not possible; ~ joins anything as text"},
       {"{{ 'a' - 'b' }}", "line 1: a string - a string is not possible"},
-      {"{{ '%d' % 1 }}", "line 1: string formatting with % is not supported"},
+      {"{{ '%d' % 'a' }}", "line 1: %d needs a number, not a string"},
+      {"{{ '%s %s' % 1 }}", "line 1: %: there are fewer values than directives"},
+      {"{{ '%s' % (1, 2) }}", "line 1: %: there are more values than directives"},
+      {"{{ '%(a)s' % {} }}", "line 1: %: there is no key \"a\""},
+      {"{{ '%q' % 1 }}", "line 1: %: unknown directive \"%q\""},
+      {"{{ '%5' % 1 }}", "line 1: %: the text ends inside a directive"},
+      {"{{ '{}'.format() }}", "line 1: format: there is no argument 0"},
+      {"{{ '{a}'.format(b=1) }}", "line 1: format: there is no argument \"a\""},
+      {"{{ '{:5q}'.format(1) }}", "line 1: the format q is not for an integer"},
+      {"{{ '{:x5}'.format(1) }}", "line 1: \"x5\" is no format specification"},
+      {"{{ '{'.format() }}", "line 1: format: a \"{\" is not closed"},
+      {"{{ '{:>9999999999}'.format(1) }}", "line 1: a text of more than 67108864 bytes"},
+      {"{{ '%9999999999d' % 1 }}", "line 1: a text of more than 67108864 bytes"},
+      {"{{ 'a'.ljust(9999999999) }}", "line 1: a text of more than 67108864 bytes"},
+      {"{{ [1]|batch(999999999999, 0)|list }}",
+       "line 1: the template takes more than 10000000 steps; does a loop or a repetition grow "
+       "without end?"},
+      {"{{ 2.5|round(method='up') }}", "line 1: round: the method must be common, ceil or floor"},
+      {"{% if true %}{{ 1|trimm }}{% endif %}",
+       "line 1: unknown filter \"trimm\" (did you mean \"trim\"?)"},
+      {"{% for x in [1] %}{{ loop([2]) }}{% endfor %}",
+       "line 1: a loop can be called only where it is recursive, and while it runs"},
+      {"{% macro m() %}{{ caller() }}{% endmacro %}{{ m() }}",
+       "line 1: the macro m was not called by a call block"},
+      {"{% macro m() %}x{% endmacro %}{% call m() %}y{% endcall %}",
+       "line 1: the macro m has no parameter \"caller\""},
+      {"{% call range(1) %}x{% endcall %}", "line 1: range: unknown argument \"caller\""},
+      {"{{ dict(**5) }}", "line 1: ** needs a dict, not an integer"},
+      {"{{ lipsum() }}",
+       "line 1: the function lipsum is not supported: its result differs from run to run"},
       {"{{ 1 < 'a' }}", "line 1: an integer and a string have no order"},
       {"{{ 1 in 'a' }}", "line 1: a string can contain a string only, not an integer"},
       {"{{ 1 in 2 }}", "line 1: `in` needs a string, a list or a dict, not an integer"},
@@ -167,7 +217,7 @@ TEST(Jinja, SaysWhatIsWrongWhenRendering) {
       {"{{ '99999999999999999999'|int }}",
        "line 1: int: the number does not fit in a 64-bit integer"},
       {"{{ 'a'.nope() }}", "line 1: a string has no key or attribute \"nope\""},
-      {"{{ 'a'.zfill(3) }}", "line 1: the method zfill of a string is not supported"},
+      {"{{ 'a'.encode() }}", "line 1: the method encode of a string is not supported"},
       {"{{ [1].append(2) }}",
        "line 1: the method append would change a list, which a template may not do; use a "
        "namespace or +"},
@@ -200,9 +250,6 @@ TEST(Jinja, SaysWhatIsWrongWhenRendering) {
       {"{{ 5|length }}", "line 1: an integer has no length"},
       {"{{ [1]|map('string')|length }}", "line 1: an iterator has no length; add |list before it"},
       {"{{ [1]|map('string') }}", "line 1: an iterator cannot be printed; add |list before it"},
-      {"{% set i = [1]|map('string') %}{{ i|join }}{{ i|join }}",
-       "line 1: an iterator (what map, select and the like return) can be walked only once; add "
-       "|list where it is made"},
       {"{{ [1]|map('nope') }}", "line 1: unknown filter \"nope\""},
       {"{{ range }}", "line 1: a function cannot be printed"},
       {"{{ [range]|tojson }}", "line 1: tojson: a function has no JSON form"},
@@ -222,7 +269,6 @@ TEST(Jinja, SaysWhatIsWrongWhenRendering) {
       {"{{ strftime_now('%Y') }}",
        "line 1: the template asks for today's date, which would differ from run to run; give it "
        "a fixed date"},
-      {"{{ joiner(',') }}", "line 1: the function joiner is not supported"},
   });
 }
 
@@ -239,8 +285,8 @@ TEST(Jinja, AsksTheCallerForTheDate) {
   options.now = CivilTime::parse("2025-03-04T15:06:07");
   EXPECT_EQ(outcome("{{ strftime_now('%d %b %Y') }}", options), "04 Mar 2025");
   EXPECT_EQ(outcome("{{ strftime_now('%q') }}", options),
-            "t.jinja: line 1: strftime: unknown directive \"%q\" (known: %Y %y %m %d %e %H %I %M "
-            "%S %p %j %a %A %b %B %F %T %%)");
+            "t.jinja: line 1: strftime: unknown directive \"%q\" (known: those of Python in the C "
+            "locale, such as %d %b %Y)");
 }
 
 TEST(Jinja, RecordsWhereGenerationBlocksCameToStand) {

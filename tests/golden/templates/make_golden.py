@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes language.json and chats.json: what Jinja2, set up as Transformers sets it up, makes of the templates here.
+"""Writes language.json, sandbox.json and chats.json: what Jinja2, set up as Transformers sets it up, makes of the templates here.
 
 Run with a Python that has transformers and jinja2: python make_golden.py
 smollm2.jinja is the template of SmolLM2-135M-Instruct (Apache-2.0); the others are written for these tests and follow
@@ -17,6 +17,7 @@ from transformers.utils import chat_template_utils
 
 import chat_cases
 import language_cases
+import sandbox_cases
 
 HERE = pathlib.Path(__file__).parent
 NOW = datetime.datetime(2025, 1, 31, 12, 30, 5)
@@ -40,9 +41,9 @@ def language_case(template):
         return [template, None]
 
 
-def language():
-    topics = {topic: ["{{ " + e + " }}" for e in cases] for topic, cases in language_cases.EXPRESSIONS.items()}
-    for topic, cases in language_cases.TEMPLATES.items():
+def topics_of(module):
+    topics = {topic: ["{{ " + e + " }}" for e in cases] for topic, cases in module.EXPRESSIONS.items()}
+    for topic, cases in module.TEMPLATES.items():
         topics.setdefault(topic, []).extend(cases)
     return {topic: [language_case(case) for case in cases] for topic, cases in topics.items()}
 
@@ -65,7 +66,7 @@ def chat_case(name, template, conversation, options):
     tools = chat_cases.TOOLS[arguments.pop("tools")] if "tools" in arguments else None
     try:
         texts, ranges = chat_template_utils.render_jinja_template(
-            [chat_cases.CONVERSATIONS[conversation]],
+            [chat_template_utils._normalize_chat_messages(chat_cases.CONVERSATIONS[conversation])],
             tools=tools,
             chat_template=template,
             return_assistant_tokens_mask="generation %}" in template,
@@ -106,5 +107,6 @@ def write(name, content):
 if __name__ == "__main__":
     versions = {"jinja2": jinja2.__version__, "transformers": transformers.__version__}
     with mock.patch.object(chat_template_utils, "datetime", FixedDate):
-        write("language.json", {"made_with": versions, "context": language_cases.CONTEXT, "topics": language(), "refused": refused()})
+        write("language.json", {"made_with": versions, "context": language_cases.CONTEXT, "topics": topics_of(language_cases), "refused": refused()})
+        write("sandbox.json", {"made_with": versions, "now": NOW.isoformat(), "context": language_cases.CONTEXT, "topics": topics_of(sandbox_cases)})
         write("chats.json", {"made_with": versions, "now": NOW.isoformat(), **chats()})
