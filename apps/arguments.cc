@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "core/error.h"
+#include "data/template/civil_time.h"
 
 namespace inlay {
 
@@ -163,6 +164,14 @@ void require_at_least(const char* option, i64 value, i64 least) {
 void require_at_most(const char* option, i64 value, i64 most) {
   if (value > most) {
     throw ConfigError(str(option, ": expected at most ", most, ", found ", value));
+  }
+}
+
+void require_date(const char* option, const std::string& value) {
+  try {
+    CivilTime::parse(value);
+  } catch (const DataError& error) {
+    throw ConfigError(str(option, ": ", error.what()));
   }
 }
 

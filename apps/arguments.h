@@ -50,6 +50,8 @@ class Arguments {
 
 /// Throws ConfigError `<option>: expected at least <least>, found <value>` when it is less.
 void require_at_least(const char* option, i64 value, i64 least);
+/// Throws ConfigError unless `value` is a date as CivilTime::parse reads it.
+void require_date(const char* option, const std::string& value);
 /// The same for `at most`.
 void require_at_most(const char* option, i64 value, i64 most);
 /// Throws ConfigError `<option>: expected one of …` unless `value` is among the choices.

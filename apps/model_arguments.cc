@@ -52,6 +52,14 @@ void ModelArguments::declare(Arguments& arguments, bool many_adapters) {
                    "threads to compute with; 0: all (the results are the same)");
 }
 
+void ModelArguments::declare_chat_template(Arguments& arguments) {
+  arguments
+      .option("--chat-template", chat_template,
+              "one of the model's chat templates by its name, or a file with a Jinja template")
+      .option("--date", date,
+              "day (2025-01-31, or with T12:30:00) that the template prints (default: today)");
+}
+
 AttentionKind ModelArguments::attention_kind() const {
   return attention == "reference" ? AttentionKind::kReference : AttentionKind::kTiled;
 }
@@ -73,6 +81,9 @@ LoadedModel ModelArguments::load() const {
   require_choice("--dtype", dtype, {"auto", "f32", "bf16"});
   require_choice("--attn-implementation", attention, {"tiled", "reference"});
   require_at_least("--threads", threads, 0);
+  if (!date.empty()) {
+    require_date("--date", date);
+  }
   std::vector<ScaledAdapter> scaled;
   for (const std::string& text : adapters) {
     scaled.push_back(parse_adapter(text));
@@ -89,6 +100,9 @@ LoadedModel ModelArguments::load() const {
   }
   if (!chat_template.empty()) {
     options.model.chat_template = chat_template;
+  }
+  if (!date.empty()) {
+    options.model.template_date = date;
   }
   LoadedModel loaded = load_model(options);
   for (const std::string& notice : loaded.notices) {

@@ -16,12 +16,15 @@ struct ModelArguments {
   std::vector<std::string> adapters;  // "DIR" or "DIR@SCALE"
   std::string tokenizer;
   std::string chat_template;
+  std::string date;
   std::string dtype = "auto";
   std::string attention = "tiled";
   i64 threads = 0;  // 0: all
 
   /// `many_adapters`: --adapter may be given several times, with scales.
   void declare(Arguments& arguments, bool many_adapters);
+  /// The options of those that render a chat template.
+  void declare_chat_template(Arguments& arguments);
   /// Loads the model with its adapters and sets the number of threads. Notices go to stderr.
   LoadedModel load() const;
   AttentionKind attention_kind() const;

@@ -142,11 +142,25 @@ std::string config_text(const LoadedModel& model, DType dtype, bool tied) {
   return json.dump(2) + "\n";
 }
 
-void copy_file(const std::string& name, const std::string& from, const std::string& to) {
+// A file of that name in `from`, where there is one.
+void copy_file(const std::string& from, const std::string& name, const std::string& to) {
   constexpr i64 kMostBytes = 1 << 28;
   const std::string path = join_path(from, name);
   if (is_file(path)) {
     write_file(join_path(to, name), file_system().read(path, kMostBytes));
+  }
+}
+
+void copy_named_templates(const std::string& from, const std::string& to) {
+  const std::string templates = "additional_chat_templates";
+  if (!is_directory(join_path(from, templates))) {
+    return;
+  }
+  make_directories(join_path(to, templates));
+  for (const std::string& name : file_system().list(join_path(from, templates))) {
+    if (name.ends_with(".jinja")) {
+      copy_file(from, join_path(templates, name), to);
+    }
   }
 }
 
@@ -157,11 +171,12 @@ void copy_tokenizer_files(const LoadedModel& model, const std::string& to) {
     for (const char* name :
          {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
           "chat_template.jinja", "chat_template.json", "vocab.json", "merges.txt"}) {
-      copy_file(name, model.tokenizer_directory, to);
+      copy_file(model.tokenizer_directory, name, to);
     }
+    copy_named_templates(model.tokenizer_directory, to);
   }
   if (model.checkpoint != nullptr && is_directory(model.name)) {
-    copy_file("generation_config.json", model.name, to);
+    copy_file(model.name, "generation_config.json", to);
   }
 }
 

@@ -133,35 +133,38 @@ void find_tokenizer(const LoadOptions& options, LoadedModel& out) {
   }
 }
 
-std::optional<ChatTemplate> find_chat_template(const LoadOptions& options,
+// The run config's chat_template: "auto", a name of the model's own, or a file.
+std::optional<ChatTemplate> find_chat_template(const std::string& wanted,
                                                const LoadedModel& model) {
   if (!model.tokenizer) {
     return {};
   }
-  SpecialTokens tokens;
-  const auto add = [&](const char* name, std::optional<i32> id) {
-    if (id) {
-      tokens[name] = std::string(model.tokenizer->piece(*id));
-    }
-  };
-  add("bos_token", model.tokenizer->bos_id());
-  add("eos_token", model.tokenizer->eos_id());
-  add("pad_token", model.tokenizer->pad_id());
-  add("unk_token", model.tokenizer->unk_id());
-  if (options.model.chat_template != "auto") {
-    constexpr i64 kMostTemplateBytes = 1 << 20;
-    const std::string& path = options.model.chat_template;
-    return ChatTemplate::from_text(file_system().read(path, kMostTemplateBytes), tokens, path);
-  }
-  const NamedTemplate* chosen = nullptr;
+  const SpecialTokens& tokens = model.tokenizer->template_tokens();
+  const std::string own = model.name + ": chat template";
+  NamedTexts texts;
   for (const NamedTemplate& t : model.tokenizer->chat_templates()) {
-    if (chosen == nullptr || t.name == "default") {
-      chosen = &t;
-    }
+    texts[t.name] = t.text;
   }
-  return chosen == nullptr ? std::nullopt
-                           : std::optional(ChatTemplate::from_text(chosen->text, tokens,
-                                                                   model.name + ": chat template"));
+  if (wanted == "auto") {
+    return texts.empty() ? std::nullopt
+                         : std::optional(ChatTemplate::from_named(texts, tokens, own));
+  }
+  if (const auto named = texts.find(wanted); named != texts.end() && !is_file(wanted)) {
+    return ChatTemplate::from_text(named->second, tokens, str(own, " (", printable(wanted), ")"));
+  }
+  if (!exists(wanted) && !texts.empty() && is_plain_name(wanted)) {
+    std::vector<std::string> names;
+    std::string list;
+    for (const auto& [name, text] : texts) {
+      names.push_back(name);
+      list += str(list.empty() ? "\"" : ", \"", printable(name), '"');
+    }
+    throw IoError(str(printable(wanted),
+                      ": there is no such file, nor a chat template of the model ", "by this name",
+                      did_you_mean(wanted, names), "; it has ", list));
+  }
+  constexpr i64 kMostTemplateBytes = 1 << 20;
+  return ChatTemplate::from_text(file_system().read(wanted, kMostTemplateBytes), tokens, wanted);
 }
 
 }  // namespace
@@ -204,7 +207,9 @@ LoadedModel open_model(const LoadOptions& options) {
     out.name = out.config->text("model_type");
   }
   find_tokenizer(options, out);
-  out.chat_template = find_chat_template(options, out);
+  out.chat_template = find_chat_template(options.model.chat_template, out);
+  out.now = options.model.template_date ? CivilTime::parse(*options.model.template_date)
+                                        : CivilTime::now();
   return out;
 }
 

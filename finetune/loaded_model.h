@@ -34,6 +34,7 @@ struct LoadedModel {
   std::string tokenizer_directory;  // that its files are in; "" for bytes or a GGUF file's
   std::vector<i32> own_stop_ids;    // what the model's files say besides its tokenizer
   std::optional<ChatTemplate> chat_template;
+  CivilTime now;                     // the date for chat templates that print one
   std::vector<std::string> notices;  // odd but harmless: one sentence each
 
   /// Ids that end a generation: the tokenizer's and the model's own.

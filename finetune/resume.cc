@@ -105,6 +105,17 @@ void keep_recomputation(const std::string& file, RunConfig& config) {
   }
 }
 
+void keep_template_date(const std::string& file, RunConfig& config) {
+  if (config.model.template_date || !is_file(file)) {
+    return;
+  }
+  const Json before = parse_ordered_json(file_system().read(file, kMostConfigBytes), file);
+  const Json& section = before.contains("model") ? before["model"] : Json::object();
+  if (const Json date = section.value("template_date", Json()); date.is_string()) {
+    config.model.template_date = date.get<std::string>();
+  }
+}
+
 void check_same_data(const DataConfig& config, const DataDigests& before, const DataDigests& now) {
   if (before == now) {
     return;

@@ -18,6 +18,10 @@ void check_same_run(const std::string& file, const RunConfig& config);
 /// started with: chosen anew, it could be another.
 void keep_recomputation(const std::string& file, RunConfig& config);
 
+/// Where `config` leaves model.template_date to the clock, makes it the date that the run in `file`
+/// wrote down, if it did.
+void keep_template_date(const std::string& file, RunConfig& config);
+
 /// Throws DataError, naming the file, unless the rows of `config` lie in files with the content
 /// that they had `before`; `now` is what they have.
 void check_same_data(const DataConfig& config, const DataDigests& before, const DataDigests& now);

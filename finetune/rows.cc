@@ -29,6 +29,7 @@ Dataset load_rows(const std::string& path, const DataConfig& config, const Loade
   options.completion_only_loss = config.completion_only_loss;
   options.assistant_only_loss = config.assistant_only_loss;
   options.add_eos = config.add_eos;
+  options.now = model.now;
   DatasetModel for_model;
   for_model.tokenizer = model.tokenizer ? &*model.tokenizer : nullptr;
   for_model.chat_template = model.chat_template ? &*model.chat_template : nullptr;

@@ -280,6 +280,7 @@ ChosenCheckpoint open_checkpoint_of_run(const RunDirectory& directory, const std
                                         RunConfig& config, RunListener& listener) {
   ChosenCheckpoint chosen = choose_checkpoint(directory, which);
   keep_recomputation(directory.config_file(), config);
+  keep_template_date(directory.config_file(), config);
   check_same_run(directory.config_file(), config);
   // A checkpoint elsewhere, of a run that moved or of another: that run's settings count, too.
   const std::string beside =
@@ -404,6 +405,11 @@ RunResult run_training(const RunConfig& given, const TrainOptions& options, RunL
     throw MemoryError(does_not_fit(fitted, parts.inputs));
   }
   config = fitted.config;
+  // What the clock said is part of the rows, and so of what a repetition has to be told.
+  const std::optional<ChatTemplate>& chat = parts.inputs.loaded.chat_template;
+  if (chat && chat->reads_date()) {
+    config.model.template_date = parts.inputs.loaded.now.text();
+  }
   Records records{config, "", {}};
   if (directory) {  // before the weights are loaded: a base that has changed need not be
     note_sources(config, parts.inputs, reads, checkpoint, records.sources);

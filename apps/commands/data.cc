@@ -21,6 +21,7 @@ int run_data(std::span<const std::string> arguments) {
   }
   std::string file;
   std::vector<std::string> overrides;
+  std::string date;
   i64 count = 3;
   bool validation = false;
   bool json = false;
@@ -29,12 +30,17 @@ int run_data(std::span<const std::string> arguments) {
   args.positional("RUN.json", file, "a run config; - for stdin")
       .option("-n,--rows", count, "how many rows")
       .option("--set", overrides, "set a key of the config")
+      .option("--date", date, "the same as --set model.template_date=DATE")
       .flag("--validation", validation, "the validation rows")
       .flag("--json", json, "a line of JSON a row");
   if (!args.parse(named ? arguments.subspan(1) : arguments)) {
     return 0;
   }
   require_at_least("--rows", count, 0);
+  if (!date.empty()) {
+    require_date("--date", date);
+    overrides.push_back("model.template_date=" + date);
+  }
   const RunConfig config = load_run_config(file, overrides);
   if (validation && !config.data.validation) {
     throw ConfigError(str(file, ": /data/validation: not set, so there is nothing to show"));

@@ -102,6 +102,7 @@ int run_eval(std::span<const std::string> arguments) {
       .option("--batch-size", batch_size, "rows computed at once")
       .option("--show", show, "exact_match: print so many of the rows that differ")
       .flag("--json", json, "print the result as JSON");
+  model.declare_chat_template(args);
   if (!args.parse(arguments)) {
     return 0;
   }

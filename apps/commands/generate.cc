@@ -74,6 +74,7 @@ const ChatTemplate& require_template(const LoadedModel& loaded) {
 std::vector<i32> encode_chat(const LoadedModel& loaded, std::span<const Message> messages) {
   ChatOptions generation;
   generation.add_generation_prompt = true;
+  generation.now = loaded.now;
   const std::string text = require_template(loaded).render(messages, generation);
   std::vector<i32> ids =
       loaded.require_tokenizer("a conversation").encode(text, {.add_special_tokens = false});
@@ -171,9 +172,8 @@ int run_generate(std::span<const std::string> arguments) {
       .option("--prompt-file", prompt_file, "the same from a file; - for stdin")
       .flag("--chat", chat,
             "the prompt is a user's message: render it with the model's chat template")
-      .option("--chat-template", model.chat_template,
-              "a file with a Jinja template in place of the model's own")
       .flag("--speed", speed, "print to stderr how many tokens a second were read and written");
+  model.declare_chat_template(args);
   sampling.declare(args);
   if (!args.parse(arguments)) {
     return 0;
@@ -229,9 +229,8 @@ int run_chat(std::span<const std::string> arguments) {
                  "Talks with a model in the terminal; an empty line or Ctrl-D ends it.");
   model.declare(args, true);
   args.option("--system", system, "a system message")
-      .option("--context", context, "tokens the conversation may have")
-      .option("--chat-template", model.chat_template,
-              "a file with a Jinja template in place of the model's own");
+      .option("--context", context, "tokens the conversation may have");
+  model.declare_chat_template(args);
   sampling.declare(args);
   if (!args.parse(arguments)) {
     return 0;

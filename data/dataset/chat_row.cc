@@ -25,7 +25,6 @@ void append_messages(const Json& row, const std::string& column, std::vector<Mes
   }
 }
 
-/// None as well for an empty list: a template would announce tools and name none.
 Value read_tools(const Json& row) {
   if (!row.contains("tools")) {
     return Value();
@@ -37,7 +36,7 @@ Value read_tools(const Json& row) {
   if (!tools.is_null() && !tools.is_array()) {
     throw DataError(str("/tools: must be a list, its text or null, not ", tools.type_name()));
   }
-  return tools.empty() ? Value() : Value::from_json(tools, "/tools");
+  return Value::from_json(tools, "/tools");
 }
 
 Value read_variables(const Json& row) {

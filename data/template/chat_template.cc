@@ -2,7 +2,6 @@
 #include "data/template/chat_template.h"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "core/error.h"
@@ -46,32 +45,6 @@ void check_begins(const JinjaTemplate& used, i64 answer, std::string_view text,
                       "\", the conversation \"", printable(text.substr(shown), kShown),
                       "\". The template changes earlier turns; {% generation %} blocks in it would "
                       "mark the answers"));
-}
-
-/// One entry of a list of templates, by its name; nullptr when there is none.
-const nlohmann::ordered_json* find_template(const nlohmann::ordered_json& list,
-                                            std::string_view wanted, const std::string& name) {
-  const nlohmann::ordered_json* found = nullptr;
-  for (const auto& entry : list) {
-    if (!entry.is_object() || !entry.contains("name") || !entry["name"].is_string() ||
-        !entry.contains("template") || !entry["template"].is_string()) {
-      throw DataError(str(name,
-                          ": each entry of a list of chat templates needs a \"name\" and a "
-                          "\"template\", both strings"));
-    }
-    if (entry["name"].get_ref<const std::string&>() == wanted) {
-      found = &entry["template"];
-    }
-  }
-  return found;
-}
-
-std::string names_in(const nlohmann::ordered_json& list) {
-  std::string names;
-  for (const auto& entry : list) {
-    names += (names.empty() ? "" : ", ") + printable(entry["name"].get_ref<const std::string&>());
-  }
-  return names;
 }
 
 /// The message at which a loop around a generation block was, or -1. It stands at or behind
@@ -128,41 +101,57 @@ std::size_t end_of_marker(std::string_view written, std::string_view content) {
 
 }  // namespace
 
-ChatTemplate::ChatTemplate(JinjaTemplate main, SpecialTokens tokens)
+ChatTemplate::ChatTemplate(Parsed main, SpecialTokens tokens)
     : main_(std::move(main)), tokens_(std::move(tokens)) {}
 
 ChatTemplate ChatTemplate::from_text(const std::string& text, SpecialTokens tokens,
                                      std::string name) {
-  return {JinjaTemplate::parse(text, std::move(name)), std::move(tokens)};
+  return {{JinjaTemplate::parse(text, std::move(name)), ""}, std::move(tokens)};
 }
 
-ChatTemplate ChatTemplate::from_json(const nlohmann::ordered_json& json, SpecialTokens tokens,
-                                     const std::string& name) {
-  if (json.is_string()) {
-    return from_text(json.get_ref<const std::string&>(), std::move(tokens), name);
+ChatTemplate::Parsed ChatTemplate::parsed(const std::string& text, const std::string& name) {
+  try {
+    return {JinjaTemplate::parse(text, name), ""};
+  } catch (const DataError& error) {
+    return {std::nullopt, error.what()};
   }
-  if (!json.is_array()) {
-    throw DataError(str(name,
-                        ": a chat template must be a string or a list of {\"name\", "
-                        "\"template\"}, not ",
-                        json.type_name()));
+}
+
+ChatTemplate ChatTemplate::from_named(const NamedTexts& texts, SpecialTokens tokens,
+                                      const std::string& name) {
+  const auto of = [&](std::string_view wanted) -> std::optional<Parsed> {
+    const auto found = texts.find(wanted);
+    // The only template of a model needs no name in its errors.
+    return found == texts.end()
+               ? std::nullopt
+               : std::optional(parsed(found->second,
+                                      texts.size() == 1 ? name : str(name, " (", wanted, ")")));
+  };
+  std::string names;
+  for (const auto& [other, text] : texts) {
+    names += str(names.empty() ? "\"" : ", \"", printable(other), '"');
   }
-  const nlohmann::ordered_json* main = find_template(json, "default", name);
-  if (main == nullptr) {
-    throw DataError(
-        str(name, ": no chat template is named \"default\" (there are: ", names_in(json), ")"));
-  }
-  ChatTemplate result =
-      from_text(main->get_ref<const std::string&>(), std::move(tokens), name + " (default)");
-  if (const nlohmann::ordered_json* tool_use = find_template(json, "tool_use", name)) {
-    result.tool_use_ =
-        JinjaTemplate::parse(tool_use->get_ref<const std::string&>(), name + " (tool_use)");
-  }
+  ChatTemplate result(
+      of("default").value_or(
+          Parsed{std::nullopt, str(name, ": no chat template is named \"default\" (there are ",
+                                   names, "); name the one to use")}),
+      std::move(tokens));
+  result.tool_use_ = of("tool_use");
   return result;
 }
 
 const JinjaTemplate& ChatTemplate::chosen(const ChatOptions& options) const {
-  return tool_use_.has_value() && !options.tools.is(Kind::kNone) ? *tool_use_ : main_;
+  const bool with_tools = tool_use_.has_value() && !options.tools.is(Kind::kNone);
+  const Parsed& used = with_tools ? *tool_use_ : main_;
+  if (!used.jinja) {
+    throw DataError(used.problem);
+  }
+  return *used.jinja;
+}
+
+bool ChatTemplate::reads_date() const {
+  const auto reads = [](const Parsed& one) { return one.jinja && one.jinja->reads_date(); };
+  return reads(main_) || (tool_use_ && reads(*tool_use_));
 }
 
 Value ChatTemplate::context(std::span<const Message> messages, const ChatOptions& options) const {

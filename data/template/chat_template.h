@@ -2,7 +2,6 @@
 #pragma once
 
 #include <map>
-#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <span>
 #include <string>
@@ -82,16 +81,20 @@ struct ChatOptions {
 /// "bos_token", "eos_token" … as tokenizer_config.json names them, with their text.
 using SpecialTokens = std::map<std::string, std::string, std::less<>>;
 
+/// Templates by name: "default", "tool_use", "rag" …
+using NamedTexts = std::map<std::string, std::string, std::less<>>;
+
 class ChatTemplate {
  public:
   /// From the text of a template, as chat_template.jinja and the metadata of GGUF files have it.
   /// Throws DataError, opened by `name`, when it does not parse.
   static ChatTemplate from_text(const std::string& text, SpecialTokens tokens, std::string name);
 
-  /// From the `chat_template` of tokenizer_config.json: a string, or a list of {"name",
-  /// "template"}, of which "default" is taken, and "tool_use" when there are tools and it exists.
-  static ChatTemplate from_json(const nlohmann::ordered_json& json, SpecialTokens tokens,
-                                const std::string& name);
+  /// A model's templates by name, not empty. Rendered is, as in Transformers, "tool_use" for
+  /// conversations with tools (even an empty list of them) where it exists, else "default". A
+  /// template that does not parse is an error when it is to be rendered, and not before.
+  static ChatTemplate from_named(const NamedTexts& texts, SpecialTokens tokens,
+                                 const std::string& name);
 
   /// Throws DataError when the template fails or refuses the conversation.
   std::string render(std::span<const Message> messages, const ChatOptions& options = {}) const;
@@ -105,8 +108,18 @@ class ChatTemplate {
   /// Whether a rendered text begins with bos_token already, so that encoding must not add another.
   bool starts_with_bos(std::string_view text) const;
 
+  /// Whether one of the templates names strftime_now, so that its text may be another every day.
+  bool reads_date() const;
+
  private:
-  ChatTemplate(JinjaTemplate main, SpecialTokens tokens);
+  /// A template, or why there is none.
+  struct Parsed {
+    std::optional<JinjaTemplate> jinja;
+    std::string problem;
+  };
+  static Parsed parsed(const std::string& text, const std::string& name);
+
+  ChatTemplate(Parsed main, SpecialTokens tokens);
   const JinjaTemplate& chosen(const ChatOptions& options) const;
   jinja::Value context(std::span<const Message> messages, const ChatOptions& options) const;
   std::string_view token(std::string_view name) const;
@@ -118,8 +131,8 @@ class ChatTemplate {
   AnswerSpan derived_span(std::span<const Message> messages, i64 answer, const std::string& whole,
                           const ChatOptions& options) const;
 
-  JinjaTemplate main_;
-  std::optional<JinjaTemplate> tool_use_;
+  Parsed main_;
+  std::optional<Parsed> tool_use_;
   SpecialTokens tokens_;
 };
 

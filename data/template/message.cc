@@ -47,11 +47,21 @@ void check_message(const nlohmann::ordered_json& json, std::string_view where) {
   }
 }
 
+Value without_nulls(const Value& message) {
+  Dict dict;
+  for (const auto& [key, value] : message.as_dict().entries()) {
+    if (!value.is(Kind::kNone)) {
+      dict.set(key, value);
+    }
+  }
+  return Value(std::move(dict));
+}
+
 /// {"thinking": reasoning, **message, "reasoning_content": reasoning}
 Value with_reasoning_names(const Value& message) {
   for (const char* name : {"reasoning_content", "thinking", "reasoning"}) {
     const Value* reasoning = message.as_dict().find(name);
-    if (reasoning == nullptr || reasoning->is(Kind::kNone)) {
+    if (reasoning == nullptr) {
       continue;
     }
     Dict dict;
@@ -76,7 +86,7 @@ Message::Message(std::string_view role, std::string_view content) {
 
 Message Message::from_json(const nlohmann::ordered_json& json, std::string_view where) {
   check_message(json, where);
-  return Message(with_reasoning_names(Value::from_json(json, where)));
+  return Message(with_reasoning_names(without_nulls(Value::from_json(json, where))));
 }
 
 const std::string& Message::role() const {
@@ -85,7 +95,7 @@ const std::string& Message::role() const {
 
 std::string Message::text() const {
   const Value* content = value_.as_dict().find("content");
-  if (content == nullptr || content->is(Kind::kNone)) {
+  if (content == nullptr) {
     return "";
   }
   if (content->is(Kind::kString)) {

@@ -18,8 +18,9 @@ class Message {
   /// Reads an object with a `role` and a `content`: a string, a list of {"type": "text", "text": …}
   /// parts, or null. Throws DataError, opened by `where`, for anything else.
   ///
-  /// A key `reasoning_content`, `thinking` or `reasoning` is handed to the template under the first
-  /// two names, as Transformers does: templates differ in which they read.
+  /// Keys whose value is null are left out, for templates ask whether a key is there. A key
+  /// `reasoning_content`, `thinking` or `reasoning` is handed to the template under the first
+  /// two names: templates differ in which they read. Transformers does both.
   static Message from_json(const nlohmann::ordered_json& json, std::string_view where);
 
   const std::string& role() const;

@@ -92,6 +92,7 @@ class GgufReader {
     read_merges(pre);
     read_special_ids(pre);
     parts_.chat_templates = data_.chat_templates;
+    name_tokens();
     return Tokenizer(std::move(parts_));
   }
 
@@ -175,6 +176,19 @@ class GgufReader {
     }
   }
 
+  /// GGUF has tokens by id alone, so these are what a template finds.
+  void name_tokens() {
+    const std::pair<const char*, std::optional<i32>> named[] = {{"bos_token", parts_.bos_id},
+                                                                {"eos_token", parts_.eos_id},
+                                                                {"pad_token", parts_.pad_id},
+                                                                {"unk_token", parts_.unk_id}};
+    for (const auto& [name, id] : named) {
+      if (id) {
+        parts_.template_tokens[name] = data_.tokens[static_cast<std::size_t>(*id)];
+      }
+    }
+  }
+
   /// Old converters wrote 4294967295 for none.
   std::optional<i32> checked_id(std::string_view key, const std::optional<i64>& id) {
     if (!id) {
@@ -213,13 +227,18 @@ std::vector<std::string> owned(const std::vector<std::string_view>& texts) {
   return {texts.begin(), texts.end()};
 }
 
-/// tokenizer.chat_template, and the others under their names.
+/// tokenizer.chat_template, and the others under their names: those that tokenizer.chat_templates
+/// lists, and those that it leaves out.
 std::vector<NamedTemplate> read_chat_templates(const GgufFile& file) {
   const std::string key = "tokenizer.chat_template";
   std::vector<NamedTemplate> templates;
   const auto add = [&](std::string_view name, std::string_view text) {
     check_utf8(text, str(file.path(), ": ", key, ": ", printable(name)));
-    templates.push_back({std::string(name), std::string(text)});
+    const bool known = std::ranges::any_of(
+        templates, [&](const NamedTemplate& template_) { return template_.name == name; });
+    if (!known) {
+      templates.push_back({std::string(name), std::string(text)});
+    }
   };
   if (const auto text = file.find_string(key)) {
     add("default", *text);
@@ -227,6 +246,11 @@ std::vector<NamedTemplate> read_chat_templates(const GgufFile& file) {
   for (const std::string_view name :
        file.find_strings("tokenizer.chat_templates").value_or(std::vector<std::string_view>())) {
     add(name, file.get_string(str(key, '.', name)));
+  }
+  for (const auto& [other, value] : file.metadata()) {
+    if (other.starts_with(key + '.')) {
+      add(std::string_view(other).substr(key.size() + 1), file.get_string(other));
+    }
   }
   return templates;
 }

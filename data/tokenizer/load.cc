@@ -11,6 +11,7 @@
 #include "data/tokenizer/byte_level.h"
 #include "data/tokenizer/json_loader.h"
 #include "data/tokenizer/special_tokens.h"
+#include "data/tokenizer/template_files.h"
 
 namespace inlay {
 namespace {
@@ -45,6 +46,7 @@ Tokenizer load_tokenizer(const std::string& path) {
   const nlohmann::json json = read_json(file);
   TokenizerParts parts = parts_from_json(JsonView(json, file));
   read_special_tokens(parent_path(file), parts);
+  read_template_files(parent_path(file), parts);
   return Tokenizer(std::move(parts));
 }
 

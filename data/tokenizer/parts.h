@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -41,6 +42,7 @@ struct TokenizerParts {
   std::optional<i32> unk_id;
   std::vector<i32> eos_ids;
   std::vector<NamedTemplate> chat_templates;
+  std::map<std::string, std::string, std::less<>> template_tokens;
   std::vector<std::string> notes;
 };
 

@@ -7,15 +7,11 @@
 
 #include "core/config/json.h"
 #include "core/io/file_system.h"
-#include "data/text/utf8.h"
 #include "data/tokenizer/json_view.h"
 #include "data/tokenizer/named_tokens.h"
 
 namespace inlay {
 namespace {
-
-/// Chat templates are a few kilobytes.
-constexpr i64 kMaxTemplate = i64{16} << 20;
 
 /// A special token of the tokenizer: its name in the files and its place in the parts.
 struct Role {
@@ -35,7 +31,6 @@ class Reader {
   void read() {
     read_named_tokens(directory_, parts_);
     with_file("tokenizer_config.json", [&](const JsonView& root) {
-      read_config_templates(root);
       compare_flags(root);
     });
     with_file("generation_config.json", [&](const JsonView& root) { read_ids(root); });
@@ -46,7 +41,6 @@ class Reader {
         read_ids(*text);
       }
     });
-    read_template_files();
   }
 
  private:
@@ -121,53 +115,6 @@ class Reader {
       parts_.notes.push_back(str(flag->path(), ": is ", flag->boolean() ? "true" : "false",
                                  ", but tokenizer.json, which is followed, says ",
                                  followed ? "true" : "false"));
-    }
-  }
-
-  /// "chat_template": text, or [{"name": …, "template": …}, …].
-  void read_config_templates(const JsonView& root) {
-    const auto value = root.find("chat_template");
-    if (value && value->is_array()) {
-      value->each_element([&](const JsonView& json) {
-        set_template(json.at("name").string(), json.at("template").string());
-      });
-    } else if (value) {
-      set_template("default", value->string());
-    }
-  }
-
-  void read_template_files() {
-    read_template_file("chat_template.jinja", "default");
-    const std::string folder = "additional_chat_templates";
-    if (!is_directory(join_path(directory_, folder))) {
-      return;
-    }
-    constexpr std::string_view kSuffix = ".jinja";
-    for (const std::string& file : file_system().list(join_path(directory_, folder))) {
-      if (file.size() > kSuffix.size() && file.ends_with(kSuffix)) {
-        read_template_file(join_path(folder, file), file.substr(0, file.size() - kSuffix.size()));
-      }
-    }
-  }
-
-  void read_template_file(const std::string& file, const std::string& name) {
-    const std::string path = join_path(directory_, file);
-    if (is_file(path)) {
-      const std::string text = file_system().read(path, kMaxTemplate);
-      check_utf8(text, path);
-      set_template(name, text);
-    }
-  }
-
-  /// Later sources win.
-  void set_template(const std::string& name, const std::string& text) {
-    auto& templates = parts_.chat_templates;
-    const auto found = std::find_if(templates.begin(), templates.end(),
-                                    [&](const NamedTemplate& t) { return t.name == name; });
-    if (found == templates.end()) {
-      templates.push_back({name, text});
-    } else {
-      found->text = text;
     }
   }
 

@@ -11,7 +11,6 @@ namespace inlay {
 /// there:
 ///   tokenizer_config.json, special_tokens_map.json, added_tokens.json   see named_tokens.h
 ///   generation_config.json, config.json              bos, eos (one or several) and pad, by id
-///   chat_template.jinja, tokenizer_config.json, additional_chat_templates/NAME.jinja
 /// For bos, eos, pad and unk the first file that names a token is followed. A generation ends at
 /// eos and at all ids of eos in generation_config.json, or where that has none, in config.json.
 /// Adds a note to `parts` for ids without a token, and where tokenizer_config.json wants tokens or

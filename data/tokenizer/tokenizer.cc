@@ -160,6 +160,10 @@ std::optional<i32> Tokenizer::unk_id() const {
 const std::vector<i32>& Tokenizer::eos_ids() const {
   return impl_->parts.eos_ids;
 }
+const std::map<std::string, std::string, std::less<>>& Tokenizer::template_tokens() const {
+  return impl_->parts.template_tokens;
+}
+
 const std::vector<NamedTemplate>& Tokenizer::chat_templates() const {
   return impl_->parts.chat_templates;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -77,6 +78,8 @@ class Tokenizer {
 
   /// The model's chat templates, passed through unread.
   const std::vector<NamedTemplate>& chat_templates() const;
+  /// The tokens that chat templates find as variables: "bos_token", "image_token" … to their text.
+  const std::map<std::string, std::string, std::less<>>& template_tokens() const;
   /// Where the files contradict each other: what was found and which file was followed, a sentence
   /// each.
   const std::vector<std::string>& notes() const;

@@ -10,6 +10,7 @@
 #include "core/config/writer.h"
 #include "core/error.h"
 #include "core/memory/byte_text.h"
+#include "data/template/civil_time.h"
 
 namespace inlay {
 namespace {
@@ -21,6 +22,13 @@ void check_model(const ModelConfig& model, Problems& problems) {
   if (!model.model_name_or_path.has_value() && !model.config) {
     problems.add("/model/model_name_or_path",
                  "this path to a model, or model.config for random weights, is needed");
+  }
+  if (model.template_date) {
+    try {
+      CivilTime::parse(*model.template_date);
+    } catch (const DataError& error) {
+      problems.add("/model/template_date", error.what());
+    }
   }
 }
 

@@ -22,8 +22,10 @@ void ModelConfig::fields(FieldVisitor& v) {
           "instead of a path: Hugging Face config keys of a model with random weights");
   v.path_or("tokenizer", tokenizer, {"bytes"},
             "tokenizer directory or file, or \"bytes\" for 256 byte tokens; null: the model's own");
-  v.path_or("chat_template", chat_template, {"auto"},
-            "a file with a Jinja template, or \"auto\" for the tokenizer's own");
+  v.path_or_name("chat_template", chat_template,
+                 "\"auto\", the name of one of the tokenizer's templates, or a Jinja file");
+  v.field("template_date", template_date,
+          "day (2025-01-31, or with T12:30:00) that a template's strftime_now gives; null: today");
   v.choice("dtype", dtype, {"auto", "f32", "bf16"},
            "storage of the base weights; \"auto\": as the files have them");
   v.choice("attn_implementation", attn_implementation, {"tiled", "reference"},

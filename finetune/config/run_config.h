@@ -19,6 +19,7 @@ struct ModelConfig {
   FreeObject config;
   std::optional<std::string> tokenizer;
   std::string chat_template = "auto";
+  std::optional<std::string> template_date;
   std::string dtype = "auto";
   std::string attn_implementation = "tiled";
   FreeObject rope_scaling;

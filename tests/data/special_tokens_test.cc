@@ -263,13 +263,113 @@ TEST(SpecialTokens, ChatTemplatesComeFromAllTheirPlaces) {
       names(ModelDirectory(Files{{"tokenizer_config.json",
                                   R"({"chat_template": [{"name": "default", "template": "one"},
                                                          {"name": "tools", "template": "two"}]})"},
-                                 {"chat_template.jinja", "three"},
-                                 {"additional_chat_templates/rag.jinja", "four"},
-                                 {"additional_chat_templates/notes.txt", "no template"}})
+                                 {"chat_template.json", R"({"chat_template": "not read"})"}})
                 .load()),
-      "default=three tools=two rag=four ");
+      "default=one tools=two ");
+  EXPECT_EQ(
+      names(ModelDirectory(Files{{"tokenizer_config.json", R"({"chat_template": {"b": "one"}})"}})
+                .load()),
+      "b=one ");
+  EXPECT_EQ(
+      names(ModelDirectory(Files{{"chat_template.json", R"({"chat_template": "old"})"}}).load()),
+      "default=old ");
+  // Files of their own take the place of all that the config has.
+  const Files config = {{"tokenizer_config.json",
+                         R"({"chat_template": [{"name": "default", "template": "one"},
+                                               {"name": "tools", "template": "two"}]})"}};
+  const auto with = [&](const Files& more) {
+    Files files = config;
+    files.insert(more.begin(), more.end());
+    return names(ModelDirectory(files).load());
+  };
+  EXPECT_EQ(with({{"chat_template.jinja", "three"},
+                  {"additional_chat_templates/rag.jinja", "four"},
+                  {"additional_chat_templates/notes.txt", "no template"}}),
+            "default=three rag=four ");
+  EXPECT_EQ(with({{"chat_template.jinja", "three"}}), "default=three ");
+  EXPECT_EQ(with({{"additional_chat_templates/tool_use.jinja", "four"}}), "tool_use=four ");
+  EXPECT_EQ(
+      with({{"chat_template.jinja", "three"}, {"additional_chat_templates/default.jinja", "four"}}),
+      "default=four ");
   EXPECT_EQ(ModelDirectory(Files{{"chat_template.jinja", "a\xFF"}}).error(),
             "chat_template.jinja: byte 0xff at offset 1 is not UTF-8");
+}
+
+/// What Transformers 5.24's special_tokens_map is for the same files.
+TEST(TemplateTokens, AreThoseOfTransformers) {
+  const auto tokens = [](const Files& files) {
+    const Tokenizer tokenizer = ModelDirectory(files).load();
+    std::string all;
+    for (const auto& [name, text] : tokenizer.template_tokens()) {
+      all += name + '=' + text + ' ';
+    }
+    return all;
+  };
+  const std::string plain = R"("tokenizer_class": "PreTrainedTokenizerFast")";
+  const struct {
+    Files files;
+    std::string tokens;
+  } cases[] = {
+      {{}, ""},
+      {{{"tokenizer_config.json", "{" + plain + "}"}}, ""},
+      // Ids name no token for a template, and null is none.
+      {{{"tokenizer_config.json",
+         "{" + plain + R"(, "bos_token": null, "eos_token": "<|im_end|>"})"},
+        {"config.json", R"({"bos_token_id": 0, "pad_token_id": 0, "model_type": "gpt2"})"},
+        {"generation_config.json", R"({"bos_token_id": 0})"}},
+       "eos_token=<|im_end|> "},
+      {{{"config.json", R"({"bos_token_id": 0, "model_type": "llama"})"}}, ""},
+      {{{"tokenizer_config.json", R"({"tokenizer_class": "LlamaTokenizerFast"})"},
+        {"config.json", R"({"bos_token_id": 0})"}},
+       ""},
+      // Tokens that the class brings, which a null takes away.
+      {{{"tokenizer_config.json", R"({"tokenizer_class": "Qwen2TokenizerFast"})"}},
+       "eos_token=<|endoftext|> pad_token=<|endoftext|> unk_token=<|endoftext|> "},
+      {{{"config.json", R"({"model_type": "gpt2"})"}},
+       "bos_token=<|endoftext|> eos_token=<|endoftext|> unk_token=<|endoftext|> "},
+      {{{"tokenizer_config.json",
+         R"({"tokenizer_class": "GPT2Tokenizer", "bos_token": null, "unk_token": "?"})"}},
+       "eos_token=<|endoftext|> unk_token=? "},
+      {{{"tokenizer_config.json", R"({"bos_token": "!"})"},
+        {"config.json", R"({"model_type": "gemma"})"}},
+       "bos_token=! eos_token=<eos> mask_token=<mask> pad_token=<pad> unk_token=<unk> "},
+      // A model's own tokens: by the ending of their names, or under a key of their own.
+      {{{"tokenizer_config.json",
+         "{" + plain + R"(, "image_token": "<image>", "mask_token": "[M]", "add_bos_token": true,
+           "video_token": {"__type": "AddedToken", "content": "<v>"}, "audio_token": {"content": "<a>"},
+           "extra_special_tokens": {"think_token": "<think>", "foo": "<foo>"}})"}},
+       "foo=<foo> image_token=<image> mask_token=[M] think_token=<think> video_token=<v> "},
+      {{{"tokenizer_config.json", "{" + plain + R"(, "additional_special_tokens": ["<a>", "<b>"],
+           "extra_special_tokens": ["<c>"]})"}},
+       ""},
+      {{{"tokenizer_config.json",
+         "{" + plain + R"(, "model_specific_special_tokens": {"boi_token": "<boi>"}})"}},
+       "boi_token=<boi> "},
+      {{{"tokenizer_config.json", "{" + plain + R"(, "eos_token": {"__type": "AddedToken",
+           "content": "<|im_end|>", "lstrip": false}})"}},
+       "eos_token=<|im_end|> "},
+      // special_tokens_map.json, which counts only beside a config without added_tokens_decoder.
+      {{{"tokenizer_config.json",
+         "{" + plain + R"(, "bos_token": "<|im_start|>", "eos_token": null})"},
+        {"special_tokens_map.json", R"({"bos_token": "!", "eos_token": {"content": "<|im_end|>"},
+           "pad_token": null, "image_token": "<img>", "sep_token": "[S]",
+           "extra_special_tokens": {"foo": "<foo>"}})"}},
+       "bos_token=! eos_token=<|im_end|> foo=<foo> image_token=<img> sep_token=[S] "},
+      {{{"tokenizer_config.json", "{" + plain + R"(, "bos_token": "<|im_start|>",
+           "added_tokens_decoder": {"0": {"content": "<|endoftext|>"}}})"},
+        {"special_tokens_map.json", R"({"bos_token": "!", "eos_token": "<|im_end|>"})"}},
+       "bos_token=<|im_start|> "},
+      {{{"tokenizer_config.json", "{" + plain + R"(, "bos_token": "<|im_start|>"})"},
+        {"special_tokens_map.json", R"({"bos_token": null})"}},
+       ""},
+  };
+  for (const auto& c : cases) {
+    std::string files;
+    for (const auto& [name, text] : c.files) {
+      files += name + ' ' + text + '\n';
+    }
+    EXPECT_EQ(tokens(c.files), c.tokens) << files;
+  }
 }
 
 TEST(LoadTokenizer, SaysWhatIsMissing) {

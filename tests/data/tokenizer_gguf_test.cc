@@ -345,6 +345,7 @@ GgufMetadata metadata_of(const GgufTokenizerData& data) {
           {ggml + "add_bos_token", false},
           {"tokenizer.chat_template", std::string("one")},
           {"tokenizer.chat_templates", GgufArray::of(std::vector<std::string>{"tools"})},
+          {"tokenizer.chat_template.tool_use", std::string("three")},
           {"tokenizer.chat_template.tools", std::string("two")}};
 }
 
@@ -359,7 +360,13 @@ TEST(TokenizerGguf, IsReadFromAFile) {
   EXPECT_EQ(tokenizer.pad_id(), 3);
   EXPECT_EQ(tokenizer.unk_id(), std::nullopt);
   EXPECT_EQ(tokenizer.eos_ids(), (std::vector<i32>{258, 5, 6, 7, 8, 9}));
-  ASSERT_EQ(tokenizer.chat_templates().size(), 2U);
+  ASSERT_EQ(tokenizer.chat_templates().size(), 3U);
+  EXPECT_EQ(tokenizer.chat_templates()[2].name, "tool_use");  // which the list leaves out
+  EXPECT_EQ(tokenizer.chat_templates()[2].text, "three");
+  using Tokens = std::map<std::string, std::string, std::less<>>;
+  EXPECT_EQ(
+      tokenizer.template_tokens(),
+      (Tokens{{"bos_token", "<|end|>"}, {"eos_token", "<|end|>"}, {"pad_token", byte_letter(3)}}));
   EXPECT_EQ(tokenizer.chat_templates()[0].text, "one");
   EXPECT_EQ(tokenizer.chat_templates()[1].name, "tools");
   EXPECT_EQ(tokenizer.chat_templates()[1].text, "two");

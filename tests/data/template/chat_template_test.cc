@@ -285,33 +285,46 @@ TEST(ChatTemplate, VariablesWinOverSpecialTokens) {
   EXPECT_EQ(chat.render({}), "</s>NoneNone");
 }
 
-std::string json_error(const ordered_json& json) {
-  return data_error([&] { ChatTemplate::from_json(json, {}, "tokenizer_config.json"); });
-}
-
-TEST(ChatTemplate, PicksFromAListOfTemplates) {
-  const ordered_json list = {{{"name", "rag"}, {"template", "r"}},
-                             {{"name", "default"}, {"template", "d{{ bos_token }}"}},
-                             {{"name", "tool_use"}, {"template", "t{{ tools|length }}"}}};
-  const auto chat = ChatTemplate::from_json(list, {{"bos_token", "<s>"}}, "config");
+TEST(ChatTemplate, PicksAmongNamedTemplatesByTheTools) {
+  const NamedTexts texts = {
+      {"rag", "r"}, {"default", "d{{ bos_token }}"}, {"tool_use", "t{{ tools|length }}"}};
+  const auto chat = ChatTemplate::from_named(texts, {{"bos_token", "<s>"}}, "model");
   EXPECT_EQ(chat.render({}), "d<s>");
   ChatOptions options;
   options.tools = Value::list({Value(1), Value(2)});
   EXPECT_EQ(chat.render({}, options), "t2");
-  EXPECT_EQ(ChatTemplate::from_json("x", {}, "config").render({}, options), "x");
+  options.tools = Value::list({});  // tools all the same, as Transformers has it
+  EXPECT_EQ(chat.render({}, options), "t0");
+  EXPECT_EQ(ChatTemplate::from_named({{"default", "x"}}, {}, "model").render({}, options), "x");
+  EXPECT_EQ(ChatTemplate::from_named({{"tool_use", "x"}}, {}, "model").render({}, options), "x");
 }
 
-TEST(ChatTemplate, RefusesOtherFormsOfTemplates) {
-  EXPECT_EQ(json_error(5),
-            "tokenizer_config.json: a chat template must be a string or a list of {\"name\", "
-            "\"template\"}, not number");
-  EXPECT_EQ(json_error({{{"name", "a"}, {"template", "x"}}, {{"name", "b"}, {"template", "y"}}}),
-            "tokenizer_config.json: no chat template is named \"default\" (there are: a, b)");
-  EXPECT_EQ(json_error(ordered_json::array({{{"name", "default"}}})),
-            "tokenizer_config.json: each entry of a list of chat templates needs a \"name\" and a "
-            "\"template\", both strings");
-  EXPECT_EQ(json_error(ordered_json::array({{{"name", "default"}, {"template", "{{"}}})),
-            "tokenizer_config.json (default): line 1: the tag {{ is not closed");
+TEST(ChatTemplate, FailsOnlyWhereATemplateIsMissingOrWrongThatIsUsed) {
+  const auto error_of = [](const NamedTexts& texts, bool tools) {
+    const auto chat = ChatTemplate::from_named(texts, {}, "model");
+    ChatOptions options;
+    options.tools = tools ? Value::list({Value(1)}) : Value();
+    return data_error([&] { chat.render({}, options); });
+  };
+  const NamedTexts no_default = {{"rag", "r"}, {"tool_use", "t"}};
+  EXPECT_EQ(
+      error_of(no_default, false),
+      "model: no chat template is named \"default\" (there are \"rag\", \"tool_use\"); name the "
+      "one to use");
+  EXPECT_EQ(error_of(no_default, true), "");
+  const NamedTexts broken = {{"default", "d"}, {"rag", "{% if"}, {"tool_use", "{{"}};
+  EXPECT_EQ(error_of(broken, false), "");
+  EXPECT_EQ(error_of(broken, true), "model (tool_use): line 1: the tag {{ is not closed");
+  EXPECT_EQ(error_of({{"default", "{{"}}, false), "model: line 1: the tag {{ is not closed");
+}
+
+TEST(ChatTemplate, SaysWhetherItReadsTheDate) {
+  const auto reads = [](const NamedTexts& texts) {
+    return ChatTemplate::from_named(texts, {}, "model").reads_date();
+  };
+  EXPECT_FALSE(reads({{"default", "{# strftime_now #}strftime_now {{ date }}"}}));
+  EXPECT_TRUE(reads({{"default", "{% if false %}{{ strftime_now('%Y') }}{% endif %}"}}));
+  EXPECT_TRUE(reads({{"default", "x"}, {"tool_use", "{% set f = strftime_now %}"}}));
 }
 
 TEST(Message, ReadsContentInAllItsForms) {
@@ -325,6 +338,24 @@ TEST(Message, ReadsContentInAllItsForms) {
                                                     {"type": "text", "text": "b"}]})"),
             "ab");
   EXPECT_TRUE(Message("assistant", "x").is_assistant());
+}
+
+TEST(Message, LeavesOutKeysThatAreNull) {
+  const auto chat = ChatTemplate::from_text(
+      "{% for m in messages %}{{ m.keys()|join(',') }} {{ m.tool_calls is defined }} {{ m }};"
+      "{% endfor %}",
+      {}, "t");
+  const auto rendered = [&](const char* json) {
+    const Message message = Message::from_json(ordered_json::parse(json), "row");
+    return chat.render(std::span(&message, 1));
+  };
+  EXPECT_EQ(rendered(R"({"role": "user", "content": "a", "name": null, "tool_calls": null})"),
+            "role,content False {'role': 'user', 'content': 'a'};");
+  EXPECT_EQ(rendered(R"({"role": "assistant", "content": null, "tool_calls": [{"a": null}]})"),
+            "role,tool_calls True {'role': 'assistant', 'tool_calls': [{'a': None}]};");
+  EXPECT_EQ(rendered(R"({"role": "user", "content": "a", "thinking": null, "reasoning": "b"})"),
+            "thinking,role,content,reasoning,reasoning_content False {'thinking': 'b', 'role': "
+            "'user', 'content': 'a', 'reasoning': 'b', 'reasoning_content': 'b'};");
 }
 
 TEST(Message, RefusesWhatIsNoMessage) {
