@@ -70,6 +70,7 @@ TrainerOptions make_trainer_options(const RunConfig& config, i64 steps) {
       t.warmup_steps > 0 ? t.warmup_steps
                          : static_cast<i64>(std::ceil(t.warmup_ratio * static_cast<double>(steps)));
   o.optimizer = {t.optim, t.adam_beta1, t.adam_beta2, t.adam_epsilon, t.weight_decay};
+  o.decay_norms_and_biases = t.weight_decay_on == "all";
   o.max_grad_norm = t.max_grad_norm;
   o.seed = static_cast<u64>(t.seed);
   o.logging_steps = config.logging.logging_steps;

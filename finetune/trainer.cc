@@ -16,13 +16,24 @@ namespace inlay {
 namespace {
 
 // The parameters that want a gradient; those below an embedding get none for tokens that do not
-// occur.
+// occur. Weight decay is for the weights of linear layers and embeddings and for what adapters add
+// to them, DoRA's magnitudes included: what is left by the names and types that
+// Trainer.get_decay_parameter_names of Transformers passes over.
 class TrainableParameters final : public Visitor {
  public:
+  explicit TrainableParameters(bool decay_norms_and_biases) : decay_all_(decay_norms_and_biases) {}
+
   void parameter(const std::string& name, Tensor& value) override {
     if (value.defined() && value.requires_grad()) {
-      found.push_back({name, value, in_embedding_});
+      const bool is_norm = !in_linear_ && !in_embedding_;
+      const bool is_bias = name.ends_with("bias");
+      found.push_back({name, value, in_embedding_, decay_all_ || !(is_norm || is_bias)});
     }
+  }
+  void linear(const std::string& name, std::unique_ptr<LinearLike>& slot) override {
+    in_linear_ = true;
+    slot->visit(*this, name);
+    in_linear_ = false;
   }
   void embedding(const std::string& name, std::unique_ptr<EmbeddingLike>& slot) override {
     in_embedding_ = true;
@@ -32,11 +43,13 @@ class TrainableParameters final : public Visitor {
   std::vector<Parameter> found;
 
  private:
+  bool decay_all_;
+  bool in_linear_ = false;
   bool in_embedding_ = false;
 };
 
-std::vector<Parameter> trainable(CausalLM& model) {
-  TrainableParameters visitor;
+std::vector<Parameter> trainable(CausalLM& model, const TrainerOptions& options) {
+  TrainableParameters visitor(options.decay_norms_and_biases);
   model.visit(visitor, "");
   return std::move(visitor.found);
 }
@@ -77,7 +90,7 @@ Trainer::Trainer(CausalLM& model, const BatchSchedule& schedule, std::span<const
       train_(train),
       validation_(validation),
       options_(options),
-      parameters_(trainable(model)),
+      parameters_(trainable(model, options)),
       optimizer_(make_optimizer(options.optimizer, parameters_)) {
   if (parameters_.empty()) {
     throw ConfigError("nothing to train: no parameter wants a gradient");

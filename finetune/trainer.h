@@ -19,7 +19,8 @@ namespace inlay {
 struct TrainerOptions {
   Schedule schedule;  // its total_steps is the length of the run
   OptimizerConfig optimizer;
-  double max_grad_norm = 1.0;  // <= 0: no clipping
+  bool decay_norms_and_biases = false;  // Transformers' Trainer never does
+  double max_grad_norm = 1.0;           // <= 0: no clipping
   u64 seed = 42;
   i64 logging_steps = 1;
   i64 eval_steps = 0;  // > 0: evaluate every so many steps; with validation data always at the end

@@ -18,6 +18,13 @@ kernels::AdamwStep adamw_step(const OptimizerConfig& config, i64 t, double learn
   return step;
 }
 
+kernels::AdamwStep for_parameter(kernels::AdamwStep step, const Parameter& parameter) {
+  if (!parameter.decays) {
+    step.weight_decay = 0.0;
+  }
+  return step;
+}
+
 AdamW::AdamW(const OptimizerConfig& config, std::vector<Parameter> parameters)
     : config_(config), parameters_(std::move(parameters)) {}
 
@@ -38,8 +45,8 @@ void AdamW::step(double learning_rate, double gradient_scale) {
     const Tensor& value = parameters_[i].value;
     const Tensor grad = value.grad();
     if (grad.defined()) {
-      kernels::adamw(step, grad.values(), value.mutable_values(), first_[i].mutable_values(),
-                     second_[i].mutable_values());
+      kernels::adamw(for_parameter(step, parameters_[i]), grad.values(), value.mutable_values(),
+                     first_[i].mutable_values(), second_[i].mutable_values());
     }
   }
 }

@@ -9,9 +9,11 @@
 
 namespace inlay {
 
-/// What step t does to every value.
+/// What step t does to every value of a parameter that decays.
 kernels::AdamwStep adamw_step(const OptimizerConfig& config, i64 t, double learning_rate,
                               double gradient_scale);
+/// The same step for this very parameter: without decay where it takes no part in that.
+kernels::AdamwStep for_parameter(kernels::AdamwStep step, const Parameter& parameter);
 
 /// Adam with decoupled weight decay, in PyTorch's order (Loshchilov & Hutter 2019,
 /// arXiv:1711.05101, Alg. 2; see core/kernels/adamw.h). Two f32 moments a value: 8 bytes a

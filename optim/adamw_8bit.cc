@@ -48,7 +48,8 @@ void AdamW8bit::step(double learning_rate, double gradient_scale) {
     const Tensor& value = parameters_[i].value;
     const Tensor grad = value.grad();
     if (grad.defined()) {
-      kernels::adamw_8bit(step, grad.values(), value.mutable_values(), open(moments_[i].first),
+      kernels::adamw_8bit(for_parameter(step, parameters_[i]), grad.values(),
+                          value.mutable_values(), open(moments_[i].first),
                           open(moments_[i].second));
     }
   }

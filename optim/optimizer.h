@@ -15,6 +15,7 @@ struct Parameter {
   Tensor value;  // f32, contiguous; its grad() is read
   /// Much of a step's gradient may be exactly zero: an embedding's, where a token does not occur.
   bool sparse_gradient = false;
+  bool decays = true;  // takes part in OptimizerConfig::weight_decay
 };
 
 struct OptimizerConfig {

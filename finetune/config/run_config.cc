@@ -90,6 +90,9 @@ void TrainingConfig::fields(FieldVisitor& v) {
           "steps in which the learning rate rises from 0, under every schedule");
   v.field("warmup_ratio", warmup_ratio, {0.0, 1.0}, "the same as a part of all steps, rounded up");
   v.field("weight_decay", weight_decay, {0.0, 100.0}, "decoupled, as in AdamW");
+  v.choice("weight_decay_on", weight_decay_on, {"weights", "all"},
+           "what decays: \"weights\": all but norms and biases, as with Transformers' Trainer; "
+           "\"all\": these, too");
   v.choice("optim", optim, {"adamw", "adamw_8bit"},
            "the optimizer; adamw_8bit: 2 bytes a parameter for its moments in place of 8");
   v.field("adam_beta1", adam_beta1, {.min = 0.0, .max = 1.0, .below_max = true},

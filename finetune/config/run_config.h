@@ -59,6 +59,7 @@ struct TrainingConfig {
   i64 warmup_steps = 0;
   double warmup_ratio = 0.0;
   double weight_decay = 0.0;
+  std::string weight_decay_on = "weights";
   std::string optim = "adamw";
   double adam_beta1 = 0.9;
   double adam_beta2 = 0.999;

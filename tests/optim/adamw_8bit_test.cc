@@ -265,6 +265,24 @@ TEST(AdamW8bit, KeepsF32MomentsWhereCodesWouldSaveNothingOrHurt) {
                                              "exp_avg_sq_absmax.least"}));
 }
 
+// A gradient of zero moves nothing, so what is left of the step is the decay.
+TEST(AdamW8bit, DecaysOnlyWhatTakesPart) {
+  const Parameter decays = weights_of_8bit(5000, "decays");
+  Parameter stays = weights_of_8bit(5000, "stays");
+  Parameter small = weights_of_8bit(10, "small");
+  stays.decays = small.decays = false;
+  std::vector<std::vector<float>> before;
+  for (const Parameter& p : {decays, stays, small}) {
+    before.push_back(p.value.to_vector());
+    p.value.set_grad(Tensor::zeros(p.value.shape()));
+  }
+  AdamW8bit optimizer({.weight_decay = 0.5}, {decays, stays, small});
+  optimizer.step(0.1, 1.0);
+  EXPECT_FLOAT_EQ(decays.value.values()[7], 0.95F * before[0][7]);
+  EXPECT_EQ(stays.value.to_vector(), before[1]);
+  EXPECT_EQ(small.value.to_vector(), before[2]);
+}
+
 TEST(AdamW8bit, LeavesAParameterWithoutAGradientAlone) {
   const Parameter still = weights_of_8bit(5000, "still");
   const std::vector<float> before = still.value.to_vector();

@@ -112,6 +112,21 @@ TEST(AdamW, LeavesAParameterWithoutAGradientAlone) {
   EXPECT_EQ(moved.value.grad().item(), 1.0F) << "gradients are kept";
 }
 
+TEST(AdamW, DecaysOnlyWhatTakesPart) {
+  const Parameter decays = parameter("w", {1.0F, -2.0F});
+  Parameter stays = parameter("b", {1.0F, -2.0F});
+  stays.decays = false;
+  for (const Parameter& p : {decays, stays}) {
+    p.value.set_grad(Tensor::from({0.0F, 4.0F}, {2}));
+  }
+  AdamW optimizer({.weight_decay = 0.5}, {decays, stays});
+  optimizer.step(0.1, 1.0);
+  EXPECT_FLOAT_EQ(decays.value.values()[0], 0.95F);
+  EXPECT_FLOAT_EQ(decays.value.values()[1], -2.0F * 0.95F - 0.1F);
+  EXPECT_EQ(stays.value.values()[0], 1.0F);
+  EXPECT_FLOAT_EQ(stays.value.values()[1], -2.1F);
+}
+
 TEST(AdamW, GoesOnFromItsStateBitForBit) {
   const auto gradient = [](u64 step) {
     return Tensor::from(normal(5, RandomKey(3).with(step)), {5});
