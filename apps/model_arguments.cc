@@ -109,7 +109,13 @@ LoadedModel ModelArguments::load() const {
     print_notice(notice);
   }
   for (const ScaledAdapter& adapter : scaled) {
-    load_adapter(*loaded.model, adapter.directory, adapter.scale);
+    const Adapter used = load_adapter(*loaded.model, adapter.directory, adapter.scale);
+    for (const std::string& notice : used.notices) {
+      print_notice(notice);
+    }
+    if (!used.not_finite.empty()) {
+      print_notice(used.not_finite);
+    }
   }
   return loaded;
 }

@@ -3,8 +3,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <span>
+#include <system_error>
+#include <utility>
 #include <vector>
 
 #include "core/error.h"
@@ -129,6 +132,15 @@ void check_paths(const MergeOptions& options) {
   read_adapter_config(options.adapter);
 }
 
+void require_mergeable(const Adapter& adapter, const std::string& folder) {
+  if (!adapter.not_finite.empty()) {
+    throw DataError(adapter.not_finite + ": an adapter to merge must hold numbers");
+  }
+  if (!adapter.not_mergeable.empty()) {
+    throw DataError(str(folder, ": ", adapter.not_mergeable));
+  }
+}
+
 }  // namespace
 
 MergeReport merge_adapter(const MergeOptions& options) {
@@ -136,17 +148,20 @@ MergeReport merge_adapter(const MergeOptions& options) {
   AtomicDirectory folder(options.out, {.replace = options.overwrite});
   Tensor expected;
   DType dtype = DType::kF32;
+  std::vector<std::string> notices;
   {
     LoadedModel adapted = open_model(options.model, /*require_finite=*/true);
     require_exportable(adapted);
     dtype = options.dtype.value_or(adapted.checkpoint->float_type());
-    load_adapter(*adapted.model, options.adapter);
+    Adapter adapter = load_adapter(*adapted.model, options.adapter);
+    require_mergeable(adapter, options.adapter);
+    notices = std::move(adapter.notices);
     expected = probe_logits(adapted);
     write_hf_files(folder.path(), adapted, dtype);
     require_mapped_files_unchanged();
     write_note(folder.path(), options);
   }
-  const MergeReport report =
+  MergeReport report =
       compare(expected, probe_logits(open_model(folder.path(), /*require_finite=*/false)), dtype);
   if (!(report.relative_difference <= report.limit)) {
     throw VerificationError(
@@ -155,6 +170,7 @@ MergeReport merge_adapter(const MergeOptions& options) {
             " that rounding to ", dtype_name(dtype), " explains; nothing was written"));
   }
   folder.commit();
+  report.notices = std::move(notices);
   return report;
 }
 

@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "core/tensor/dtype.h"
 
@@ -22,6 +23,7 @@ struct MergeReport {
   double relative_difference = 0.0;  // root mean square of the differences over that of the logits
   double limit = 0.0;                // for relative_difference
   i64 positions = 0;                 // rows of logits compared
+  std::vector<std::string> notices;  // about the adapter
 };
 
 /// Folds an adapter into its base and writes the result as a Hugging Face folder. The files are

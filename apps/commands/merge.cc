@@ -44,6 +44,9 @@ int run_merge(std::span<const std::string> arguments) {
   }
   set_num_threads(available_processors());
   const MergeReport report = merge_adapter(options);
+  for (const std::string& notice : report.notices) {
+    print_notice(notice);
+  }
   if (options.model.ends_with(".gguf")) {
     print_notice(
         str("no tokenizer was written, for a GGUF file has none in Hugging Face's form; use "

@@ -2,57 +2,17 @@
 #include "finetune/adapters/adapter.h"
 
 #include <algorithm>
-#include <cmath>
-#include <set>
 #include <utility>
 
 #include "core/error.h"
-#include "finetune/adapters/lora.h"
-#include "finetune/adapters/matching.h"
+#include "finetune/adapters/injector.h"
 
 namespace inlay {
 namespace {
 
-class Freezer : public Visitor {
+class NewAdapter final : public Injector {
  public:
-  void parameter(const std::string& /*name*/, Tensor& value) override {
-    if (value.defined()) {
-      value.set_requires_grad(false);
-    }
-  }
-};
-
-LoraInit init_of(const PeftConfig& config) {
-  if (const bool* flag = std::get_if<bool>(&config.init_lora_weights)) {
-    return *flag ? LoraInit::kDefault : LoraInit::kRandom;
-  }
-  return LoraInit::kGaussian;  // the only word the config check lets through
-}
-
-Tensor trainable_copy(const Tensor& source) {
-  const MemoryScope scope(MemoryClass::kAdapters);
-  Tensor copy = source.to(DType::kF32);
-  if (copy.same_storage(source)) {
-    copy = source.clone();
-  }
-  copy.storage()->set_memory_class(MemoryClass::kAdapters);
-  copy.set_requires_grad(true);
-  return copy;
-}
-
-template <typename Wrapper, typename Layer>
-const Layer& innermost(const Layer& layer) {
-  const Layer* inner = &layer;
-  while (const auto* wrapper = dynamic_cast<const Wrapper*>(inner)) {
-    inner = &wrapper->base();
-  }
-  return *inner;
-}
-
-class Injector : public Visitor {
- public:
-  Injector(const PeftConfig& config, const InjectOptions& options)
-      : config_(config), options_(options), matcher_(config, options.pointer) {}
+  NewAdapter(const PeftConfig& config, const InjectOptions& options) : Injector(config, options) {}
 
   void linear(const std::string& name, std::unique_ptr<LinearLike>& slot) override {
     const bool saved = matcher_.saves(name);
@@ -62,6 +22,7 @@ class Injector : public Visitor {
     } else if (choice) {
       wrap_linear(name, slot, *choice);
     } else {
+      keep_base(name, *slot, false);
       Visitor::linear(name, slot);
     }
   }
@@ -70,24 +31,16 @@ class Injector : public Visitor {
     const bool saved = matcher_.saves(name);
     const auto choice = matcher_.match(name, false);
     if (saved) {
-      auto table = std::make_unique<Embedding>(trainable_copy(slot->weight_rows(0, slot->rows())));
-      take(name + ".weight", table->weight());
-      adapter_.modules.push_back({name, slot->rows(), slot->width(), 0, table->weight().numel()});
-      slot = std::move(table);
+      put_embedding(name, slot, trainable_copy(slot->weight_rows(0, slot->rows())));
+      take(name + ".weight", static_cast<const Embedding&>(*slot).weight());
     } else if (choice) {
       if (config_.use_dora) {
         throw ConfigError(
             str(options_.pointer, "/use_dora: DoRA on an embedding (", name, ") is not supported"));
       }
-      auto wrapped =
-          std::make_unique<LoraEmbedding>(name, std::move(slot), spec(*choice), options_.key);
-      take(name + ".lora_embedding_A", wrapped->lora_a());
-      take(name + ".lora_embedding_B", wrapped->lora_b());
-      note(name, wrapped->rows(), wrapped->width(), choice->rank,
-           {wrapped->lora_a(), wrapped->lora_b()});
-      keep_base<LoraEmbedding>(name, wrapped->base(), wrapped->rows(), wrapped->width());
-      slot = std::move(wrapped);
+      wrap_embedding(name, slot, *choice);
     } else {
+      keep_base(name, *slot, false);
       Visitor::embedding(name, slot);
     }
   }
@@ -99,7 +52,7 @@ class Injector : public Visitor {
     if (value.defined() && !inside_adapter(name) && matcher_.saves(module)) {
       value = trainable_copy(value);
       take(name, value);
-      adapter_.modules.push_back({module, value.numel(), 1, 0, value.numel()});
+      note_whole(module, value.numel(), 1, value.numel());
     }
   }
 
@@ -117,82 +70,20 @@ class Injector : public Visitor {
   }
 
  private:
-  static constexpr const char* kHead = "lm_head";
-
   static bool inside_adapter(const std::string& name) {
     return name.find(".lora_") != std::string::npos;
   }
 
-  LoraSpec spec(const ModuleMatcher::Choice& choice) const {
-    const double rank = static_cast<double>(choice.rank);
-    LoraSpec s;
-    s.rank = choice.rank;
-    s.scale = options_.scale * choice.alpha / (config_.use_rslora ? std::sqrt(rank) : rank);
-    s.dropout = static_cast<float>(config_.lora_dropout);
-    s.dora = config_.use_dora;
-    s.init = init_of(config_);
-    return s;
-  }
-
-  void wrap_linear(const std::string& name, std::unique_ptr<LinearLike>& slot,
-                   const ModuleMatcher::Choice& choice) {
-    adapter_.fan_in_fan_out |= slot->checkpoint_layout() == WeightLayout::kInOut;
-    auto wrapped = std::make_unique<LoraLinear>(name, std::move(slot), spec(choice), options_.key);
-    take(name + ".lora_A.weight", wrapped->lora_a());
-    take(name + ".lora_B.weight", wrapped->lora_b());
-    if (wrapped->magnitude().defined()) {
-      take(name + ".lora_magnitude_vector", wrapped->magnitude());
-    }
-    note(name, wrapped->out_features(), wrapped->in_features(), choice.rank,
-         {wrapped->lora_a(), wrapped->lora_b(), wrapped->magnitude()});
-    keep_base<LoraLinear>(name, wrapped->base(), wrapped->out_features(), wrapped->in_features());
-    slot = std::move(wrapped);
-  }
-
   void save_linear(const std::string& name, std::unique_ptr<LinearLike>& slot) {
-    const Tensor weight = trainable_copy(slot->weight_rows(0, slot->out_features()));
+    // Trained in the layout of checkpoints, so that it is saved as PEFT saves it.
+    const Tensor weight = trainable_copy(checkpoint_weight(*slot));
     const Tensor bias = slot->bias().defined() ? trainable_copy(slot->bias()) : Tensor();
+    put_linear(name, slot, weight, bias);
     take(name + ".weight", weight);
     if (bias.defined()) {
       take(name + ".bias", bias);
     }
-    adapter_.modules.push_back({name, weight.dim(0), weight.dim(1), 0,
-                                weight.numel() + (bias.defined() ? bias.numel() : 0)});
-    slot = std::make_unique<Linear>(weight, bias);
   }
-
-  // PEFT saves the tables of these two modules, and looks for no other names. The table is that of
-  // the model itself, whatever adapters lie between.
-  template <typename Wrapper, typename Layer>
-  void keep_base(const std::string& name, const Layer& below, i64 count, i64 width) {
-    const std::string last = name.substr(name.rfind('.') + 1);
-    if (last == "embed_tokens" || last == kHead) {
-      const Layer& base = innermost<Wrapper>(below);
-      adapter_.base_tables.push_back(
-          {name + ".base_layer.weight",
-           [&base](i64 begin, i64 end) { return base.weight_rows(begin, end); }, count, width});
-    }
-  }
-
-  void take(const std::string& key, const Tensor& value) {
-    adapter_.tensors.push_back({key, value});
-  }
-
-  void note(const std::string& name, i64 rows, i64 cols, i64 rank,
-            const std::vector<Tensor>& tensors) {
-    i64 parameters = 0;
-    for (const Tensor& t : tensors) {
-      parameters += t.defined() ? t.numel() : 0;
-    }
-    adapter_.modules.push_back({name, rows, cols, rank, parameters});
-    target_names_.insert(name.substr(name.rfind('.') + 1));
-  }
-
-  PeftConfig config_;
-  InjectOptions options_;
-  ModuleMatcher matcher_;
-  Adapter adapter_;
-  std::set<std::string> target_names_;
 };
 
 // "model.layers.3.mlp.up_proj" -> "model.layers.*.mlp.up_proj"
@@ -217,9 +108,8 @@ i64 Adapter::parameters() const {
 }
 
 Adapter inject_adapter(CausalLM& model, const PeftConfig& config, const InjectOptions& options) {
-  Freezer freezer;
-  model.visit(freezer, "");
-  Injector injector(config, options);
+  freeze(model);
+  NewAdapter injector(config, options);
   model.visit(injector, "");
   return injector.finish();
 }

@@ -25,11 +25,13 @@ struct AdaptedModule {
   i64 parameters = 0;
 };
 
-/// The frozen table under an adapted embedding or head, which PEFT keeps beside the factors.
+/// The table of an embedding or head that is not trained whole. PEFT keeps it beside the factors
+/// where it is adapted, and any other that it is told to.
 struct BaseTable {
   std::string key;
   RowFunction rows;
   i64 count = 0, width = 0;
+  bool saved = true;
 };
 
 /// What `inject_adapter` put into a model. The tensors belong to the model, which must outlive it.
@@ -39,6 +41,10 @@ struct Adapter {
   std::vector<AdaptedModule> modules;
   std::vector<BaseTable> base_tables;
   bool fan_in_fan_out = false;  // some adapted weight lies [in, out]
+  // Of a finished adapter: what its user should know, a sentence each; where it holds a value that
+  // is not finite, and why a merged model could not compute the same ("" where it could).
+  std::vector<std::string> notices;
+  std::string not_finite, not_mergeable;
 
   i64 parameters() const;
 };

@@ -39,6 +39,19 @@ std::optional<i64> as_number(const std::string& text) {
              : std::nullopt;
 }
 
+// Python's "(?P<name>…)" as a plain group: nothing here asks for its name.
+std::string without_group_names(std::string expression) {
+  constexpr std::string_view kNamed = "(?P<";
+  for (std::size_t at = expression.find(kNamed); at != std::string::npos;
+       at = expression.find(kNamed, at + 1)) {
+    const std::size_t end = expression.find('>', at);
+    if (end != std::string::npos) {
+      expression.replace(at, end + 1 - at, "(?:");
+    }
+  }
+  return expression;
+}
+
 bool is_all_linear(const StringOrList& target) {
   const auto* text = std::get_if<std::string>(&target);
   if (text == nullptr) {
@@ -58,12 +71,32 @@ bool ends_with_module(std::string_view path, std::string_view entry) {
                            path[path.size() - entry.size() - 1] == '.');
 }
 
+bool ends_as_text(std::string_view path, std::string_view entry) {
+  return path.ends_with(entry) || str("base_model.model.", path).ends_with(entry);
+}
+
 std::optional<i64> layer_index(std::string_view path, const std::vector<std::string>& lists) {
-  const std::vector<std::string> parts = components(path);
-  for (std::size_t i = 1; i + 1 < parts.size(); ++i) {
-    const std::optional<i64> number = as_number(parts[i]);
-    if (number && (lists.empty() || std::ranges::find(lists, parts[i - 1]) != lists.end())) {
-      return number;
+  // Every number that a name stands before, and the path up to that.
+  std::vector<std::pair<i64, std::string_view>> numbers;
+  for (std::size_t dot = path.find('.'); dot != std::string_view::npos;) {
+    const std::size_t next = path.find('.', dot + 1);
+    const std::optional<i64> number =
+        next == std::string_view::npos
+            ? std::nullopt
+            : as_number(std::string(path.substr(dot + 1, next - dot - 1)));
+    if (number && path.substr(0, dot).find('.') != std::string_view::npos) {
+      numbers.emplace_back(*number, path.substr(0, dot));
+    }
+    dot = next;
+  }
+  if (lists.empty()) {
+    return numbers.empty() ? std::nullopt : std::optional(numbers[0].first);
+  }
+  for (const std::string& list : lists) {
+    for (const auto& [number, before] : numbers) {
+      if (before.ends_with("." + list)) {
+        return number;
+      }
     }
   }
   return {};
@@ -106,7 +139,7 @@ struct ModuleMatcher::Patterns {
   static Pattern expression(const std::string& where, const std::string& text, const char* before,
                             const char* after) {
     try {
-      return {where, text, Regex(before + text + after), 0};
+      return {where, text, Regex(before + without_group_names(text) + after), 0};
     } catch (const DataError& e) {
       throw ConfigError(str(where, ": ", e.what()));
     }
@@ -162,16 +195,7 @@ bool ModuleMatcher::excluded(const std::string& path) {
       return true;
     }
   }
-  // At or below a module that is saved whole.
-  for (std::size_t end = path.size(); end != std::string::npos;
-       end = end == 0 ? std::string::npos : path.rfind('.', end - 1)) {
-    for (const Pattern& p : patterns_->save) {
-      if (p.covers(path.substr(0, end))) {
-        return true;
-      }
-    }
-  }
-  return false;
+  return saves_by_name(path);
 }
 
 bool ModuleMatcher::targeted(const std::string& path, bool all_linear) {
@@ -179,12 +203,15 @@ bool ModuleMatcher::targeted(const std::string& path, bool all_linear) {
     return all_linear;
   }
   std::vector<Pattern*> covering;
+  bool by_whole_path = false;
   for (Pattern& p : patterns_->target) {
     if (p.covers(path)) {
       covering.push_back(&p);
+      by_whole_path = by_whole_path || (!p.regex && p.text == path);
     }
   }
-  const bool wanted = !covering.empty() && layer_wanted(path);
+  // A module named by its whole path is meant in whatever layer it lies.
+  const bool wanted = !covering.empty() && (layer_wanted(path) || by_whole_path);
   for (Pattern* p : covering) {
     p->hits += wanted ? 1 : 0;
     p->covers_unwanted_layer = p->covers_unwanted_layer || !wanted;
@@ -214,6 +241,16 @@ std::optional<ModuleMatcher::Choice> ModuleMatcher::match(const std::string& pat
     return {};
   }
   chosen_.push_back(path);
+  if (const Pattern* p = saving(path); p != nullptr && contradiction_.empty()) {
+    contradiction_ =
+        str(p->where, ": \"", printable(p->text), "\" ends the path of ", path,
+            " or of a module around it, which target_modules adapts, and what is saved whole takes "
+            "no factors: name whole parts of the path");
+  }
+  return factors(path);
+}
+
+ModuleMatcher::Choice ModuleMatcher::factors(const std::string& path) {
   Choice choice{config_.r, config_.lora_alpha};
   for (std::size_t i = 0; i < patterns_->rank.size(); ++i) {
     if (patterns_->rank[i].hit(path)) {
@@ -230,12 +267,57 @@ std::optional<ModuleMatcher::Choice> ModuleMatcher::match(const std::string& pat
   return choice;
 }
 
-bool ModuleMatcher::saves(const std::string& path) {
-  bool hit = false;
-  for (Pattern& p : patterns_->save) {
-    hit = p.hit(path) || hit;
+const ModuleMatcher::Pattern* ModuleMatcher::saving(const std::string& path) const {
+  const std::vector<Pattern>& save = patterns_->save;
+  for (std::size_t end = path.find('.');; end = path.find('.', end + 1)) {
+    const std::string module = path.substr(0, end);
+    const auto it =
+        std::ranges::find_if(save, [&](const Pattern& p) { return ends_as_text(module, p.text); });
+    if (it != save.end()) {
+      return &*it;
+    }
+    if (end == std::string::npos) {
+      return nullptr;
+    }
   }
-  return hit;
+}
+
+bool ModuleMatcher::saves(const std::string& path) {
+  const Pattern* outermost = nullptr;
+  std::size_t saved = 0;  // the length of the outermost module's path
+  for (std::size_t end = path.find('.');; end = path.find('.', end + 1)) {
+    const std::string module = path.substr(0, end);
+    for (Pattern& p : patterns_->save) {
+      if (!ends_as_text(module, p.text)) {
+        continue;
+      }
+      ++p.hits;
+      if (outermost == nullptr) {
+        outermost = &p;
+        saved = module.size();
+      } else if (module.size() > saved && contradiction_.empty()) {
+        contradiction_ = str(p.where, ": \"", printable(p.text), "\" means ", module,
+                             ", which lies in ", path.substr(0, saved), ", saved whole by \"",
+                             printable(outermost->text), "\": leave one of them out");
+      }
+    }
+    if (end == std::string::npos) {
+      return outermost != nullptr;
+    }
+  }
+}
+
+bool ModuleMatcher::saves_by_name(const std::string& path) const {
+  return std::ranges::any_of(patterns_->save, [&](const Pattern& p) {
+    for (std::size_t end = path.find('.');; end = path.find('.', end + 1)) {
+      if (ends_with_module(std::string_view(path).substr(0, end), p.text)) {
+        return true;
+      }
+      if (end == std::string::npos) {
+        return false;
+      }
+    }
+  });
 }
 
 // " (did you mean ...); it has q_proj, ...": the last components of the paths seen.
@@ -304,6 +386,9 @@ void ModuleMatcher::check_layers() const {
 }
 
 void ModuleMatcher::check_all_used() const {
+  if (!contradiction_.empty()) {
+    throw ConfigError(contradiction_);
+  }
   check_layers();
   for (const auto* group : {&patterns_->target, &patterns_->exclude, &patterns_->save,
                             &patterns_->rank, &patterns_->alpha}) {

@@ -31,18 +31,26 @@ class ModuleMatcher {
   /// Rank and alpha for a linear layer or embedding at `path`, or nothing. `all_linear` says
   /// whether the literal "all-linear" covers it (a linear layer other than the output head).
   std::optional<Choice> match(const std::string& path, bool all_linear);
-  /// True when `path` is a module that modules_to_save names (not one below it).
+  /// Rank and alpha for `path`, should it be adapted.
+  Choice factors(const std::string& path);
+  /// True when modules_to_save names `path` or a module around it. PEFT compares the ends of paths
+  /// as text: "norm" means input_layernorm, too.
   bool saves(const std::string& path);
+  /// The same by whole parts of the path, which is what keeps a module from being adapted.
+  bool saves_by_name(const std::string& path) const;
 
-  /// Throws ConfigError for the first entry of target_modules, exclude_modules, rank_pattern,
-  /// alpha_pattern, layers_to_transform or modules_to_save that hit nothing, with the nearest of
-  /// the names seen, or with the entry that took every module it matches.
+  /// Throws ConfigError where modules_to_save contradicts itself or target_modules, and for the
+  /// first entry of target_modules, exclude_modules, rank_pattern, alpha_pattern,
+  /// layers_to_transform or modules_to_save that hit nothing, with the nearest of the names seen,
+  /// or with the entry that took every module it matches. What of this a finished adapter shows is
+  /// no mistake of its user's: its tensors tell.
   void check_all_used() const;
 
  private:
   struct Pattern;
   struct Patterns;
   bool excluded(const std::string& path);
+  const Pattern* saving(const std::string& path) const;
   bool targeted(const std::string& path, bool all_linear);
   bool layer_wanted(const std::string& path);
   void check_layers() const;
@@ -55,13 +63,19 @@ class ModuleMatcher {
   std::string pointer_;
   std::unique_ptr<Patterns> patterns_;
   std::vector<std::string> seen_, chosen_;
+  std::string contradiction_;
 };
 
 /// True when `path` equals `entry` or ends with "." + entry.
 bool ends_with_module(std::string_view path, std::string_view entry);
 
-/// The layer number of a module path: the first number after one of `lists` ("layers", "h"), or
-/// after any name when `lists` is empty.
+/// True when `path`, or "base_model.model." + path as PEFT has it, ends with the letters of
+/// `entry`.
+bool ends_as_text(std::string_view path, std::string_view entry);
+
+/// The layer number of a module path: the first number after one of `lists` ("layers", "h",
+/// "decoder.layers"), tried in order, or after any name when `lists` is empty. Neither the path's
+/// first component counts as a name nor its last as a number.
 std::optional<i64> layer_index(std::string_view path, const std::vector<std::string>& lists);
 
 }  // namespace inlay

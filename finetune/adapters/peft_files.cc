@@ -3,8 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
-#include <map>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -13,31 +12,32 @@
 #include "core/error.h"
 #include "core/io/atomic.h"
 #include "core/io/safetensors.h"
-#include "core/io/shape_text.h"
+#include "finetune/adapters/adapter_file.h"
+#include "finetune/adapters/finished_adapter.h"
 #include "finetune/config/check.h"
 
 namespace inlay {
 namespace {
 
-using Json = nlohmann::json;
+using SortedJson = nlohmann::json;
 
 constexpr std::string_view kPrefix = "base_model.model.";
-constexpr i64 kMostConfigBytes = 16 << 20;
+constexpr i64 kMostAdapterConfigBytes = 16 << 20;
 
-Json number(double value) {
+SortedJson number(double value) {
   // PEFT writes alpha as an integer where it is one.
-  return value == std::floor(value) && std::abs(value) < 1e15 ? Json(static_cast<i64>(value))
-                                                              : Json(value);
+  return value == std::floor(value) && std::abs(value) < 1e15 ? SortedJson(static_cast<i64>(value))
+                                                              : SortedJson(value);
 }
 
-Json text_or_list(const StringOrList& value) {
-  return std::visit([](const auto& v) { return Json(v); }, value);
+SortedJson text_or_list(const StringOrList& value) {
+  return std::visit([](const auto& v) { return SortedJson(v); }, value);
 }
 
 // Keys sorted and two spaces deep, as PEFT writes them.
 std::string config_text(const Adapter& adapter, const std::string& base_model) {
   const PeftConfig& c = adapter.config;
-  Json json;
+  SortedJson json;
   json["peft_type"] = "LORA";
   json["task_type"] = "CAUSAL_LM";
   json["auto_mapping"] = nullptr;
@@ -48,17 +48,19 @@ std::string config_text(const Adapter& adapter, const std::string& base_model) {
   json["lora_alpha"] = number(c.lora_alpha);
   json["lora_dropout"] = c.lora_dropout;
   json["target_modules"] = text_or_list(c.target_modules);
-  json["exclude_modules"] = c.exclude_modules ? text_or_list(*c.exclude_modules) : Json();
+  json["exclude_modules"] = c.exclude_modules ? text_or_list(*c.exclude_modules) : SortedJson();
   json["fan_in_fan_out"] = adapter.fan_in_fan_out;
   json["bias"] = "none";
   json["use_rslora"] = c.use_rslora;
   json["use_dora"] = c.use_dora;
-  json["modules_to_save"] = c.modules_to_save.empty() ? Json() : Json(c.modules_to_save);
+  json["modules_to_save"] =
+      c.modules_to_save.empty() ? SortedJson() : SortedJson(c.modules_to_save);
   json["init_lora_weights"] =
-      std::visit([](const auto& v) { return Json(v); }, c.init_lora_weights);
-  json["layers_to_transform"] = c.layers_to_transform ? Json(*c.layers_to_transform) : Json();
-  json["layers_pattern"] = c.layers_pattern ? text_or_list(*c.layers_pattern) : Json();
-  json["loftq_config"] = Json::object();
+      std::visit([](const auto& v) { return SortedJson(v); }, c.init_lora_weights);
+  json["layers_to_transform"] =
+      c.layers_to_transform ? SortedJson(*c.layers_to_transform) : SortedJson();
+  json["layers_pattern"] = c.layers_pattern ? text_or_list(*c.layers_pattern) : SortedJson();
+  json["loftq_config"] = SortedJson::object();
   json["megatron_config"] = nullptr;
   json["megatron_core"] = "megatron.core";
   // In the patterns the first match counts, so their order stays.
@@ -81,66 +83,54 @@ std::string config_text(const Adapter& adapter, const std::string& base_model) {
   return sorted.dump(2) + "\n";
 }
 
-// The adapter's own name for a tensor of a file, whoever wrote it.
-std::string canonical(std::string name) {
-  if (name.starts_with(kPrefix)) {
-    name = name.substr(kPrefix.size());
-  }
-  for (const std::string_view part : {".default.weight", ".default"}) {
-    if (name.ends_with(part)) {
-      const bool weight = part.size() > 8;
-      name = name.substr(0, name.size() - part.size()) + (weight ? ".weight" : "");
-    }
-  }
-  constexpr std::string_view kSaved = ".modules_to_save";
-  if (const std::size_t at = name.find(kSaved); at != std::string::npos) {
-    name.erase(at, kSaved.size());
-  }
-  return name;
-}
-
-void fill(const Tensor& target, const TensorEntry& entry) {
-  if (!entry.dtype || !std::ranges::equal(entry.shape, target.shape().dims()) ||
-      (entry.dtype != DType::kF32 && entry.dtype != DType::kBf16 && entry.dtype != DType::kF16)) {
-    throw DataError(
-        str(entry.file->path(), ": \"", printable(entry.name), "\": expected ",
-            target.shape().to_string(), " f32, bf16 or f16, found ", shape_text(entry.shape), " ",
-            entry.dtype ? std::string(dtype_name(*entry.dtype)) : printable(entry.stored_dtype)));
-  }
-  const Tensor stored = Tensor::empty(target.shape(), *entry.dtype);
-  std::memcpy(const_cast<void*>(stored.raw()), entry.data.data(), entry.data.size());
-  target.copy_from(stored.to(DType::kF32));
-}
-
 // A saved base table must be the model's own, or the adapter was made for another model. Each may
 // have been rounded to bf16 on its way here.
-void check_same_table(const BaseTable& table, const TensorEntry& entry) {
+void check_same_table(const BaseTable& table, AdapterFile& file) {
   constexpr float kTwoRoundings = 1.0F / 128;
-  const Tensor saved = Tensor::empty(Shape({table.count, table.width}), DType::kF32);
-  fill(saved, entry);
+  const std::string where = file.where(table.key);
+  const Tensor saved = file.take(table.key, Shape({table.count, table.width}));
   const Tensor own = table.rows(0, table.count);
   for (i64 i = 0; i < own.numel(); ++i) {
     const float a = own.values()[i];
     const float b = saved.values()[i];
     if (!(std::abs(a - b) <= kTwoRoundings * std::max(std::abs(a), std::abs(b)))) {
-      throw DataError(str(entry.file->path(), ": \"", printable(entry.name), "\", row ",
-                          i / table.width, ": the saved base table is not this model's: found ", b,
+      throw DataError(str(where, ", row ", i / table.width,
+                          ": the saved base table is not this model's: found ", b,
                           ", the model has ", a));
     }
   }
 }
 
-std::string join(const std::vector<std::string>& names) {
-  constexpr std::size_t kShown = 5;
-  std::string out;
-  for (std::size_t i = 0; i < std::min(names.size(), kShown); ++i) {
-    out += (i == 0 ? "" : ", ") + printable(names[i]);
+// trainable_token_indices: ids of the input embedding, or lists of ids by module.
+OrderedMap<std::vector<i64>> trained_tokens(const nlohmann::ordered_json& json,
+                                            const std::string& path) {
+  const auto it = json.find("trainable_token_indices");
+  if (it == json.end() || it->is_null()) {
+    return {};
   }
-  return names.size() > kShown ? out + str(" and ", names.size() - kShown, " more") : out;
-}
-
-std::string counted_tensors(const std::vector<std::string>& names) {
-  return str(names.size(), names.size() == 1 ? " tensor" : " tensors");
+  const auto ids_of = [&](const nlohmann::ordered_json& list) {
+    constexpr i64 kMostId = std::numeric_limits<i32>::max();
+    std::vector<i64> ids;
+    for (const auto& id : list.is_array() ? list : nlohmann::ordered_json::array({nullptr})) {
+      if (!id.is_number_integer() || id.get<i64>() < 0 || id.get<i64>() > kMostId) {
+        throw DataError(str(path,
+                            ": /trainable_token_indices: expected a list of token ids, or an "
+                            "object of such lists by module, found ",
+                            printable(it->dump(), 60)));
+      }
+      ids.push_back(id.get<i64>());
+    }
+    return ids;
+  };
+  OrderedMap<std::vector<i64>> out;
+  if (!it->is_object()) {
+    out.emplace_back("", ids_of(*it));
+    return out;
+  }
+  for (const auto& [module, list] : it->items()) {
+    out.emplace_back(module, ids_of(list));
+  }
+  return out;
 }
 
 }  // namespace
@@ -157,86 +147,71 @@ void save_adapter(const std::string& directory, const Adapter& adapter,
                        std::as_bytes(t.value.values())});
   }
   for (const BaseTable& t : adapter.base_tables) {
-    tensors.push_back({std::string(kPrefix) + t.key,
-                       DType::kF32,
-                       {t.count, t.width},
-                       row_source(t.rows, t.count, t.width, DType::kF32)});
+    if (t.saved) {
+      tensors.push_back({std::string(kPrefix) + t.key,
+                         DType::kF32,
+                         {t.count, t.width},
+                         row_source(t.rows, t.count, t.width, DType::kF32)});
+    }
   }
   write_safetensors(join_path(directory, "adapter_model.safetensors"), std::move(tensors));
   write_file(join_path(directory, "adapter_config.json"), config_text(adapter, base_model));
 }
 
-PeftConfig read_adapter_config(const std::string& directory) {
+FinishedPeftConfig read_adapter_config(const std::string& directory) {
   const std::string path = join_path(directory, "adapter_config.json");
   if (!is_file(path)) {
     throw DataError(exists(directory)
                         ? str(directory, ": not an adapter folder: it has no adapter_config.json")
                         : str(directory, ": there is no such adapter folder"));
   }
-  const ConfigDocument document = ConfigDocument::single(
-      parse_ordered_json(file_system().read(path, kMostConfigBytes), path), {path, directory});
+  const nlohmann::ordered_json json =
+      parse_ordered_json(file_system().read(path, kMostAdapterConfigBytes), path);
+  const ConfigDocument document = ConfigDocument::single(json, {path, directory});
   const ReadOptions options{.unknown_keys = ReadOptions::UnknownKeys::kRefuseIfSet,
                             .data_file = true};
-  PeftConfig config = read_config<PeftConfig>(document, options);
+  FinishedPeftConfig config = read_config<FinishedPeftConfig>(document, options);
+  config.trained_tokens = trained_tokens(json, path);
   Problems problems(document);
-  check(config, "", problems);
+  check_finished(config, problems);
   problems.throw_if_any(true);
   return config;
 }
 
 void load_adapter_tensors(const std::string& directory, const Adapter& adapter) {
-  const SafetensorsModel file(directory, "adapter_model");
-  std::map<std::string, const TensorEntry*> by_name;
-  std::vector<std::string> extra;
-  for (const TensorEntry* entry : file.entries()) {
-    const auto [it, is_new] = by_name.emplace(canonical(entry->name), entry);
-    if (!is_new) {
-      throw DataError(str(directory, ": \"", printable(it->second->name), "\" and \"",
-                          printable(entry->name), "\" are two names of one tensor"));
-    }
-  }
+  AdapterFile file(directory);
   std::vector<std::string> missing;
   for (const AdapterTensor& t : adapter.tensors) {
-    const auto it = by_name.find(t.key);
-    if (it == by_name.end()) {
+    if (file.has(t.key)) {
+      file.fill(t.value, t.key);
+    } else {
       missing.push_back(t.key);
-      continue;
     }
-    fill(t.value, *it->second);
-    by_name.erase(it);
   }
   for (const BaseTable& t : adapter.base_tables) {
-    if (const auto it = by_name.find(t.key); it != by_name.end()) {
-      check_same_table(t, *it->second);
-      by_name.erase(it);
+    if (file.has(t.key)) {
+      check_same_table(t, file);
     }
   }
-  for (const auto& [name, entry] : by_name) {
-    extra.push_back(entry->name);
-  }
-  if (!extra.empty()) {
-    throw DataError(str(directory, ": no place in this model for ", counted_tensors(extra),
-                        " of the adapter: ", join(extra)));
-  }
-  if (!missing.empty()) {
-    throw DataError(str(directory, ": the adapter lacks ", counted_tensors(missing),
-                        " that its adapter_config.json calls for: ", join(missing)));
+  require_all_placed(directory, file.unused(), missing);
+  if (!file.not_finite().empty()) {
+    throw DataError(file.not_finite() + ": an adapter to train must hold numbers");
   }
 }
 
 Adapter load_adapter(CausalLM& model, const std::string& directory, double scale) {
-  const PeftConfig config = read_adapter_config(directory);
-  Adapter adapter;
+  const FinishedPeftConfig config = read_adapter_config(directory);
+  AdapterFile file(directory);
   try {
-    adapter = inject_adapter(model, config, {.scale = scale, .pointer = ""});
+    FinishedAdapter finished = inject_finished_adapter(model, config, file, scale);
+    require_all_placed(directory, file.unused(), finished.missing);
+    for (const AdapterTensor& t : finished.adapter.tensors) {
+      t.value.set_requires_grad(false);
+    }
+    return std::move(finished.adapter);
   } catch (const ConfigError& e) {
     throw DataError(str(join_path(directory, "adapter_config.json"), ": ", e.what()));
   }
-  load_adapter_tensors(directory, adapter);
-  for (const AdapterTensor& t : adapter.tensors) {
-    t.value.set_requires_grad(false);
-  }
-  return adapter;
 }
 
 }  // namespace inlay

@@ -17,15 +17,18 @@ void save_adapter(const std::string& directory, const Adapter& adapter,
 
 /// adapter_config.json of `directory`. Throws DataError for what is not a LoRA adapter, for methods
 /// inlay does not compute, and for keys it does not know that are set.
-PeftConfig read_adapter_config(const std::string& directory);
+FinishedPeftConfig read_adapter_config(const std::string& directory);
 
-/// Fills the adapter's tensors from the file in `directory` (f32, f16 or bf16). Every tensor of the
-/// file must land somewhere and every tensor of the adapter be filled, else DataError lists what
-/// did not. Names without "base_model.model." and with ".default" in them are taken as well; a
-/// saved base table ("….base_layer.weight") need not be there, and must be the model's if it is.
+/// Fills the tensors of an adapter that is to be trained on from the file in `directory` (f32, f16
+/// or bf16). Every tensor of the file must land somewhere and every tensor of the adapter be filled
+/// with numbers, else DataError lists what did not. Names are taken as AdapterFile takes them; a
+/// table of the base ("….base_layer.weight", or an embedding's ".weight") need not be there, and
+/// must be the model's if it is.
 void load_adapter_tensors(const std::string& directory, const Adapter& adapter);
 
-/// inject_adapter and load_adapter_tensors for the adapter in `directory`.
+/// The adapter in `directory`, whoever made it, put into the model to be used
+/// (inject_finished_adapter). DataError when one of its tensors has no place in the model, or one
+/// that its config calls for is missing.
 Adapter load_adapter(CausalLM& model, const std::string& directory, double scale = 1.0);
 
 }  // namespace inlay

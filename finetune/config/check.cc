@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "finetune/config/check.h"
 
+#include <algorithm>
 #include <bit>
 #include <filesystem>
+#include <initializer_list>
 #include <optional>
+#include <string_view>
 #include <variant>
 
 #include "core/config/run_file.h"
@@ -162,6 +165,39 @@ void check(const PeftConfig& config, std::string_view pointer, Problems& problem
   }
   if (config.layers_to_transform.has_value() && config.layers_to_transform->empty()) {
     problems.add(at("layers_to_transform"), "is empty: name layers, or set it to null for all");
+  }
+}
+
+void check_finished(FinishedPeftConfig& config, Problems& problems) {
+  if (config.layers_to_transform && config.layers_to_transform->empty()) {
+    config.layers_to_transform.reset();
+  }
+  if (config.layers_pattern && holds_nothing(*config.layers_pattern)) {
+    config.layers_pattern.reset();
+  }
+  if (config.named_targets) {
+    config.target_modules = *config.named_targets;
+  }
+  check(config, "", problems);
+  const auto* word = std::get_if<std::string>(&config.init_lora_weights);
+  if (word == nullptr) {
+    return;
+  }
+  const auto is_among = [&](std::initializer_list<std::string_view> words) {
+    return std::ranges::find(words, std::string_view(*word)) != words.end();
+  };
+  if (word->starts_with("pissa") || is_among({"olora", "corda", "loftq", "lora_ga"})) {
+    problems.add("/init_lora_weights",
+                 str("\"", printable(*word),
+                     "\" changed the base's weights when the training began, and the adapter fits "
+                     "only the changed ones: save it from PEFT as a plain LoRA adapter "
+                     "(save_pretrained with path_initial_model_for_weight_conversion), or merge "
+                     "it there"));
+  } else if (!is_among({"gaussian", "orthogonal", "eva", "mica"})) {
+    problems.add("/init_lora_weights",
+                 str("expected true, false, \"gaussian\", \"orthogonal\", \"eva\" or \"mica\", "
+                     "found \"",
+                     printable(*word), "\""));
   }
 }
 

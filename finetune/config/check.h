@@ -19,6 +19,10 @@ void check(const RunConfig& config, const ConfigDocument& document = ConfigDocum
 /// The part about the adapter alone, which `pointer` leads to: adapter files have it too.
 void check(const PeftConfig& config, std::string_view pointer, Problems& problems);
 
+/// What must hold in the adapter_config.json of a finished adapter; what says nothing there (an
+/// empty list of layers) is taken away first.
+void check_finished(FinishedPeftConfig& config, Problems& problems);
+
 /// The run config in `path` with its bases and `--set` overrides, complete and checked: a mistake
 /// costs no more than this. save.output_dir is `runs/NAME` beside NAME.json when none is given, and
 /// `runs/stdin` for a config without a folder. Paths can be written to the run's files.

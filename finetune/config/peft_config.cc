@@ -5,7 +5,7 @@ namespace inlay {
 namespace {
 
 /// What PEFT writes beside the fields of PeftConfig.
-void other_peft_keys(FieldVisitor& v) {
+void keys_without_effect(FieldVisitor& v) {
   v.ignored("base_model_name_or_path", "the base is model.model_name_or_path");
   v.ignored("revision", "the base is model.model_name_or_path");
   v.ignored("auto_mapping", "informational");
@@ -15,28 +15,23 @@ void other_peft_keys(FieldVisitor& v) {
   v.ignored("megatron_config", "has no effect without Megatron");
   v.ignored("megatron_core", "has no effect without Megatron");
   v.ignored("qalora_group_size", "has no effect without use_qalora");
+}
 
-  v.neutral("lora_bias", {"false"}, "a bias of lora_B is not supported");
-  v.neutral("loftq_config", {"{}", "null"}, "LoftQ is not supported");
-  v.neutral("eva_config", {"null"}, "EVA is not supported");
-  v.neutral("corda_config", {"null"}, "CorDA is not supported");
-  v.neutral("lora_ga_config", {"null"}, "LoRA-GA is not supported");
+/// Methods that compute something else than A, B and magnitudes do.
+void other_methods(FieldVisitor& v) {
   v.neutral("kasa_config", {"null"}, "KaSA is not supported");
-  v.neutral("velora_config", {"null"}, "VeLoRA is not supported");
   v.neutral("monteclora_config", {"null"}, "MonteCLoRA is not supported");
   v.neutral("arrow_config", {"null"}, "Arrow routing is not supported");
   v.neutral("use_qalora", {"false"}, "QALoRA is not supported");
   v.neutral("use_bdlora", {"null", "false"}, "BD-LoRA is not supported");
   v.neutral("alora_invocation_tokens", {"null"}, "activated LoRA is not supported");
-  v.neutral("trainable_token_indices", {"null"}, "training single tokens is not supported");
   v.neutral("target_parameters", {"null", "[]"}, "LoRA on bare parameters is not supported");
   v.neutral("layer_replication", {"null"}, "replicated layers are not supported");
-  v.neutral("ensure_weight_tying", {"false"}, "tied adapters are not supported");
 }
 
 }  // namespace
 
-void PeftConfig::fields(FieldVisitor& v) {
+void PeftConfig::update_fields(FieldVisitor& v) {
   v.choice("peft_type", peft_type, {"LORA"}, "the adapter method");
   v.choice("task_type", task_type, {"CAUSAL_LM"}, "what the adapter is for");
   v.field("r", r, {1, 1024}, "rank r of the update B A");
@@ -44,10 +39,9 @@ void PeftConfig::fields(FieldVisitor& v) {
           "the update is scaled by lora_alpha / r, with use_rslora by lora_alpha / sqrt(r)");
   v.field("lora_dropout", lora_dropout, {.min = 0.0, .max = 1.0, .below_max = true},
           "probability of dropping an input of A in training");
-  v.field(
-      "target_modules", target_modules,
-      "\"all-linear\" (every linear layer but the output head), a regex that matches a module's "
-      "whole path, or a list of module names");
+}
+
+void PeftConfig::module_fields(FieldVisitor& v) {
   v.field("exclude_modules", exclude_modules,
           "modules to leave out, matched as target_modules are");
   v.field("use_rslora", use_rslora, "scale the update by lora_alpha / sqrt(r)");
@@ -65,16 +59,51 @@ void PeftConfig::fields(FieldVisitor& v) {
   v.typed("modules_to_save", modules_to_save,
           nullable(list_of(type_of_kind(FieldType::Kind::kString))),
           "modules trained whole and saved with the adapter");
+  keys_without_effect(v);
+  other_methods(v);
+}
+
+void PeftConfig::fields(FieldVisitor& v) {
+  update_fields(v);
+  v.field(
+      "target_modules", target_modules,
+      "\"all-linear\" (every linear layer but the output head), a regex that matches a module's "
+      "whole path, or a list of module names");
+  module_fields(v);
   v.choice("bias", bias, {"none"}, "which biases of the base are trained");
   v.choice("init_lora_weights", init_lora_weights, {"gaussian"},
            "true: A uniform, B zero; \"gaussian\": A normal, B zero; false: both random");
   v.path("init_from", init_from, "a directory with an adapter to go on from");
-  other_peft_keys(v);
+  v.neutral("lora_bias", {"false"}, "a bias of lora_B is not supported");
+  v.neutral("loftq_config", {"{}", "null"}, "LoftQ is not supported");
+  v.neutral("eva_config", {"null"}, "EVA is not supported");
+  v.neutral("corda_config", {"null"}, "CorDA is not supported");
+  v.neutral("lora_ga_config", {"null"}, "LoRA-GA is not supported");
+  v.neutral("velora_config", {"null"}, "VeLoRA is not supported");
+  v.neutral("trainable_token_indices", {"null"}, "training single tokens is not supported");
+  v.neutral("ensure_weight_tying", {"false"}, "tied adapters are not supported");
   v.hint("rank", "r");
   v.hint("lora_r", "r");
   v.hint("lora_rank", "r");
   v.hint("alpha", "lora_alpha");
   v.hint("dropout", "lora_dropout");
+}
+
+void FinishedPeftConfig::fields(FieldVisitor& v) {
+  update_fields(v);
+  v.field("target_modules", named_targets, "the modules that factors were trained for");
+  module_fields(v);
+  v.choice("bias", bias, {"none", "all", "lora_only"}, "which biases of the base were trained");
+  v.field("init_lora_weights", init_lora_weights, "how the factors began");
+  v.field("lora_bias", lora_bias, "whether lora_B has a bias");
+  v.field("ensure_weight_tying", ensure_weight_tying, "whether a tied head was adapted with it");
+  v.ignored("trainable_token_indices", "trained_tokens holds them");
+  for (const char* key : {"loftq_config", "eva_config", "corda_config", "lora_ga_config"}) {
+    v.ignored(key, "init_lora_weights tells whether it was used");
+  }
+  v.ignored("velora_config", "changes what backward keeps, not what forward computes");
+  v.ignored("runtime_config", "settings of the machine it was trained on");
+  v.ignored("merge_weights", "what an early PEFT did on leaving training");
 }
 
 }  // namespace inlay

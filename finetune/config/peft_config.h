@@ -39,6 +39,25 @@ struct PeftConfig {
   /// A directory with an adapter to go on from.
   std::optional<std::string> init_from;
   void fields(FieldVisitor& v);
+
+ protected:
+  /// What means the same in a run config and in the file of a finished adapter: how large the
+  /// update is, and, beside target_modules, which modules get one.
+  void update_fields(FieldVisitor& v);
+  void module_fields(FieldVisitor& v);
+};
+
+/// adapter_config.json of an adapter that is trained. How it began is over: any way of starting the
+/// factors will do that left the base as it was. What was trained beside the factors (biases,
+/// single tokens) is told by the tensors.
+struct FinishedPeftConfig : PeftConfig {
+  /// Null: the modules that PEFT adapts where nobody says which.
+  std::optional<StringOrList> named_targets;
+  bool lora_bias = false;
+  bool ensure_weight_tying = false;
+  /// Trained rows of the input embedding (under ""), or of modules by name.
+  OrderedMap<std::vector<i64>> trained_tokens;
+  void fields(FieldVisitor& v);
 };
 
 }  // namespace inlay

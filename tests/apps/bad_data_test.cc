@@ -230,7 +230,12 @@ TEST_F(BadAdapter, NamesTheKeyOfItsConfig) {
   const Case cases[] = {
       {"peft_type", "IA3", R"(/peft_type: expected "LORA", found "IA3")"},
       {"use_magic", true, "/use_magic: unknown key"},
-      {"bias", "all", R"(/bias: expected "none", found "all")"},
+      {"bias", "some",
+       R"(/bias: expected "none", "all" or "lora_only", found "some" (did you mean "none"?))"},
+      {"init_lora_weights", "pissa",
+       R"(/init_lora_weights: "pissa" changed the base's weights when the training began, and )"
+       "the adapter fits only the changed ones: save it from PEFT as a plain LoRA adapter "
+       "(save_pretrained with path_initial_model_for_weight_conversion), or merge it there"},
       {"r", 0, "/r: expected an integer from 1 to 1024, found 0"},
       {"r", "8", R"(/r: expected an integer from 1 to 1024, found "8")"},
       {"target_modules",

@@ -291,18 +291,28 @@ TEST_F(AdapterFile, NeedsNoBaseTable) {
   EXPECT_EQ(load().to_vector(), logits_.to_vector());
 }
 
-TEST_F(AdapterFile, RefusesTheBaseTableOfAnotherModel) {
+TEST_F(AdapterFile, OfAnotherBaseTableIsNotTrainedOn) {
   const std::string name = key("embed_tokens.base_layer.weight");
   std::string& bytes = tensors_.at(name).bytes;
   const float other = 100.0F;
   std::memcpy(bytes.data() + (3 * 12 + 1) * sizeof other, &other, sizeof other);
-  const std::string sentence = load_error();
+  write_tensors();
+  LoadedModel loaded = make_tiny(tiny_llama());
+  const Adapter adapter =
+      inject(loaded, peft_config({{"r", 2}, {"target_modules", {"q_proj", "embed_tokens"}}}));
+  const std::string sentence =
+      error_text<DataError>([&] { load_adapter_tensors(folder(), adapter); });
   EXPECT_EQ(sentence.rfind(tensors_path() + ": \"" + name +
                                "\", row 3: the saved base table is not this model's: found 100, "
                                "the model has ",
                            0),
             0U)
       << sentence;
+  // Used, it brings its table along, as with PEFT, and says so.
+  LoadedModel used = make_tiny(tiny_llama());
+  EXPECT_EQ(load_adapter(*used.model, folder()).notices,
+            std::vector<std::string>{tensors_path() + ": \"" + name +
+                                     "\": differs from the model's own and takes its place"});
   tensors_.at(name).shape = {12, 29};
   EXPECT_EQ(load_error(), tensors_path() + ": \"" + name +
                               "\": expected [29, 12] f32, bf16 or f16, found [12, 29] f32");
@@ -374,7 +384,7 @@ TEST_F(AdapterFile, NeedsAConfigThatInlayComputes) {
     OrderedJson value;
   } wrong[] = {{"peft_type", "LOHA"},
                {"task_type", "SEQ_CLS"},
-               {"bias", "all"},
+               {"bias", "some"},
                {"r", 0},
                {"lora_dropout", 1.0},
                {"target_modules", OrderedJson::array()},
@@ -382,9 +392,15 @@ TEST_F(AdapterFile, NeedsAConfigThatInlayComputes) {
                {"layer_replication", {{0, 1}}},
                {"some_new_method", true},
                {"init_lora_weights", "pissa"},
-               {"lora_bias", true},
-               {"layers_pattern", "layers"},
-               {"layers_to_transform", OrderedJson::array()}};
+               {"lora_bias", "yes"},
+               {"kasa_config", {{"a", 1}}},
+               {"alora_invocation_tokens", {1}},
+               {"arrow_config", {{"a", 1}}},
+               {"target_parameters", {"experts"}},
+               {"trainable_token_indices", {"a"}},
+               {"trainable_token_indices", -1},
+               {"trainable_token_indices", {{"embed_tokens", 3}}},
+               {"layers_pattern", "layers"}};
   for (const auto& c : wrong) {
     write_file(config_path(), good);
     set_config(c.key, c.value);

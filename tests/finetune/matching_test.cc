@@ -76,6 +76,10 @@ TEST(ModuleMatcher, FindsTheModulesThatPeftWould) {
         {"layers_to_transform", {1, 11}},
         {"layers_pattern", "layers"}},
        {2, 5}},
+      // A whole path is meant in whatever layer it lies.
+      {{{"target_modules", {"q_proj", "lm_head", "model.layers.11.mlp.down_proj"}},
+        {"layers_to_transform", {1}}},
+       {1, 6, 7}},
       // What is saved whole gets no factors.
       {{{"target_modules", "all-linear"}, {"modules_to_save", {"lm_head", "mlp.down_proj"}}},
        {1, 2, 4, 5}},
@@ -161,8 +165,24 @@ TEST(ModuleMatcher, NamesThePatternThatMatchesNothing) {
        "/peft/alpha_pattern: \"layers\\.2\\..*\" matches no module of this model" + names},
       {{{"target_modules", {"q_proj"}}, {"layers_to_transform", {1, 2}}},
        "/peft/layers_to_transform: no targeted module lies in layer 2"},
-      {{{"target_modules", {"q_proj", "lm_head"}}, {"layers_to_transform", {1}}},
-       "/peft/target_modules: \"lm_head\" matches no module in the layers of layers_to_transform"},
+      {{{"target_modules", {"q_proj", "embed_tokens"}}, {"layers_to_transform", {1}}},
+       "/peft/target_modules: \"embed_tokens\" matches no module in the layers of "
+       "layers_to_transform"},
+      // Where PEFT, which compares ends of paths as text, saves what it has wrapped, or saves
+      // twice.
+      {{{"target_modules", {"q_proj"}}, {"modules_to_save", {"proj"}}},
+       "/peft/modules_to_save: \"proj\" ends the path of model.layers.1.self_attn.q_proj or of a "
+       "module around it, which target_modules adapts, and what is saved whole takes no factors: "
+       "name whole parts of the path"},
+      {{{"target_modules", {"q_proj", "lm_head"}}, {"modules_to_save", {"head"}}},
+       "/peft/modules_to_save: \"head\" ends the path of lm_head or of a module around it, which "
+       "target_modules adapts"},
+      {{{"target_modules", {"q_proj"}}, {"modules_to_save", {"attn"}}},
+       "/peft/modules_to_save: \"attn\" ends the path of model.layers.1.self_attn.q_proj or of a "
+       "module around it"},
+      {{{"target_modules", {"q_proj"}}, {"modules_to_save", {"mlp", "down_proj"}}},
+       "/peft/modules_to_save: \"down_proj\" means model.layers.1.mlp.down_proj, which lies in "
+       "model.layers.1.mlp, saved whole by \"mlp\": leave one of them out"},
       {{{"target_modules", {"q_proj"}}, {"layers_to_transform", {1}}, {"layers_pattern", "h"}},
        "/peft/layers_to_transform: no targeted module lies in layer 1"},
   };
@@ -183,6 +203,35 @@ TEST(ModuleMatcher, SaysWhereARegularExpressionIsWrong) {
   }
 }
 
+// As PEFT's _set_trainable: key.endswith(entry), the key being "base_model.model." and the path.
+TEST(ModuleMatcher, SavesEveryModuleWhosePathEndsSo) {
+  const Paths paths = {"model.embed_tokens",
+                       "model.layers.0.input_layernorm",
+                       "model.layers.0.self_attn.q_proj",
+                       "model.layers.0.mlp.down_proj",
+                       "model.layers.10.mlp.down_proj",
+                       "model.norm",
+                       "lm_head"};
+  const struct {
+    const char* entry;
+    std::vector<int> saved;
+  } cases[] = {{"norm", {1, 5}},    {"model.norm", {5}},     {"base_model.model.model.norm", {5}},
+               {"layernorm", {1}},  {"mlp", {3, 4}},         {"0.mlp", {3, 4}},
+               {".0.mlp", {3}},     {"layers.0", {1, 2, 3}}, {"head", {6}},
+               {"proj", {2, 3, 4}}, {"tokens", {0}},         {"q_pro", {}},
+               {"Norm", {}}};
+  for (const auto& c : cases) {
+    ModuleMatcher matcher(peft_config({{"modules_to_save", {c.entry}}}), "");
+    std::vector<int> saved;
+    for (int i = 0; i < static_cast<int>(paths.size()); ++i) {
+      if (matcher.saves(paths[i])) {
+        saved.push_back(i);
+      }
+    }
+    EXPECT_EQ(saved, c.saved) << c.entry;
+  }
+}
+
 TEST(EndsWithModule, ComparesWholeComponents) {
   EXPECT_TRUE(ends_with_module("a.b.c", "c"));
   EXPECT_TRUE(ends_with_module("a.b.c", "b.c"));
@@ -197,6 +246,9 @@ TEST(LayerIndex, IsTheNumberBehindTheNameOfAList) {
   EXPECT_EQ(layer_index("model.layers.12.mlp.up_proj", {"layers"}), 12);
   EXPECT_EQ(layer_index("transformer.h.0.attn", {"layers", "h"}), 0);
   EXPECT_EQ(layer_index("model.layers.3.mlp.experts.5.w1", {"experts"}), 5);
+  EXPECT_EQ(layer_index("model.decoder.layers.4.fc1", {"decoder.layers"}), 4);
+  EXPECT_EQ(layer_index("model.layers.3.mlp.experts.5.w1", {"experts", "layers"}), 5);
+  EXPECT_EQ(layer_index("model.layers.3", {}), std::nullopt);
   EXPECT_EQ(layer_index("transformer.h.0.attn", {"layers"}), std::nullopt);
   EXPECT_EQ(layer_index("lm_head", {}), std::nullopt);
   EXPECT_EQ(layer_index("model.layers.3x.mlp", {}), std::nullopt);

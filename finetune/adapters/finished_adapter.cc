@@ -1,0 +1,410 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "finetune/adapters/finished_adapter.h"
+
+#include <algorithm>
+#include <cmath>
+#include <optional>
+#include <set>
+#include <utility>
+
+#include "core/error.h"
+#include "finetune/adapters/injector.h"
+#include "finetune/adapters/rows_and_biases.h"
+
+namespace inlay {
+namespace {
+
+// The paths of a model's modules that hold parameters, and whether its head is its embedding.
+class ModuleNames final : public Visitor {
+ public:
+  void linear(const std::string& name, std::unique_ptr<LinearLike>& slot) override {
+    paths.insert(name);
+    tied = tied || dynamic_cast<const TiedHead*>(slot.get()) != nullptr;
+  }
+  void embedding(const std::string& name, std::unique_ptr<EmbeddingLike>& /*slot*/) override {
+    paths.insert(name);
+  }
+  void parameter(const std::string& name, Tensor& /*value*/) override {
+    paths.insert(name.substr(0, name.rfind('.')));
+  }
+  std::set<std::string> paths;
+  bool tied = false;
+};
+
+// What PEFT adapts where an adapter's config names no modules.
+PeftConfig with_targets(const FinishedPeftConfig& config, const std::string& family) {
+  PeftConfig out = config;
+  if (!config.named_targets) {
+    out.target_modules = family == "gpt2" ? std::vector<std::string>{"c_attn"}
+                                          : std::vector<std::string>{"q_proj", "v_proj"};
+  }
+  return out;
+}
+
+// Whether `rows` are those of the layer, which decodes them piece by piece: a table may be large.
+template <typename Layer>
+bool same_rows(const Tensor& rows, const Layer& layer) {
+  constexpr i64 kRows = 1024;
+  for (i64 begin = 0; begin < rows.dim(0); begin += kRows) {
+    const i64 end = std::min(rows.dim(0), begin + kRows);
+    if (!std::ranges::equal(rows.slice(0, begin, end).values(),
+                            layer.weight_rows(begin, end).values())) {
+      return false;
+    }
+  }
+  return true;
+}
+
+bool same_weight(const Tensor& weight, const LinearLike& layer) {
+  return layer.checkpoint_layout() == WeightLayout::kInOut
+             ? std::ranges::equal(weight.values(), checkpoint_weight(layer).values())
+             : same_rows(weight, layer);
+}
+
+class FinishedInjector final : public Injector {
+ public:
+  FinishedInjector(const FinishedPeftConfig& finished, const PeftConfig& config,
+                   const InjectOptions& options, AdapterFile& file, bool tied)
+      : Injector(config, options), finished_(finished), file_(file), tied_(tied) {}
+
+  void linear(const std::string& name, std::unique_ptr<LinearLike>& slot) override {
+    const bool shared =
+        tied_ && name == kHead && !matcher_.saves(name) && !matcher_.saves(input_name_);
+    if (shared && table_changed_) {  // saved by modules_to_save, a table is trained apart
+      slot = input_table_->tied_head();
+    }
+    const auto choice = factors_for(name, name != kHead, {".lora_A.weight", ".lora_B.weight"});
+    use_own_weights(name, slot, shared, choice.has_value());
+    if (choice) {
+      if (finished_.lora_bias) {
+        add_factor_bias(name, slot, *choice);
+      }
+      const std::size_t first = adapter_.tensors.size();
+      wrap_linear(name, slot, *choice);
+      fill_from(first);
+    }
+    if (const std::optional<ReplacedRows> rows = trained_rows(name, slot->in_features())) {
+      check_rows(name, *rows, slot->out_features());
+      slot = std::make_unique<LinearWithRows>(std::move(slot), *rows);
+    }
+  }
+
+  void embedding(const std::string& name, std::unique_ptr<EmbeddingLike>& slot) override {
+    const bool is_input = input_table_ == nullptr;
+    const auto choice = factors_for(name, false, {".lora_embedding_A", ".lora_embedding_B"});
+    if (choice) {  // of another model, the factors tell it best
+      require_shape(name + ".lora_embedding_A", {choice->rank, slot->rows()});
+      require_shape(name + ".lora_embedding_B", {slot->width(), choice->rank});
+    }
+    const bool own_table = use_own_table(name, slot, is_input && tied_);
+    if (choice) {
+      const std::size_t first = adapter_.tensors.size();
+      wrap_embedding(name, slot, *choice);
+      fill_from(first);
+      if (config_.use_dora) {
+        scale_to_magnitudes(name, slot);
+      }
+    }
+    const std::optional<ReplacedRows> rows = trained_rows(name, slot->width());
+    if (rows) {
+      check_rows(name, *rows, slot->rows());
+      slot = std::make_unique<EmbeddingWithRows>(std::move(slot), *rows);
+    }
+    if (is_input) {
+      input_table_ = slot.get();
+      input_name_ = name;
+      const bool head_has_rows = file_.has(str(kHead, kTokens));
+      table_changed_ = own_table || (rows && !head_has_rows);
+    }
+  }
+
+  // Norms. Linear layers and embeddings are not walked into.
+  void parameter(const std::string& name, Tensor& value) override {
+    const std::string module = name.substr(0, name.rfind('.'));
+    if (!value.defined()) {
+      return;
+    }
+    if (file_.has(name)) {
+      value = file_.take(name, value.shape());
+      take(name, value);
+      note_whole(module, value.numel(), 1, value.numel());
+    } else if (matcher_.saves_by_name(module)) {
+      missing_.push_back(name);
+    }
+  }
+
+  FinishedAdapter finish() {
+    for (const auto& [name, ids] : finished_.trained_tokens) {
+      // Where the head is the embedding, equal rows of both are stored once.
+      const bool stored_once = tied_ && !found_tokens_.empty() && ends_as_text(kHead, name);
+      if (!found_tokens_.contains(name) && !stored_once) {
+        missing_.push_back((name.empty() ? input_name_ : name) + kTokens);
+      }
+    }
+    if (adapter_.modules.empty()) {
+      matcher_.check_all_used();  // of another model altogether: the names tell that best
+    }
+    adapter_.config = config_;
+    adapter_.not_finite = file_.not_finite();
+    return {std::move(adapter_), std::move(missing_)};
+  }
+
+ private:
+  static constexpr const char* kTokens = ".token_adapter.trainable_tokens_delta";
+
+  // The update of a module that the config means, or that has factors all the same: on top of a
+  // weight saved whole, as PEFT once stored a module both targeted and saved, or in a head that was
+  // tied to its embedding in training, too.
+  std::optional<ModuleMatcher::Choice> factors_for(const std::string& name, bool all_linear,
+                                                   std::initializer_list<const char*> factors) {
+    const bool saved = matcher_.saves_by_name(name);
+    const auto choice = matcher_.match(name, all_linear);
+    const bool has_factors =
+        std::ranges::all_of(factors, [&](const char* factor) { return file_.has(name + factor); });
+    const bool over_saved = saved && file_.has(name + ".base_layer.weight");
+    const bool over_tied = finished_.ensure_weight_tying && tied_ && name == kHead;
+    if (!choice && has_factors && (over_saved || over_tied)) {
+      return matcher_.factors(name);
+    }
+    return choice;
+  }
+
+  // "<name>.<part>" or "<name>.base_layer.<part>", whichever the file has, else "".
+  std::string own_key(const std::string& name, const char* part) const {
+    for (const char* infix : {".base_layer.", "."}) {
+      const std::string key = name + infix + part;
+      if (file_.has(key)) {
+        return key;
+      }
+    }
+    return "";
+  }
+
+  void require_if_saved(const std::string& name, const char* part, bool adapted) {
+    if (!adapted && matcher_.saves_by_name(name)) {
+      missing_.push_back(dotted(name, part));
+    }
+  }
+
+  // A head that shares the embedding's table has taken that over with it.
+  void use_own_weights(const std::string& name, std::unique_ptr<LinearLike>& slot, bool shared,
+                       bool adapted) {
+    const bool in_out = slot->checkpoint_layout() == WeightLayout::kInOut;
+    const std::string weight_key = shared ? "" : own_key(name, "weight");
+    const std::string bias_key = slot->bias().defined() ? own_key(name, "bias") : "";
+    if (weight_key.empty() && !shared) {
+      require_if_saved(name, "weight", adapted);
+    }
+    if (bias_key.empty() && slot->bias().defined()) {
+      require_if_saved(name, "bias", adapted);
+    }
+    const Tensor bias =
+        bias_key.empty() ? slot->bias() : file_.take(bias_key, slot->bias().shape());
+    const auto take_bias = [&] {
+      if (!bias_key.empty()) {
+        take(bias_key, bias);
+      }
+    };
+    if (!weight_key.empty()) {
+      const Shape shape = in_out ? Shape({slot->in_features(), slot->out_features()})
+                                 : Shape({slot->out_features(), slot->in_features()});
+      const std::string where = file_.where(weight_key);
+      const Tensor weight = file_.take(weight_key, shape);
+      const bool saved = matcher_.saves(name);
+      const LinearLike& base = innermost<LoraLinear>(*slot);
+      if (saved || !same_weight(weight, base)) {
+        note_own(where, saved, &base != slot.get());
+        take(weight_key, weight);
+        take_bias();
+        put_linear(name, slot, weight, bias);
+        return;
+      }
+    }
+    take_bias();
+    if (!bias_key.empty()) {
+      slot = std::make_unique<LinearWithBias>(std::move(slot), bias);
+    }
+  }
+
+  // Whether the table now is the file's and not the model's. Where it is the head's, too, the file
+  // may have it under either name; the head's comes last, as it does where PEFT reads both.
+  bool use_own_table(const std::string& name, std::unique_ptr<EmbeddingLike>& slot, bool shared) {
+    std::string key = own_key(name, "weight");
+    if (key.empty()) {
+      require_if_saved(name, "weight", false);
+    }
+    const std::string head_key = shared && !matcher_.saves(kHead) ? own_key(kHead, "weight") : "";
+    if (!head_key.empty() && !matcher_.saves(name)) {
+      if (!key.empty()) {
+        file_.drop(key);
+      }
+      key = head_key;
+    }
+    if (key.empty()) {
+      return false;
+    }
+    const std::string where = file_.where(key);
+    check_table_rows(where, key, slot->rows(), slot->width());
+    const Tensor table = file_.take(key, {slot->rows(), slot->width()});
+    const bool saved = matcher_.saves(name);
+    const EmbeddingLike& base = innermost<LoraEmbedding>(*slot);
+    if (!saved && same_rows(table, base)) {
+      return false;
+    }
+    note_own(where, saved, &base != slot.get());
+    take(key, table);
+    put_embedding(name, slot, table);
+    return true;
+  }
+
+  void check_table_rows(const std::string& where, const std::string& key, i64 rows, i64 width) {
+    const std::vector<i64> shape = file_.shape(key);
+    if (shape.size() == 2 && shape[1] == width && shape[0] != rows) {
+      throw DataError(str(where, ": has ", shape[0], " rows and the model's table ", rows,
+                          ": the adapter was trained over a model whose vocabulary had been "
+                          "resized; resize the base to ",
+                          shape[0], " tokens first"));
+    }
+  }
+
+  void note_own(const std::string& where, bool saved, bool adapted_before) {
+    if (saved) {
+      return;  // with modules_to_save it is what everyone expects
+    }
+    if (adapted_before) {
+      throw DataError(where +
+                      ": differs from the model's own, and an adapter given before this one "
+                      "was put over that");
+    }
+    adapter_.notices.push_back(where + ": differs from the model's own and takes its place");
+  }
+
+  // y = W x + (b + s b_B) + s B A x: a bias behind B is one of the whole layer.
+  void add_factor_bias(const std::string& name, std::unique_ptr<LinearLike>& slot,
+                       const ModuleMatcher::Choice& choice) {
+    const std::string key = name + ".lora_B.bias";
+    if (!file_.has(key)) {
+      missing_.push_back(key);
+      return;
+    }
+    const i64 out = slot->out_features();
+    const Tensor added = file_.take(key, {out});
+    take(key, added);
+    Tensor bias = Tensor::zeros({out});
+    const auto s = static_cast<float>(spec(choice).scale);
+    for (i64 o = 0; o < out; ++o) {
+      const float own = slot->bias().defined() ? slot->bias().values()[o] : 0.0F;
+      bias.mutable_values()[o] = own + s * added.values()[o];
+    }
+    if (!slot->bias().defined() && adapter_.not_mergeable.empty()) {
+      adapter_.not_mergeable = str("lora_bias trained a bias for ", name,
+                                   ", and the model's layer has none to merge it into");
+    }
+    slot = std::make_unique<LinearWithBias>(std::move(slot), bias);
+  }
+
+  // DoRA on a table: V = E + s (B A)^T, y_t = (m / |V|) V_t, a length for each feature.
+  void scale_to_magnitudes(const std::string& name, std::unique_ptr<EmbeddingLike>& slot) {
+    const std::string key = name + ".lora_magnitude_vector";
+    if (!file_.has(key)) {
+      missing_.push_back(key);
+      return;
+    }
+    const i64 width = slot->width();
+    const Tensor magnitude = file_.take(key, {width});
+    take(key, magnitude);
+    constexpr i64 kRows = 256;
+    std::vector<double> squares(width);
+    for (i64 begin = 0; begin < slot->rows(); begin += kRows) {
+      const Tensor rows = slot->weight_rows(begin, std::min(slot->rows(), begin + kRows));
+      for (i64 i = 0; i < rows.numel(); ++i) {
+        const auto value = static_cast<double>(rows.values()[i]);
+        squares[i % width] += value * value;
+      }
+    }
+    const Tensor gain = Tensor::empty({width});
+    for (i64 c = 0; c < width; ++c) {
+      gain.mutable_values()[c] =
+          static_cast<float>(static_cast<double>(magnitude.values()[c]) / std::sqrt(squares[c]));
+    }
+    slot = std::make_unique<EmbeddingWithGain>(std::move(slot), gain);
+  }
+
+  void require_shape(const std::string& key, const Shape& shape) const {
+    if (file_.has(key)) {
+      file_.require_shape(key, shape);
+    }
+  }
+
+  std::optional<ReplacedRows> trained_rows(const std::string& name, i64 width) {
+    const std::string key = name + kTokens;
+    if (!file_.has(key)) {
+      return {};
+    }
+    const auto it = std::ranges::find_if(finished_.trained_tokens, [&](const auto& entry) {
+      return entry.first.empty() ? input_table_ == nullptr : ends_as_text(name, entry.first);
+    });
+    if (it == finished_.trained_tokens.end()) {
+      return {};  // stays, as a tensor that the config knows nothing of
+    }
+    found_tokens_.insert(it->first);
+    ReplacedRows rows;
+    rows.ids.assign(it->second.begin(), it->second.end());
+    rows.values = file_.take(key, {static_cast<i64>(rows.ids.size()), width});
+    take(key, rows.values);
+    note_whole(name, rows.values.dim(0), width, rows.values.numel());
+    return rows;
+  }
+
+  void check_rows(const std::string& name, const ReplacedRows& rows, i64 count) const {
+    for (const i32 id : rows.ids) {
+      if (id < 0 || id >= count) {
+        throw ConfigError(
+            str("/trainable_token_indices: ", id, " is no row of ", name, ", which has ", count));
+      }
+    }
+  }
+
+  void fill_from(std::size_t first) {
+    for (std::size_t i = first; i < adapter_.tensors.size(); ++i) {
+      const AdapterTensor& t = adapter_.tensors[i];
+      if (file_.has(t.key)) {
+        file_.fill(t.value, t.key);
+      } else {
+        missing_.push_back(t.key);
+      }
+    }
+  }
+
+  const FinishedPeftConfig& finished_;
+  AdapterFile& file_;
+  bool tied_;
+  const EmbeddingLike* input_table_ = nullptr;
+  std::string input_name_;
+  bool table_changed_ = false;
+  std::set<std::string> found_tokens_;
+  std::vector<std::string> missing_;
+};
+
+}  // namespace
+
+FinishedAdapter inject_finished_adapter(CausalLM& model, const FinishedPeftConfig& config,
+                                        AdapterFile& file, double scale) {
+  freeze(model);
+  ModuleNames names;
+  model.visit(names, "");
+  const bool renamed = file.rename_into(names.paths);
+  FinishedInjector injector(config, with_targets(config, model.family()),
+                            {.scale = scale, .pointer = ""}, file, names.tied);
+  model.visit(injector, "");
+  FinishedAdapter out = injector.finish();
+  if (renamed) {
+    out.adapter.notices.push_back(
+        file.directory() +
+        ": the adapter names its modules as a model without this one's head, or with more around "
+        "it, does; they are taken for those of the same names here");
+  }
+  return out;
+}
+
+}  // namespace inlay

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "finetune/adapters/adapter.h"
+#include "finetune/adapters/lora.h"
+#include "finetune/adapters/matching.h"
+
+namespace inlay {
+
+/// Every parameter of the model loses its gradient.
+void freeze(CausalLM& model);
+
+/// A trainable f32 copy among the memory of adapters.
+Tensor trainable_copy(const Tensor& source);
+
+/// What lies below every `Wrapper` around a layer.
+template <typename Wrapper, typename Layer>
+const Layer& innermost(const Layer& layer) {
+  const Layer* inner = &layer;
+  while (const auto* wrapper = dynamic_cast<const Wrapper*>(inner)) {
+    inner = &wrapper->base();
+  }
+  return *inner;
+}
+
+/// Puts factors and whole copies into a model's slots and keeps account of them. Which modules get
+/// what is the business of those derived from it: inject_adapter for a new adapter,
+/// inject_finished_adapter for one that is on disk.
+class Injector : public Visitor {
+ protected:
+  static constexpr const char* kHead = "lm_head";
+
+  Injector(const PeftConfig& config, const InjectOptions& options)
+      : config_(config), options_(options), matcher_(config, options.pointer) {}
+
+  LoraSpec spec(const ModuleMatcher::Choice& choice) const;
+
+  void wrap_linear(const std::string& name, std::unique_ptr<LinearLike>& slot,
+                   const ModuleMatcher::Choice& choice);
+  void wrap_embedding(const std::string& name, std::unique_ptr<EmbeddingLike>& slot,
+                      const ModuleMatcher::Choice& choice);
+  /// Into the slot: a layer that computes with `weight`, which lies as checkpoints of the model
+  /// keep it, and `bias`.
+  void put_linear(const std::string& name, std::unique_ptr<LinearLike>& slot, const Tensor& weight,
+                  const Tensor& bias);
+  void put_embedding(const std::string& name, std::unique_ptr<EmbeddingLike>& slot,
+                     const Tensor& table);
+  void note_whole(const std::string& name, i64 rows, i64 cols, i64 parameters) {
+    adapter_.modules.push_back({name, rows, cols, 0, parameters});
+  }
+
+  // PEFT saves the tables of these two modules where they are adapted (`saved`), and looks for no
+  // other names; a file may bring them all the same. The table is that of the model itself,
+  // whatever adapters lie between.
+  void keep_base(const std::string& name, const LinearLike& below, bool saved);
+  void keep_base(const std::string& name, const EmbeddingLike& below, bool saved);
+
+  void take(const std::string& key, const Tensor& value) {
+    adapter_.tensors.push_back({key, value});
+  }
+
+  PeftConfig config_;
+  InjectOptions options_;
+  ModuleMatcher matcher_;
+  Adapter adapter_;
+  std::set<std::string> target_names_;
+
+ private:
+  void note_factors(const std::string& name, i64 rows, i64 cols, i64 rank,
+                    const std::vector<Tensor>& tensors);
+};
+
+/// A layer's weight in the layout that checkpoints keep it in: [out, in], or GPT-2's [in, out].
+Tensor checkpoint_weight(const LinearLike& layer);
+
+}  // namespace inlay

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "finetune/adapters/rows_and_biases.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "core/ops/elementwise.h"
+#include "core/ops/linear.h"
+
+namespace inlay {
+
+void ReplacedRows::put_into(const Tensor& rows, i64 begin) const {
+  const i64 width = values.dim(1);
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    const i64 row = ids[i] - begin;
+    if (row >= 0 && row < rows.dim(0)) {
+      const auto from = values.values().subspan(i * width, width);
+      std::ranges::copy(from, rows.mutable_values().subspan(row * width, width).begin());
+    }
+  }
+}
+
+EmbeddingWithRows::EmbeddingWithRows(std::unique_ptr<EmbeddingLike> base, ReplacedRows rows)
+    : base_(std::move(base)), replaced_(std::move(rows)) {}
+
+Tensor EmbeddingWithRows::forward(std::span<const i32> ids, const Pass& pass) const {
+  const Tensor y = base_->forward(ids, pass);
+  const i64 width = y.dim(-1);
+  for (std::size_t t = 0; t < ids.size(); ++t) {
+    // The last of equal ids counts, as where the rows are written one after the other.
+    const auto it = std::ranges::find(replaced_.ids.rbegin(), replaced_.ids.rend(), ids[t]);
+    if (it != replaced_.ids.rend()) {
+      const auto i = static_cast<std::size_t>(replaced_.ids.rend() - it) - 1;
+      const auto from = replaced_.values.values().subspan(i * width, width);
+      std::ranges::copy(from, y.mutable_values().subspan(t * width, width).begin());
+    }
+  }
+  return y;
+}
+
+Tensor EmbeddingWithRows::weight_rows(i64 begin, i64 end) const {
+  const Tensor rows = base_->weight_rows(begin, end).clone();
+  replaced_.put_into(rows, begin);
+  return rows;
+}
+
+std::unique_ptr<LinearLike> EmbeddingWithRows::tied_head() const {
+  return std::make_unique<TiedHead>(
+      std::make_unique<LinearWithRows>(base_->tied_head(), replaced_));
+}
+
+void EmbeddingWithRows::visit(Visitor& visitor, const std::string& name) {
+  base_->visit(visitor, name);
+}
+
+Tensor EmbeddingWithGain::forward(std::span<const i32> ids, const Pass& pass) const {
+  return scale_columns(base_->forward(ids, pass), gain_);
+}
+
+Tensor EmbeddingWithGain::weight_rows(i64 begin, i64 end) const {
+  const NoGrad guard;
+  return scale_columns(base_->weight_rows(begin, end), gain_);
+}
+
+void EmbeddingWithGain::visit(Visitor& visitor, const std::string& name) {
+  base_->visit(visitor, name);
+}
+
+LinearWithRows::LinearWithRows(std::unique_ptr<LinearLike> base, ReplacedRows rows)
+    : base_(std::move(base)), replaced_(std::move(rows)) {}
+
+Tensor LinearWithRows::product(const Tensor& x, const Pass& pass) const {
+  const Tensor y = base_->product(x, pass);
+  const Tensor columns = linear(x, replaced_.values);  // [..., ids]
+  const i64 out = y.dim(-1);
+  const i64 count = columns.dim(-1);
+  for (i64 r = 0; r < y.numel() / out; ++r) {
+    for (i64 i = 0; i < count; ++i) {
+      y.mutable_values()[r * out + replaced_.ids[i]] = columns.values()[r * count + i];
+    }
+  }
+  return y;
+}
+
+Tensor LinearWithRows::forward(const Tensor& x, const Pass& pass) const {
+  Tensor y = product(x, pass);
+  return bias().defined() ? add_row(std::move(y), bias()) : y;
+}
+
+Tensor LinearWithRows::weight_rows(i64 begin, i64 end) const {
+  const Tensor rows = base_->weight_rows(begin, end).clone();
+  replaced_.put_into(rows, begin);
+  return rows;
+}
+
+void LinearWithRows::visit(Visitor& visitor, const std::string& name) {
+  base_->visit(visitor, name);
+}
+
+LinearWithBias::LinearWithBias(std::unique_ptr<LinearLike> base, Tensor bias)
+    : base_(std::move(base)), bias_(std::move(bias)) {}
+
+Tensor LinearWithBias::forward(const Tensor& x, const Pass& pass) const {
+  return add_row(base_->product(x, pass), bias_);
+}
+
+std::optional<Projection> LinearWithBias::projection(const Pass& pass) const {
+  std::optional<Projection> projection = base_->projection(pass);
+  if (projection) {
+    projection->bias = bias_;
+  }
+  return projection;
+}
+
+void LinearWithBias::visit(Visitor& visitor, const std::string& name) {
+  base_->visit(visitor, name);
+}
+
+}  // namespace inlay
