@@ -15,6 +15,7 @@
 #include "core/error.h"
 #include "core/io/file_system.h"
 #include "core/io/mapped_files.h"
+#include "data/dataset/foreign_file.h"
 #include "finetune/bench/timing.h"
 
 namespace inlay {
@@ -183,7 +184,7 @@ int run_generate(std::span<const std::string> arguments) {
     throw ConfigError("generate: give one of --prompt and --prompt-file");
   }
   if (!prompt_file.empty()) {
-    prompt = file_system().read(prompt_file == "-" ? "/dev/stdin" : prompt_file, kMostPromptBytes);
+    prompt = read_text_file(prompt_file == "-" ? "/dev/stdin" : prompt_file, kMostPromptBytes);
   }
   const LoadedModel loaded = model.load();
   const Tokenizer& tokenizer = loaded.require_tokenizer("a prompt");

@@ -6,6 +6,7 @@
 
 #include "core/error.h"
 #include "core/io/file_system.h"
+#include "data/dataset/foreign_file.h"
 
 namespace inlay {
 namespace {
@@ -17,9 +18,14 @@ constexpr std::string_view kBlanks = " \t\r\n";
 /// the calls cost nothing.
 constexpr i64 kReleaseBytes = 16 << 20;
 
-/// What datasets also come in; the first byte would be called a mistake in JSON.
+/// What datasets also come in, where the first bytes do not tell (foreign_file.h); they would be
+/// called a mistake in JSON.
 constexpr std::string_view kOtherFormats[] = {".parquet", ".arrow", ".csv", ".tsv",
                                               ".gz",      ".zst",   ".zip"};
+
+/// Where line ends are looked for before a file is read: no row of a file that has carriage returns
+/// for line ends is longer.
+constexpr std::size_t kLineEndBytes = 1 << 20;
 
 bool is_blank(std::string_view text) {
   return text.find_first_not_of(kBlanks) == std::string_view::npos;
@@ -41,6 +47,9 @@ class Cursor {
   /// The byte here; 0 at the end.
   char peek() const { return at_end() ? '\0' : text_[offset_]; }
   i64 line() const { return line_; }
+
+  /// The whole file.
+  std::string_view text() const { return text_; }
 
   /// What a row that begins here could be at most, and one byte more.
   std::string_view window() const {
@@ -198,17 +207,48 @@ class ArrayReader final : public RowReader {
   bool ended_ = false;
 };
 
-}  // namespace
+/// Whether a carriage return alone stands between the first two lines, as old Macs wrote them. In
+/// plain text it may also be what a program drew its progress with, so there none but it must end
+/// lines.
+bool ends_lines_by_carriage_returns(std::string_view text, bool plain_text) {
+  const std::string_view start = text.substr(0, kLineEndBytes);
+  const std::string_view first = start.substr(0, start.find('\n'));
+  if (plain_text && first.size() < start.size()) {
+    return false;
+  }
+  const std::size_t end =
+      first.find('\r', std::min(first.find_first_not_of(kBlanks), first.size()));
+  return end != std::string_view::npos && !is_blank(first.substr(end));
+}
 
-std::unique_ptr<RowReader> open_rows(const std::string& path, i64 max_row_bytes) {
+/// Names a file that is something else than rows, or text in another encoding.
+void check_content(const std::string& path, std::string_view text, bool plain_text) {
+  const std::string_view start = text.substr(0, kForeignBytes);
+  if (const auto foreign = plain_text ? foreign_text(start) : foreign_rows(start)) {
+    throw DataError(str(printable(path, 300), ": ", *foreign));
+  }
   for (const std::string_view ending : kOtherFormats) {
     if (path.ends_with(ending)) {
       throw DataError(str(printable(path, 300), ": rows are read from JSON lines, a JSON array or ",
                           "a .txt file, not from ", ending));
     }
   }
+  const bool array = text.substr(std::min(text.find_first_not_of(kBlanks), text.size()))
+                         .starts_with('[');  // in which a carriage return is a blank
+  if ((plain_text || !array) && ends_lines_by_carriage_returns(text, plain_text)) {
+    throw DataError(str(printable(path, 300),
+                        ": its lines end in carriage returns alone, as on old Macs: convert it to "
+                        "line feeds (tr '\\r' '\\n')"));
+  }
+}
+
+}  // namespace
+
+std::unique_ptr<RowReader> open_rows(const std::string& path, i64 max_row_bytes) {
   Cursor cursor(path, max_row_bytes);
-  if (path.ends_with(".txt")) {
+  const bool plain_text = path.ends_with(".txt");
+  check_content(path, cursor.text(), plain_text);
+  if (plain_text) {
     return std::make_unique<LineReader>(std::move(cursor), /*plain_text=*/true);
   }
   Cursor start = cursor;

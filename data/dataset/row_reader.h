@@ -40,9 +40,10 @@ inline constexpr i64 kMaxRowBytes = 64 << 20;
 ///   [ value, … ]      a value of the JSON array, over as many lines as it takes
 ///   anything else     a line, to be read as JSON (JSONL)
 ///
-/// Blank lines are no rows but count as lines. A byte order mark at the start is skipped, a
-/// carriage return at the end of a line is not part of it. Throws IoError when the file cannot be
-/// read.
+/// Blank lines are no rows but count as lines. A byte order mark of UTF-8 at the start is skipped,
+/// a carriage return at the end of a line is not part of it. Throws IoError when the file cannot be
+/// read, and DataError when it is something else: compressed, in another encoding, a table …
+/// (foreign_file.h).
 std::unique_ptr<RowReader> open_rows(const std::string& path, i64 max_row_bytes = kMaxRowBytes);
 
 }  // namespace inlay

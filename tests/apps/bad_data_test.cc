@@ -135,8 +135,12 @@ TEST(BadData, OtherFormatsAreNamedAsSuch) {
                           "not from .csv");
   workshop.write("rows.parquet", "PAR1");
   workshop.expect_refused("eval -m model --tokenizer bytes -d rows.parquet", kData,
-                          "rows.parquet: rows are read from JSON lines, a JSON array or a .txt "
-                          "file, not from .parquet");
+                          "rows.parquet: the file is a Parquet table: write its rows as JSON lines "
+                          "first, as Dataset.to_json of Python's datasets does");
+  workshop.write("rows.arrow", "rows");
+  workshop.expect_refused("eval -m model --tokenizer bytes -d rows.arrow", kData,
+                          "rows.arrow: rows are read from JSON lines, a JSON array or a .txt file, "
+                          "not from .arrow");
   workshop.expect_refused("eval -m model -d rows.jsonl", kData,
                           "rows.jsonl: rows of format prompt_completion need a tokenizer; without "
                           "one only rows of tokens can be read");
