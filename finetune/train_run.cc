@@ -210,6 +210,8 @@ RunPlan plan_of(const FittedRun& fitted, const RunInputs& inputs) {
   plan.tokens = inputs.train.report.tokens;
   plan.trained_tokens = inputs.train.report.trained;
   plan.truncated_rows = inputs.train.report.truncated;
+  plan.skipped_rows = inputs.train.report.skipped;
+  plan.control_summary = control_summary(inputs.train.report);
   plan.steps = total_steps(config.training, schedule);
   plan.steps_per_epoch = schedule.steps_per_epoch();
   plan.gradient_checkpointing = config.training.gradient_checkpointing;

@@ -25,6 +25,8 @@ struct RunPlan {
   i64 rows = 0, validation_rows = 0;
   i64 tokens = 0, trained_tokens = 0;  // of an epoch
   i64 truncated_rows = 0;
+  i64 skipped_rows = 0;         // with nothing to train on
+  std::string control_summary;  // of control tokens spelt out in the rows; "" for none
   i64 steps = 0, steps_per_epoch = 0;
   i64 first_step = 0;                  // > 0: resumed
   MemoryReport memory;                 // after loading

@@ -61,12 +61,18 @@ int run_data(std::span<const std::string> arguments) {
   }
   if (!json) {
     const DatasetReport& r = data.report;
+    const std::string left_out =
+        r.skipped > 0 ? str("; ", readable_count(r.skipped), " left out") : "";
+    const std::string summary = control_summary(r);
+    const std::string control = summary.empty() ? "" : "; " + summary;
     std::printf(
-        "%s rows (%s), %s tokens, %s trained on; the longest has %s (line %ld); %s truncated\n",
+        "%s rows (%s), %s tokens, %s trained on; the longest has %s (line %ld); %s truncated%s%s\n",
         readable_count(r.rows).c_str(), std::string(row_format_name(data.format)).c_str(),
         readable_count(r.tokens).c_str(), readable_count(r.trained).c_str(),
         readable_count(r.longest).c_str(), static_cast<long>(r.longest_line),
-        readable_count(r.truncated).c_str());
+        readable_count(r.truncated).c_str(), left_out.c_str(), control.c_str());
+  } else if (!control_summary(data.report).empty()) {
+    print_notice(control_summary(data.report));
   }
   return 0;
 }

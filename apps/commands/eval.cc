@@ -86,6 +86,7 @@ int run_eval(std::span<const std::string> arguments) {
   std::string file;
   std::string metric = "loss";
   std::string format = "auto";
+  std::string special_tokens = "literal";
   i64 batch_size = 64;
   i64 max_length = 1024;
   i64 show = 0;
@@ -97,7 +98,9 @@ int run_eval(std::span<const std::string> arguments) {
   args.option("--metric", metric,
               "loss, or exact_match (greedy completions against the expected ones)")
       .option("--format", format,
-              "columns of a row: auto, text, prompt_completion, messages, alpaca, tokens")
+              "columns of a row: auto, text, prompt_completion, messages, alpaca, sharegpt, tokens")
+      .option("--special-tokens-in-text", special_tokens,
+              "control tokens spelt out in the data: literal (letters) or parse (those tokens)")
       .option("--max-length", max_length, "tokens a row may have; longer ones keep their start")
       .option("--batch-size", batch_size, "rows computed at once")
       .option("--show", show, "exact_match: print so many of the rows that differ")
@@ -114,14 +117,22 @@ int run_eval(std::span<const std::string> arguments) {
   require_at_least("--max-length", max_length, 2);
   require_at_least("--show", show, 0);
   row_format_by_name(format);
+  if (special_tokens != "literal" && special_tokens != "parse") {
+    throw ConfigError(str("--special-tokens-in-text: expected literal or parse, found \"",
+                          printable(special_tokens), "\""));
+  }
   require_rows(file);
   const LoadedModel loaded = model.load();
   DataConfig config;
   config.format = format;
   config.max_length = max_length;
+  config.special_tokens_in_text = special_tokens;
   const Dataset data = load_rows(file, config, loaded);
   for (const std::string& note : data.report.notes) {
     print_notice(note);
+  }
+  if (const std::string summary = control_summary(data.report); !summary.empty()) {
+    print_notice(summary);
   }
   return metric == "loss"
              ? report_loss(loaded, data, std::min(batch_size, kMostLossRows),

@@ -30,6 +30,7 @@ void print_plan_json(const RunPlan& plan, const std::string& problem) {
               {"rows", plan.rows},
               {"validation_rows", plan.validation_rows},
               {"truncated_rows", plan.truncated_rows},
+              {"skipped_rows", plan.skipped_rows},
               {"tokens", plan.tokens},
               {"trained_tokens", plan.trained_tokens},
               {"steps", plan.steps},
@@ -56,8 +57,7 @@ void print_plan_text(const RunPlan& plan) {
   }
   std::printf("model       %s\n", plan.model.c_str());
   std::printf("trainable   %s parameters\n", readable_count(f.trainable).c_str());
-  std::printf("data        %s rows, %s tokens, %s trained on\n", readable_count(plan.rows).c_str(),
-              readable_count(plan.tokens).c_str(), readable_count(plan.trained_tokens).c_str());
+  std::printf("data        %s\n", data_text(plan).c_str());
   std::printf("steps       %s (%s an epoch)\n", readable_count(plan.steps).c_str(),
               readable_count(plan.steps_per_epoch).c_str());
   std::printf("work        %s MFLOP a token\n", readable_number(f.flops_a_token / 1e6).c_str());
@@ -72,6 +72,21 @@ void print_plan_text(const RunPlan& plan) {
 }
 
 }  // namespace
+
+std::string data_text(const RunPlan& plan) {
+  std::string text = str(readable_count(plan.rows), " rows, ", readable_count(plan.tokens),
+                         " tokens, ", readable_count(plan.trained_tokens), " trained on");
+  if (plan.truncated_rows > 0) {
+    text += str(", ", readable_count(plan.truncated_rows), " rows truncated");
+  }
+  if (plan.skipped_rows > 0) {
+    text += str(", ", readable_count(plan.skipped_rows), " left out");
+  }
+  if (!plan.control_summary.empty()) {
+    text += ", " + plan.control_summary;
+  }
+  return text;
+}
 
 std::string recomputed_text(const RunPlan& plan) {
   if (plan.gradient_checkpointing == "none") {

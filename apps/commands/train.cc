@@ -31,12 +31,7 @@ class ConsoleListener final : public RunListener {
     std::fprintf(stderr, "model       %s\n", plan.model.c_str());
     std::fprintf(stderr, "trainable   %s parameters\n",
                  readable_count(plan.forecast.trainable).c_str());
-    std::fprintf(stderr, "data        %s rows, %s tokens, %s trained on",
-                 readable_count(plan.rows).c_str(), readable_count(plan.tokens).c_str(),
-                 readable_count(plan.trained_tokens).c_str());
-    if (plan.truncated_rows > 0) {
-      std::fprintf(stderr, ", %s rows truncated", readable_count(plan.truncated_rows).c_str());
-    }
+    std::fprintf(stderr, "data        %s", data_text(plan).c_str());
     if (plan.validation_rows > 0) {
       std::fprintf(stderr, "; %s rows to validate", readable_count(plan.validation_rows).c_str());
     }

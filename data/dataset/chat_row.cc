@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "data/dataset/chat_row.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <utility>
@@ -14,15 +15,63 @@ namespace {
 using Json = nlohmann::ordered_json;
 using jinja::Value;
 
-void append_messages(const Json& row, const std::string& column, std::vector<Message>& messages) {
+const Json& message_list(const Json& row, const std::string& column) {
   const Json& list = row.at(column);
-  if (!list.is_array() || list.empty()) {
-    throw DataError(str("/", column, ": must be a list of messages, not ",
-                        list.is_array() ? "an empty one" : list.type_name()));
+  if (list.is_array() && !list.empty()) {
+    return list;
   }
-  for (std::size_t i = 0; i < list.size(); ++i) {
-    messages.push_back(Message::from_json(list[i], str("/", column, "/", i)));
+  const std::string error = str("/", column, ": must be a list of messages, not ",
+                                list.is_array() ? "an empty one" : list.type_name());
+  if ((list.is_array() || list.is_null()) && column != "prompt") {
+    throw EmptyRow(error);
   }
+  throw DataError(error);
+}
+
+/// LLaMA-Factory lists functions without OpenAI's frame around them.
+Json framed(const Json& tool) {
+  const bool bare = tool.is_object() && tool.contains("name") && !tool.contains("function");
+  return bare ? Json{{"type", "function"}, {"function", tool}} : tool;
+}
+
+/// The text of tools in the terms of those templates that name `tool.function`.
+void frame_tools(Json& row) {
+  if (!row.contains("tools") || row["tools"].is_null() || row["tools"] == "") {
+    row.erase("tools");
+    return;
+  }
+  Json tools = row["tools"];
+  if (tools.is_string()) {
+    tools = parse_ordered_json(tools.get_ref<const std::string&>(), "/tools");
+  }
+  if (tools.is_array()) {
+    std::transform(tools.begin(), tools.end(), tools.begin(), framed);
+  }
+  row["tools"] = std::move(tools);
+}
+
+/// `system`, in front of messages that have none.
+void put_system_first(Json& row) {
+  const Json system = row.contains("system") ? row["system"] : Json();
+  if (system.is_null() || system == "") {
+    return;
+  }
+  if (!system.is_string()) {
+    throw DataError(str("/system: must be a string, not ", system.type_name()));
+  }
+  Json& messages = row["conversations"];
+  if (!messages.is_array() || messages.empty()) {
+    return;  // an empty row
+  }
+  const auto names = [&](const char* key) {
+    return messages[0].is_object() && messages[0].contains(key) && messages[0][key] == "system";
+  };
+  if (names("from") || names("role")) {
+    throw DataError(
+        "/system: there is a system message in /conversations, too: leave one of them "
+        "out");
+  }
+  messages.insert(messages.begin(), Json{{"role", "system"}, {"content", system}});
 }
 
 Value read_tools(const Json& row) {
@@ -64,36 +113,39 @@ std::string roles_in(std::span<const Message> messages) {
 }  // namespace
 
 struct ChatRowReader::Conversation {
-  std::vector<Message> messages;
+  MessageList list;
   ChatOptions options;
   bool spells_control = false;
+  bool joins_parts = false;
 
-  RowText as_row(std::string text) const {
-    RowText row;
-    row.origin = RowText::Origin::kTemplate;
-    row.text = std::move(text);
-    row.spells_control = spells_control;
-    return row;
-  }
+  std::span<const Message> messages() const { return list.messages; }
 };
 
-RowText ChatRowReader::messages(const Json& row) const {
+RowText ChatRowReader::messages(const Json& row) {
   const Conversation chat = conversation(row, {"messages"});
-  return loss_.assistant_only.value_or(true) ? answers(chat, 0) : everything(chat);
+  return options_.loss.assistant_only.value_or(true) ? answers(chat, 0) : everything(chat);
 }
 
-RowText ChatRowReader::prompt_completion(const Json& row) const {
+RowText ChatRowReader::sharegpt(const Json& row) {
+  Json copy = row;
+  put_system_first(copy);
+  frame_tools(copy);
+  const Conversation chat = conversation(copy, {"conversations"});
+  return options_.loss.assistant_only.value_or(true) ? answers(chat, 0) : everything(chat);
+}
+
+RowText ChatRowReader::prompt_completion(const Json& row) {
   const Conversation chat = conversation(row, {"prompt", "completion"});
   const i64 first = row["prompt"].size();
-  const bool completion_only = loss_.completion_only.value_or(true);
-  if (loss_.assistant_only.value_or(true)) {
+  const bool completion_only = options_.loss.completion_only.value_or(true);
+  if (options_.loss.assistant_only.value_or(true)) {
     return answers(chat, completion_only ? first : 0);
   }
   return completion_only ? behind_prompt(chat, first) : everything(chat);
 }
 
-ChatRowReader::Conversation ChatRowReader::conversation(
-    const Json& row, const std::vector<std::string>& columns) const {
+ChatRowReader::Conversation ChatRowReader::conversation(const Json& row,
+                                                        const std::vector<std::string>& columns) {
   Json read = Json::object();
   for (const char* column : {"tools", "chat_template_kwargs"}) {
     if (row.contains(column)) {
@@ -101,42 +153,80 @@ ChatRowReader::Conversation ChatRowReader::conversation(
     }
   }
   for (const std::string& column : columns) {
-    read[column] = row[column];
+    read[column] = message_list(row, column);
   }
   Conversation chat;
-  chat.spells_control = control_.break_all(read);
-  for (const std::string& column : columns) {
-    append_messages(read, column, chat.messages);
-  }
+  chat.spells_control =
+      options_.parse_control ? control_.is_in_any(read) : control_.break_all(read);
   chat.options.tools = read_tools(read);
   chat.options.variables = read_variables(read);
-  chat.options.now = now_;
+  chat.options.now = options_.now;
+  for (const std::string& column : columns) {
+    const MessageStyle style = {
+        .sharegpt = column == "conversations",
+        .join_parts = has_parts(read[column]) && !roles_.reads_parts(chat.options)};
+    chat.joins_parts = chat.joins_parts || style.join_parts;
+    append_messages(read[column], column, style, chat.list);
+  }
   return chat;
 }
 
-RowText ChatRowReader::answers(const Conversation& chat, i64 first) const {
-  RenderedChat rendered = chat_.render_with_spans(chat.messages, chat.options);
-  RowText row = chat.as_row(std::move(rendered.text));
+RowText ChatRowReader::checked(const Conversation& chat, std::string text) {
+  const RoleCheck::LeftOut left_out = roles_.check(chat.list, chat.options, text);
+  RowText row;
+  row.origin = RowText::Origin::kTemplate;
+  row.text = std::move(text);
+  row.spells_control = chat.spells_control;
+  row.parse_control = options_.parse_control;
+  row.leaves_out_message = left_out.message;
+  row.leaves_out_tools = left_out.tools;
+  row.joins_parts = chat.joins_parts;
+  return row;
+}
+
+RowText ChatRowReader::answers(const Conversation& chat, i64 first) {
+  RenderedChat rendered = chat_.render_with_spans(chat.messages(), chat.options);
+  RowText row = checked(chat, std::move(rendered.text));
   row.learnt.emplace();
+  bool any = false;
+  row.empty_answer = true;
   for (const AnswerSpan& answer : rendered.answers) {
-    if (answer.message >= first) {
+    const auto& weight = chat.list.weights[answer.message];
+    if (answer.message < first) {
+      continue;
+    }
+    any = true;
+    row.cuts.push_back(static_cast<i64>(answer.begin));
+    if (!weight || weight->learnt) {
       row.learnt->push_back({static_cast<i64>(answer.begin), static_cast<i64>(answer.end)});
-      row.cuts.push_back(static_cast<i64>(answer.begin));
+      const Message& message = chat.messages()[answer.message];
+      row.empty_answer = row.empty_answer && message.text().empty() &&
+                         message.value().as_dict().find("tool_calls") == nullptr;
     }
   }
-  if (row.learnt->empty()) {
-    const auto messages = std::span(chat.messages).subspan(first);
+  for (std::size_t i = 0; i < chat.list.weights.size(); ++i) {
+    const auto& weight = chat.list.weights[i];
+    if (weight && weight->learnt && !chat.messages()[i].is_assistant()) {
+      throw DataError(str(chat.list.places[i], "/", weight->key,
+                          ": asks to learn a message of the ", "role \"",
+                          printable(chat.messages()[i].role()), "\"; only the assistant's can be"));
+    }
+  }
+  if (!any) {
     throw DataError(str("nothing to learn: no message has the role \"assistant\" (there are ",
-                        roles_in(messages), ")"));
+                        roles_in(chat.messages().subspan(first)), ")"));
+  }
+  if (row.learnt->empty()) {
+    throw EmptyRow("nothing to learn: no assistant message has another weight than 0");
   }
   return row;
 }
 
-RowText ChatRowReader::behind_prompt(const Conversation& chat, i64 first) const {
-  RowText row = everything(chat);
+RowText ChatRowReader::behind_prompt(const Conversation& chat, i64 first) {
+  RowText row = checked(chat, chat_.render(chat.messages(), chat.options));
   ChatOptions asking = chat.options;
   asking.add_generation_prompt = true;
-  const std::string prompt = chat_.render(std::span(chat.messages).subspan(0, first), asking);
+  const std::string prompt = chat_.render(chat.messages().first(first), asking);
   if (!row.text.starts_with(prompt)) {
     throw DataError(
         "the chat template renders the prompt by itself differently from the start of the whole "
@@ -145,11 +235,45 @@ RowText ChatRowReader::behind_prompt(const Conversation& chat, i64 first) const 
   const i64 border = prompt.size();
   row.learnt = {{border, static_cast<i64>(row.text.size())}};
   row.cuts = {border};
+  leave_out_unwanted(chat, row);
   return row;
 }
 
-RowText ChatRowReader::everything(const Conversation& chat) const {
-  return chat.as_row(chat_.render(chat.messages, chat.options));
+RowText ChatRowReader::everything(const Conversation& chat) {
+  RowText row = checked(chat, chat_.render(chat.messages(), chat.options));
+  leave_out_unwanted(chat, row);
+  return row;
+}
+
+/// Takes answers of weight 0 out of what is learnt.
+void ChatRowReader::leave_out_unwanted(const Conversation& chat, RowText& row) const {
+  const auto& weights = chat.list.weights;
+  const auto unwanted = [&](std::size_t i) { return weights[i] && !weights[i]->learnt; };
+  bool any = false;
+  for (std::size_t i = 0; i < weights.size(); ++i) {
+    any = any || unwanted(i);
+    if (unwanted(i) && !chat.messages()[i].is_assistant()) {
+      throw DataError(
+          str(chat.list.places[i], "/", weights[i]->key,
+              ": only an assistant's message can be left out of what is learnt, not one "
+              "of the role \"",
+              printable(chat.messages()[i].role()), '"'));
+    }
+  }
+  if (!any) {
+    return;
+  }
+  i64 from = row.learnt ? row.learnt->front().begin : 0;
+  std::vector<ByteRange> kept;
+  for (const AnswerSpan& answer : chat_.render_with_spans(chat.messages(), chat.options).answers) {
+    if (unwanted(static_cast<std::size_t>(answer.message)) && static_cast<i64>(answer.end) > from) {
+      kept.push_back({from, std::max(from, static_cast<i64>(answer.begin))});
+      from = static_cast<i64>(answer.end);
+    }
+  }
+  kept.push_back({from, static_cast<i64>(row.text.size())});
+  std::erase_if(kept, [](const ByteRange& r) { return r.begin >= r.end; });
+  row.learnt = std::move(kept);
 }
 
 }  // namespace inlay

@@ -88,8 +88,12 @@ std::string ControlText::broken(std::string_view text) const {
   return result;
 }
 
+bool ControlText::is_in_any(const Json& json) const {
+  return any_string(json, [&](std::string_view text) { return is_in(text); });
+}
+
 bool ControlText::break_all(Json& json) const {
-  if (!any_string(json, [&](std::string_view text) { return is_in(text); })) {
+  if (!is_in_any(json)) {
     return false;
   }
   if (any_string(json, [](std::string_view text) {

@@ -40,6 +40,9 @@ class ControlText {
   /// `text` with a mark in every text of a control token, also where they overlap.
   std::string broken(std::string_view text) const;
 
+  /// Whether it is in any string or key of `json`.
+  bool is_in_any(const nlohmann::ordered_json& json) const;
+
   /// Breaks every string and key of `json`; returns whether there was anything to break. Throws
   /// DataError when there was, and kControlMark is in `json` too.
   bool break_all(nlohmann::ordered_json& json) const;

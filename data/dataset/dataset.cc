@@ -7,8 +7,12 @@
 
 #include "core/config/json.h"
 #include "core/error.h"
+#include "data/dataset/remark.h"
+#include "data/dataset/row_text.h"
+#include "data/dataset/stop_check.h"
 #include "data/dataset/text_rows.h"
 #include "data/dataset/token_row.h"
+#include "data/dataset/unused_columns.h"
 
 namespace inlay {
 namespace {
@@ -49,9 +53,15 @@ class Loader {
  private:
   /// Puts file and line before the sentence of an error.
   template <class Action>
-  void at_line(const RawRow& raw, const Action& action) const {
+  void at_line(const RawRow& raw, const Action& action) {
     try {
       action();
+    } catch (const EmptyRow& row) {
+      if (options_.empty_rows == EmptyRows::kError) {
+        throw DataError(
+            str(path_, ": line ", raw.line, ": ", row.what(), " (data.on_empty_row \"error\")"));
+      }
+      skip(raw.line, row.what());
     } catch (const DataError& error) {
       throw DataError(str(path_, ": line ", raw.line, ": ", error.what()));
     }
@@ -64,14 +74,22 @@ class Loader {
   Example read_row(const Json& json, i64 line);
   void check_ids(const Example& example) const;
   void keep(Example example, const RawRow& raw);
+  void skip(i64 line, std::string_view why);
   void cut(Example& example) const;
   Dataset finish();
+  void refuse_without_rows() const;
+  void write_notes();
 
   std::string path_;
   const DatasetOptions& options_;
   const DatasetModel& model_;
   std::optional<RowFormat> format_;
   std::optional<TextRows> text_rows_;
+  std::optional<StopCheck> stops_;
+  UnusedColumns unused_;
+  Remark empty_answers_;  // of rows that are kept
+  Remark skipped_;
+  std::string why_skipped_;  // the first
   Dataset dataset_;
 };
 
@@ -92,6 +110,9 @@ void Loader::set_format(RowFormat format) {
     }
     text_rows_.emplace(format, options_, model_);
   }
+  if (model_.tokenizer != nullptr && format != RowFormat::kText) {
+    stops_.emplace(*model_.tokenizer);
+  }
   format_ = dataset_.format = format;
 }
 
@@ -102,17 +123,25 @@ void Loader::check_loss_options(RowFormat format) const {
                           row_format_name(format),
                           " have no completion; it is for prompt_completion and alpaca"));
   }
-  const bool messages = format == RowFormat::kPromptCompletion || format == RowFormat::kMessages;
+  const bool messages = format == RowFormat::kPromptCompletion || format == RowFormat::kMessages ||
+                        format == RowFormat::kShareGpt;
   if (options_.assistant_only_loss.value_or(false) && !messages) {
     throw ConfigError(str(path_, ": assistant_only_loss is true, but rows of format ",
                           row_format_name(format),
-                          " have no messages; it is for messages and prompt_completion"));
+                          " have no messages; it is for messages, sharegpt and "
+                          "prompt_completion"));
   }
 }
 
 void Loader::add_json_row(const RawRow& raw) {
   const Json json =
       parse_ordered_json(raw.text, path_, {.first_line = raw.line, .first_column = raw.column});
+  if (is_empty_row(json)) {
+    at_line(raw, [&] {
+      throw EmptyRow(json.empty() ? "the row has no columns" : "all columns of the row are null");
+    });
+    return;
+  }
   if (!format_) {
     std::optional<RowFormat> judged;
     at_line(raw, [&] { judged = judge_row_format(json); });
@@ -120,6 +149,7 @@ void Loader::add_json_row(const RawRow& raw) {
   }
   at_line(raw, [&] {
     check_columns(json, *format_);
+    unused_.add(json, *format_);
     keep(read_row(json, raw.line), raw);
   });
 }
@@ -141,10 +171,18 @@ void Loader::keep(Example example, const RawRow& raw) {
   const i64 length = example.ids.size();
   if (length > options_.max_length) {
     cut(example);
-    ++dataset_.report.truncated;
+    ++dataset_.report.truncated;  // of those kept: cut() throws for others
   } else if (example.trained() == 0) {
-    throw DataError(str("nothing to learn: of ", length, length == 1 ? " token" : " tokens",
-                        " none behind the first is to be learnt"));
+    throw EmptyRow(str("nothing to learn: of ", length, length == 1 ? " token" : " tokens",
+                       " none behind the first is to be learnt"));
+  }
+  // Labels alone make completions of ids; without them, they are text.
+  const bool as_text = *format_ == RowFormat::kTokens && example.labels == example.ids;
+  if (stops_ && !as_text) {
+    stops_->add(example);
+  }
+  if (text_rows_ && text_rows_->last_answer_is_empty()) {
+    empty_answers_.add(example.line);
   }
   DatasetReport& report = dataset_.report;
   report.rows += 1;
@@ -183,21 +221,70 @@ void Loader::cut(Example& example) const {
     return;
   }
   if (keep_start && prompt >= max) {
-    throw DataError(str("nothing to learn within max_length ", max, ": the first ", prompt, " of ",
-                        length, " tokens are prompt"));
+    throw EmptyRow(str("nothing to learn within max_length ", max, ": the first ", prompt, " of ",
+                       length, " tokens are prompt"));
   }
-  throw DataError(str("nothing to learn in the ", keep_start ? "first " : "last ", max, " of ",
-                      length, " tokens, cut to max_length"));
+  throw EmptyRow(str("nothing to learn in the ", keep_start ? "first " : "last ", max, " of ",
+                     length, " tokens, cut to max_length"));
 }
 
-Dataset Loader::finish() {
+void Loader::skip(i64 line, std::string_view why) {
+  if (skipped_.rows == 0) {
+    why_skipped_ = why;
+  }
+  skipped_.add(line);
+  ++dataset_.report.skipped;
+}
+
+void Loader::refuse_without_rows() const {
+  if (dataset_.examples.empty() && skipped_.rows > 0) {
+    throw DataError(str(path_, ": line ", skipped_.first_line, ": ", why_skipped_,
+                        skipped_.rows == 1 ? std::string()
+                                           : str("; so it is with all ", skipped_.rows,
+                                                 " rows, and there is nothing to train on")));
+  }
   if (dataset_.examples.empty()) {
     throw DataError(str(path_, ": there are no rows in it"));
   }
-  if (text_rows_) {
-    dataset_.report.notes = text_rows_->notes();
+  const i64 empty = empty_answers_.rows;
+  if (empty == dataset_.report.rows && options_.completion_only_loss.value_or(true) &&
+      options_.assistant_only_loss.value_or(true)) {
+    throw DataError(str(path_, ": line ", empty_answers_.first_line, ": the completion is empty",
+                        empty == 1 ? "" : ", as all are in this file",
+                        ": there is nothing to learn but to stop at once"));
   }
+}
+
+Dataset Loader::finish() {
+  refuse_without_rows();
+  if (text_rows_) {
+    dataset_.report.spelling_control = text_rows_->spelling_control();
+    dataset_.report.control_parsed = options_.parse_special_tokens;
+  }
+  write_notes();
   return std::move(dataset_);
+}
+
+void Loader::write_notes() {
+  std::vector<std::string>& notes = dataset_.report.notes;
+  if (text_rows_) {
+    notes = text_rows_->notes();
+  }
+  empty_answers_.note("an empty completion, which teaches to stop at once", notes);
+  if (skipped_.rows > 0) {
+    notes.push_back(str(skipped_.rows, skipped_.rows == 1 ? " row is" : " rows are",
+                        " left out with nothing to train on (",
+                        skipped_.rows == 1 ? "" : "the first, ", "line ", skipped_.first_line, ": ",
+                        why_skipped_, ")"));
+  }
+  if (auto note = unused_.note()) {
+    notes.push_back(std::move(*note));
+  }
+  if (stops_ && model_.tokenizer->eos_id()) {
+    if (auto note = stops_->note(options_.add_eos)) {
+      notes.push_back(std::move(*note));
+    }
+  }
 }
 
 }  // namespace
@@ -212,6 +299,34 @@ Truncation truncation_by_name(std::string_view name) {
   }
   throw ConfigError(str("there is no truncation \"", printable(name), "\"",
                         did_you_mean(name, names), "; there are keep_start, keep_end and error"));
+}
+
+EmptyRows empty_rows_by_name(std::string_view name) {
+  if (name == "skip" || name == "error") {
+    return name == "skip" ? EmptyRows::kSkip : EmptyRows::kError;
+  }
+  const std::vector<std::string> names = {"skip", "error"};
+  throw ConfigError(str("there is no way with empty rows \"", printable(name), "\"",
+                        did_you_mean(name, names), "; there are skip and error"));
+}
+
+std::string control_summary(const DatasetReport& report) {
+  if (report.spelling_control == 0) {
+    return "";
+  }
+  const std::string rows =
+      str(report.spelling_control, report.spelling_control == 1 ? " row spells" : " rows spell",
+          " out control tokens, read as ");
+  if (report.control_parsed) {
+    return rows + "tokens";
+  }
+  // A few rows may talk about such tokens; when most have them, a template has written them.
+  const bool templated = 2 * report.spelling_control >= report.rows;
+  return str(rows, "letters",
+             templated
+                 ? " (data.special_tokens_in_text \"parse\" reads them as tokens, as rows that "
+                   "went through a chat template want)"
+                 : "");
 }
 
 Dataset load_dataset(const std::string& path, const DatasetOptions& options,

@@ -18,13 +18,15 @@
 ///   row_reader.h    bytes of the file  ->  one row
 ///   row_format.h    its columns        ->  what they mean
 ///   row_text.h      columns of text    ->  one text and what is to be learnt in it
-///   chat_row.h      messages           ->  the same, through the chat template
+///   messages.h      lists of messages  ->  what templates read
+///   chat_row.h      messages           ->  a text, through the chat template
 ///   row_encoder.h   that text          ->  ids and labels
 ///   token_row.h     columns of ids     ->  ids and labels
 ///   dataset.cc      ids and labels     ->  cut to length, checked, counted
 ///
-/// No row is left out or changed without a word: it becomes an example, or it stops the loading
-/// with a sentence that names file and line; what was cut or is worth a look is in the report.
+/// No row is left out or changed without a word: it becomes an example, or is counted as one with
+/// nothing to train on, or it stops the loading with a sentence that names file and line; what was
+/// cut or is worth a look is in the report.
 namespace inlay {
 
 class ChatTemplate;
@@ -34,6 +36,20 @@ enum class Truncation { kKeepStart, kKeepEnd, kError };
 
 /// "keep_start", "keep_end" or "error". Throws ConfigError for any other name.
 Truncation truncation_by_name(std::string_view name);
+
+/// What becomes of a row with nothing to train on: it is left out and counted, or it is an error.
+///
+///   text               text is ""
+///   prompt_completion  both are ""
+///   messages           there are none, or all answers have the weight 0
+///   alpaca             instruction, input and output are ""
+///   tokens             input_ids is []
+///   any                no column has a value; nothing behind the first token is learnt, by itself
+///                      or after the row was cut to max_length
+enum class EmptyRows { kSkip, kError };
+
+/// "skip" or "error". Throws ConfigError for any other name.
+EmptyRows empty_rows_by_name(std::string_view name);
 
 struct DatasetOptions {
   /// Nothing: judged by the first row (from the columns it has, see RowFormat).
@@ -49,6 +65,10 @@ struct DatasetOptions {
   /// End text and completions with eos, if the tokenizer has one. Messages end as their template
   /// ends them.
   bool add_eos = true;
+  /// Read control tokens that are spelt out in the data as tokens, as Transformers does; else they
+  /// are plain text.
+  bool parse_special_tokens = false;
+  EmptyRows empty_rows = EmptyRows::kSkip;
   /// For chat templates that print the date; those that do refuse rows without it.
   std::optional<CivilTime> now = {};
 };
@@ -67,9 +87,17 @@ struct DatasetReport {
   i64 truncated = 0;     // rows
   i64 longest = 0;       // tokens of the longest row before truncation
   i64 longest_line = 0;  // the first of those
+  i64 skipped = 0;       // rows with nothing to train on, which are not among `rows`
+  /// Rows that spell out control tokens, and whether those were read as tokens.
+  i64 spelling_control = 0;
+  bool control_parsed = false;
   /// What is unusual but no error, a sentence each.
   std::vector<std::string> notes;
 };
+
+/// "3 rows spell out control tokens, read as letters (…)", with the setting that reads them
+/// otherwise where most rows do; "" for none.
+std::string control_summary(const DatasetReport& report);
 
 struct Dataset {
   RowFormat format = RowFormat::kText;
@@ -82,8 +110,9 @@ struct Dataset {
 /// examples and one row. The result depends on the arguments alone.
 ///
 /// Throws IoError when the file cannot be read, DataError `<path>: line 3: …` for a row that is
-/// wrong or leaves nothing to learn, DataError `<path>: …` for a file without rows and when a
-/// tokenizer or chat template is missing, ConfigError when the options do not fit the format.
+/// wrong or, where that is an error or leaves no row, has nothing to train on; DataError `<path>:
+/// …` for a file without rows, one in which all completions are empty, and when a tokenizer or chat
+/// template is missing; ConfigError when the options do not fit the format.
 Dataset load_dataset(const std::string& path, const DatasetOptions& options,
                      const DatasetModel& model);
 

@@ -88,22 +88,45 @@ Example RowEncoder::encode(const RowText& row) const {
 }
 
 Example RowEncoder::encode_user(const RowText& row) const {
+  const auto eos = tokenizer_.eos_id();
+  const std::vector<TokenSpan> tokens = encode_cut(row);
   Example example;
-  for (const i32 id : prefix_) {
-    push(example, id, !row.learnt);
+  if (!row.parse_control) {
+    for (const i32 id : prefix_) {
+      push(example, id, !row.learnt);
+    }
   }
-  for (const TokenSpan& token : encode_cut(row)) {
+  auto turn_end = row.turn_ends.begin();
+  for (const TokenSpan& token : tokens) {
+    if (turn_end != row.turn_ends.end() && token.begin >= *turn_end) {
+      ++turn_end;
+      if (eos && add_eos_) {
+        push(example, *eos, true);
+      }
+    }
     push(example, token.id, is_learnt(row, token));
   }
-  const auto eos = tokenizer_.eos_id();
-  const bool ends_already = !suffix_.empty() && suffix_.back() == eos;
-  for (const i32 id : suffix_) {
-    push(example, id, true);
+  bool ended = row.parse_control && ends_in_control(row, tokens);
+  if (!row.parse_control) {
+    for (const i32 id : suffix_) {
+      push(example, id, true);
+    }
+    ended = !suffix_.empty() && suffix_.back() == eos;
   }
-  if (eos && !ends_already && (add_eos_ || row.ends)) {
+  if (eos && !ended && (add_eos_ || row.ends)) {
     push(example, *eos, true);
   }
   return example;
+}
+
+/// Whether a control token is the last of what is to be learnt, white space aside.
+bool RowEncoder::ends_in_control(const RowText& row, const std::vector<TokenSpan>& tokens) const {
+  const i64 begin = row.cuts.empty() ? 0 : row.cuts.back();
+  const auto last = std::find_if(tokens.rbegin(), tokens.rend(), [&](const TokenSpan& token) {
+    return tokenizer_.is_special(token.id);
+  });
+  return last != tokens.rend() && last->begin >= begin &&
+         row.text.find_first_not_of(" \t\r\n", last->end) == std::string::npos;
 }
 
 std::vector<TokenSpan> RowEncoder::encode_cut(const RowText& row) const {
@@ -123,10 +146,11 @@ std::vector<TokenSpan> RowEncoder::encode_cut(const RowText& row) const {
 
 std::vector<TokenSpan> RowEncoder::encode_piece(std::string_view piece, const RowText& row) const {
   if (row.origin == RowText::Origin::kUser) {
-    return tokenizer_.encode_with_offsets(piece, kPlain);
+    return tokenizer_.encode_with_offsets(piece, row.parse_control ? kRendered : kPlain);
   }
-  return row.spells_control ? encode_marked(piece)
-                            : tokenizer_.encode_with_offsets(piece, kRendered);
+  return row.spells_control && !row.parse_control
+             ? encode_marked(piece)
+             : tokenizer_.encode_with_offsets(piece, kRendered);
 }
 
 std::vector<TokenSpan> RowEncoder::encode_marked(std::string_view piece) const {

@@ -15,6 +15,10 @@
 /// never the control token. Around it come the tokens that the tokenizer's files put around every
 /// text (bos, for those models that have one), and eos.
 ///
+/// Unless it is known that such text was put through a template beforehand (parse_control): then it
+/// is taken as it stands, its control tokens read as such. Of what is put around texts it gets an
+/// eos alone, and that only where it does not end in a control token.
+///
 /// What a template rendered is taken as it stands: its control tokens are read as such, and nothing
 /// is put around it, since templates write bos themselves where the model wants one (Transformers
 /// encodes them the same way).
@@ -37,6 +41,7 @@ class RowEncoder {
 
  private:
   Example encode_user(const RowText& row) const;
+  bool ends_in_control(const RowText& row, const std::vector<TokenSpan>& tokens) const;
   std::vector<TokenSpan> encode_cut(const RowText& row) const;
   std::vector<TokenSpan> encode_piece(std::string_view piece, const RowText& row) const;
   std::vector<TokenSpan> encode_marked(std::string_view piece) const;

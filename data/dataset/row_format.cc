@@ -16,15 +16,23 @@ struct FormatColumns {
   RowFormat format;
   std::string_view name;
   std::vector<std::string> needed;
+  std::vector<std::string> optional = {};
 };
 
 const std::vector<FormatColumns>& formats() {
   static const std::vector<FormatColumns> all = {
       {RowFormat::kText, "text", {"text"}},
-      {RowFormat::kPromptCompletion, "prompt_completion", {"prompt", "completion"}},
-      {RowFormat::kMessages, "messages", {"messages"}},
-      {RowFormat::kAlpaca, "alpaca", {"instruction", "output"}},
-      {RowFormat::kTokens, "tokens", {"input_ids"}},
+      {RowFormat::kPromptCompletion,
+       "prompt_completion",
+       {"prompt", "completion"},
+       {"tools", "chat_template_kwargs"}},
+      {RowFormat::kMessages, "messages", {"messages"}, {"tools", "chat_template_kwargs"}},
+      {RowFormat::kAlpaca, "alpaca", {"instruction", "output"}, {"input", "system", "history"}},
+      {RowFormat::kShareGpt,
+       "sharegpt",
+       {"conversations"},
+       {"system", "tools", "chat_template_kwargs"}},
+      {RowFormat::kTokens, "tokens", {"input_ids"}, {"labels", "attention_mask"}},
   };
   return all;
 }
@@ -65,6 +73,23 @@ void check_object(const Json& row) {
   if (!row.is_object()) {
     throw DataError(str("a row must be an object, not ", row.type_name()));
   }
+}
+
+bool has_value(const Json& row, const std::string& column) {
+  return row.contains(column) && !row[column].is_null();
+}
+
+/// The formats whose columns are all there.
+template <class IsThere>
+std::vector<const FormatColumns*> formats_with(const Json& row, const IsThere& is_there) {
+  std::vector<const FormatColumns*> fitting;
+  for (const FormatColumns& f : formats()) {
+    if (std::all_of(f.needed.begin(), f.needed.end(),
+                    [&](const std::string& column) { return is_there(row, column); })) {
+      fitting.push_back(&f);
+    }
+  }
+  return fitting;
 }
 
 /// ` (did you mean …?)` for the column of `row` that looks like a slip for one that is not there.
@@ -114,12 +139,10 @@ std::optional<RowFormat> row_format_by_name(std::string_view name) {
 
 RowFormat judge_row_format(const Json& row) {
   check_object(row);
-  std::vector<const FormatColumns*> fitting;
-  for (const FormatColumns& f : formats()) {
-    if (std::all_of(f.needed.begin(), f.needed.end(),
-                    [&](const std::string& column) { return row.contains(column); })) {
-      fitting.push_back(&f);
-    }
+  std::vector<const FormatColumns*> fitting = formats_with(row, has_value);
+  if (fitting.empty()) {
+    // With a null where a text must be, which is then what to complain of.
+    fitting = formats_with(row, [](const Json& r, const std::string& c) { return r.contains(c); });
   }
   if (fitting.empty()) {
     fail_unknown(row);
@@ -129,6 +152,27 @@ RowFormat judge_row_format(const Json& row) {
                         fitting[0]->name, " and ", fitting[1]->name, "; say which by \"format\""));
   }
   return fitting[0]->format;
+}
+
+bool is_empty_row(const Json& row) {
+  return row.is_object() &&
+         std::all_of(row.begin(), row.end(), [](const Json& value) { return value.is_null(); });
+}
+
+std::vector<std::string> unused_columns(const Json& row, RowFormat format) {
+  const FormatColumns& f = columns_of(format);
+  // Strings go through no template, which would read the further columns of messages.
+  const bool strings = format == RowFormat::kPromptCompletion && row["prompt"].is_string();
+  std::vector<std::string> unused;
+  for (const auto& [key, value] : row.items()) {
+    const auto listed = [&, &name = key](const std::vector<std::string>& columns) {
+      return std::find(columns.begin(), columns.end(), name) != columns.end();
+    };
+    if (!value.is_null() && !listed(f.needed) && (strings || !listed(f.optional))) {
+      unused.push_back(key);
+    }
+  }
+  return unused;
 }
 
 void check_columns(const Json& row, RowFormat format) {

@@ -26,6 +26,42 @@ const std::string& string_at(const Json& row, const char* column) {
   return value.get_ref<const std::string&>();
 }
 
+std::string text_or_none(const Json& row, const char* column) {
+  const bool none = !row.contains(column) || row[column].is_null();
+  return none ? "" : string_at(row, column);
+}
+
+struct Turn {
+  std::string instruction;
+  std::string response;
+};
+
+std::vector<Turn> history(const Json& row) {
+  // An empty string, too, is what tables hold where there is no list.
+  if (!row.contains("history") || row["history"].is_null() || row["history"] == "") {
+    return {};
+  }
+  const Json& list = row["history"];
+  if (!list.is_array()) {
+    throw DataError(
+        str("/history: must be a list of [instruction, response], not ", list.type_name()));
+  }
+  std::vector<Turn> turns;
+  for (std::size_t i = 0; i < list.size(); ++i) {
+    const auto is_text = [](const Json& text) { return text.is_string() || text.is_null(); };
+    if (!list[i].is_array() || list[i].size() != 2 || !is_text(list[i][0]) ||
+        !is_text(list[i][1])) {
+      throw DataError(str("/history/", i, ": must be [instruction, response], two strings, not ",
+                          printable(list[i].dump())));
+    }
+    const auto text = [](const Json& value) {
+      return value.is_null() ? std::string() : value.get<std::string>();
+    };
+    turns.push_back({text(list[i][0]), text(list[i][1])});
+  }
+  return turns;
+}
+
 RowText prompted(const std::string& prompt, const std::string& completion,
                  const LossOptions& loss) {
   RowText row;
@@ -42,7 +78,7 @@ RowText prompted(const std::string& prompt, const std::string& completion,
 
 RowText text_row(std::string text) {
   if (text.empty()) {
-    throw DataError("/text: is empty");
+    throw EmptyRow("/text: is empty");
   }
   RowText row;
   row.text = std::move(text);
@@ -50,22 +86,54 @@ RowText text_row(std::string text) {
 }
 
 RowText text_row(const Json& row) {
-  return text_row(string_at(row, "text"));
+  return text_row(text_or_none(row, "text"));
 }
 
 RowText prompt_completion_row(const Json& row, const LossOptions& loss) {
-  return prompted(string_at(row, "prompt"), string_at(row, "completion"), loss);
+  const std::string& prompt = string_at(row, "prompt");
+  const std::string& completion = string_at(row, "completion");
+  if (prompt.empty() && completion.empty()) {
+    throw EmptyRow("/prompt and /completion: are empty");
+  }
+  return prompted(prompt, completion, loss);
 }
 
 RowText alpaca_row(const Json& row, const LossOptions& loss) {
   const std::string& instruction = string_at(row, "instruction");
-  const std::string input = row.contains("input") ? string_at(row, "input") : "";
-  const std::string prompt =
-      input.empty()
-          ? str(kAlpacaWithoutInput, "\n\n### Instruction:\n", instruction, "\n\n### Response:")
-          : str(kAlpacaWithInput, "\n\n### Instruction:\n", instruction, "\n\n### Input:\n", input,
-                "\n\n### Response:");
-  return prompted(prompt, string_at(row, "output"), loss);
+  const std::string& output = string_at(row, "output");
+  const std::string input = text_or_none(row, "input");
+  const std::string system = text_or_none(row, "system");
+  const std::vector<Turn> earlier = history(row);
+  if (instruction.empty() && input.empty() && output.empty() && earlier.empty()) {
+    throw EmptyRow("/instruction, /input and /output: are empty");
+  }
+  RowText text;
+  text.learnt.emplace();
+  text.text = !system.empty() ? system
+                              : std::string(input.empty() ? kAlpacaWithoutInput : kAlpacaWithInput);
+  const auto ask = [&](std::string_view question) {
+    text.text += str("\n\n### Instruction:\n", question, "\n\n### Response:");
+  };
+  const auto answer = [&](std::string_view response) {
+    const i64 begin = text.text.size();
+    text.text += response;
+    text.cuts.push_back(begin);
+    text.learnt->push_back({begin, static_cast<i64>(text.text.size())});
+  };
+  for (const Turn& turn : earlier) {
+    ask(turn.instruction);
+    if (!turn.response.empty()) {
+      answer(turn.response);
+      text.cuts.push_back(text.learnt->back().end);
+      text.turn_ends.push_back(text.learnt->back().end);
+    }
+  }
+  ask(input.empty() ? instruction : str(instruction, "\n\n### Input:\n", input));
+  answer(output);
+  if (!loss.completion_only.value_or(true)) {
+    text.learnt.reset();
+  }
+  return text;
 }
 
 void take_off_eos(RowText& row, std::string_view eos) {

@@ -7,33 +7,22 @@
 #include "core/error.h"
 
 namespace inlay {
-namespace {
 
 using Json = nlohmann::ordered_json;
-
-/// "3 rows (the first in line 7) have …"
-void note(const Remark& remark, std::string_view what, std::vector<std::string>& notes) {
-  if (remark.rows == 1) {
-    notes.push_back(str("1 row (in line ", remark.first_line, ") has ", what));
-  } else if (remark.rows > 1) {
-    notes.push_back(
-        str(remark.rows, " rows (the first in line ", remark.first_line, ") have ", what));
-  }
-}
-
-}  // namespace
 
 TextRows::TextRows(RowFormat format, const DatasetOptions& options, const DatasetModel& model)
     : format_(format),
       loss_{options.completion_only_loss, options.assistant_only_loss},
       control_(*model.tokenizer),
       encoder_(*model.tokenizer, options.add_eos),
-      add_eos_(options.add_eos) {
+      add_eos_(options.add_eos),
+      parse_control_(options.parse_special_tokens) {
   if (const auto eos = model.tokenizer->eos_id()) {
     eos_text_ = model.tokenizer->decode(std::span(&*eos, 1));
   }
   if (model.chat_template != nullptr) {
-    chat_.emplace(*model.chat_template, control_, loss_, options.now);
+    chat_.emplace(*model.chat_template, control_,
+                  ChatRowOptions{loss_, options.parse_special_tokens, options.now});
   }
 }
 
@@ -47,14 +36,15 @@ Example TextRows::read_plain(std::string_view text, i64 line) {
 
 std::vector<std::string> TextRows::notes() const {
   std::vector<std::string> notes;
-  note(without_eos_, "no end-of-sequence token at the end: the tokenizer has none", notes);
-  note(spelling_control_, "the text of a control token, read as plain text and not as that token",
-       notes);
-  note(empty_completions_, "an empty completion, which teaches to stop at once", notes);
+  without_eos_.note("no end-of-sequence token at the end: the tokenizer has none", notes);
+  leaving_out_messages_.note("a message of which the chat template writes nothing", notes);
+  leaving_out_tools_.note("tools of which the chat template writes nothing", notes);
+  joining_parts_.note(
+      "a content of text parts, joined to one string: the chat template takes no lists", notes);
   return notes;
 }
 
-RowText TextRows::row_text(const Json& row) const {
+RowText TextRows::row_text(const Json& row) {
   switch (format_) {
     case RowFormat::kText:
       return text_row(row);
@@ -62,6 +52,8 @@ RowText TextRows::row_text(const Json& row) const {
       return alpaca_row(row, loss_);
     case RowFormat::kMessages:
       return chat().messages(row);
+    case RowFormat::kShareGpt:
+      return chat().sharegpt(row);
     case RowFormat::kPromptCompletion:
       return prompt_completion(row);
     case RowFormat::kTokens:
@@ -71,7 +63,7 @@ RowText TextRows::row_text(const Json& row) const {
   return {};
 }
 
-RowText TextRows::prompt_completion(const Json& row) const {
+RowText TextRows::prompt_completion(const Json& row) {
   const Json& prompt = row["prompt"];
   const Json& completion = row["completion"];
   if (prompt.is_array() != completion.is_array()) {
@@ -89,7 +81,7 @@ RowText TextRows::prompt_completion(const Json& row) const {
   return prompt_completion_row(row, loss_);
 }
 
-const ChatRowReader& TextRows::chat() const {
+ChatRowReader& TextRows::chat() {
   if (!chat_) {
     throw DataError("the row has messages, but the tokenizer has no chat template to put them in");
   }
@@ -100,17 +92,29 @@ Example TextRows::encode(RowText row, i64 line) {
   if (row.origin == RowText::Origin::kUser) {
     take_off_eos(row, eos_text_);
     row.spells_control = control_.is_in(row.text);
+    row.parse_control = parse_control_ && row.spells_control;
+    row.empty_answer = row.turn_ends.empty() && !row.cuts.empty() &&
+                       row.cuts.back() == static_cast<i64>(row.text.size());
     if (add_eos_ && eos_text_.empty()) {
       without_eos_.add(line);
     }
-    if (!row.cuts.empty() && row.cuts.back() == static_cast<i64>(row.text.size())) {
-      empty_completions_.add(line);
+  }
+  Example example = encoder_.encode(row);
+  remark(row, line);
+  return example;
+}
+
+void TextRows::remark(const RowText& row, i64 line) {
+  const auto add_if = [&](bool said, Remark& remark) {
+    if (said) {
+      remark.add(line);
     }
-  }
-  if (row.spells_control) {
-    spelling_control_.add(line);
-  }
-  return encoder_.encode(row);
+  };
+  add_if(row.spells_control, spelling_control_);
+  last_answer_is_empty_ = row.empty_answer;
+  add_if(row.leaves_out_message, leaving_out_messages_);
+  add_if(row.leaves_out_tools, leaving_out_tools_);
+  add_if(row.joins_parts, joining_parts_);
 }
 
 }  // namespace inlay

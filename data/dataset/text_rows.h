@@ -11,19 +11,12 @@
 #include "data/dataset/chat_row.h"
 #include "data/dataset/control_text.h"
 #include "data/dataset/dataset.h"
+#include "data/dataset/remark.h"
 #include "data/dataset/row_encoder.h"
 #include "data/dataset/row_text.h"
 #include "data/example.h"
 
 namespace inlay {
-
-/// How many rows something is worth saying of, and the line of the first.
-struct Remark {
-  i64 rows = 0;
-  i64 first_line = 0;
-
-  void add(i64 line) { first_line = rows++ == 0 ? line : first_line; }
-};
 
 /// Rows of text of one format to examples: all that needs a tokenizer, and what there is to note
 /// about the rows.
@@ -40,12 +33,17 @@ class TextRows {
 
   /// Sentences for DatasetReport::notes.
   std::vector<std::string> notes() const;
+  /// Rows that spell out control tokens.
+  i64 spelling_control() const { return spelling_control_.rows; }
+  /// Whether the row read last has no text in any answer that is learnt.
+  bool last_answer_is_empty() const { return last_answer_is_empty_; }
 
  private:
-  RowText row_text(const nlohmann::ordered_json& row) const;
-  RowText prompt_completion(const nlohmann::ordered_json& row) const;
-  const ChatRowReader& chat() const;
+  RowText row_text(const nlohmann::ordered_json& row);
+  RowText prompt_completion(const nlohmann::ordered_json& row);
+  ChatRowReader& chat();
   Example encode(RowText row, i64 line);
+  void remark(const RowText& row, i64 line);
 
   RowFormat format_;
   LossOptions loss_;
@@ -54,9 +52,13 @@ class TextRows {
   std::optional<ChatRowReader> chat_;
   std::string eos_text_;  // "" when there is no eos
   bool add_eos_;
+  bool parse_control_;
   Remark without_eos_;
   Remark spelling_control_;
-  Remark empty_completions_;
+  bool last_answer_is_empty_ = false;
+  Remark leaving_out_messages_;
+  Remark leaving_out_tools_;
+  Remark joining_parts_;
 };
 
 }  // namespace inlay

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/error.h"
+#include "data/dataset/row_text.h"
 
 namespace inlay {
 namespace {
@@ -38,7 +39,10 @@ std::vector<i32> read_ids(const Json& row, const char* column, i64 id_end, bool 
 }
 
 void check_masks(const Json& row) {
-  if (row.contains("attention_mask")) {
+  const auto has_mask = [&](const char* column) {
+    return row.contains(column) && !row[column].is_null();
+  };
+  if (has_mask("attention_mask")) {
     for (const Json& value : list_at(row, "attention_mask")) {
       if (value != 1) {
         throw DataError(
@@ -46,8 +50,8 @@ void check_masks(const Json& row) {
       }
     }
   }
-  for (const char* column : {"completion_mask", "assistant_masks"}) {
-    if (row.contains(column) && !row.contains("labels")) {
+  for (const char* column : {"completion_mask", "assistant_masks", "loss_mask"}) {
+    if (has_mask(column) && !has_mask("labels")) {
       throw DataError(str("/", column,
                           ": is not read; say what is to be learnt by \"labels\", -100 elsewhere"));
     }
@@ -61,7 +65,7 @@ Example token_row(const Json& row, std::optional<i64> vocab_size) {
   Example example;
   example.ids = read_ids(row, "input_ids", id_end, /*or_ignored=*/false);
   if (example.ids.empty()) {
-    throw DataError("/input_ids: is empty");
+    throw EmptyRow("/input_ids: is empty");
   }
   check_masks(row);
   const bool labelled = row.contains("labels") && !row["labels"].is_null();

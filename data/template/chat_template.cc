@@ -216,7 +216,11 @@ RenderedChat ChatTemplate::with_derived_spans(std::span<const Message> messages,
   RenderedChat chat{render(messages, options), {}};
   for (i64 i = 0; i < static_cast<i64>(messages.size()); ++i) {
     if (messages[i].is_assistant()) {
-      chat.answers.push_back(derived_span(messages, i, chat.text, options));
+      const auto before = messages.subspan(0, i);
+      const bool asked = std::any_of(before.begin(), before.end(),
+                                     [](const Message& m) { return m.role() == "user"; });
+      chat.answers.push_back(asked ? derived_span(messages, i, chat.text, options)
+                                   : opening_span(messages, i, chat.text, options));
     }
   }
   return chat;

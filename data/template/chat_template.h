@@ -51,6 +51,10 @@
 ///   3. Everything else between prompt and end is the answer: also a blank before the content
 ///      (Llama 2) or tool calls.
 ///
+/// An answer before the first question (a greeting, role play) may have nothing before it that a
+/// template could render: many look at messages[0], some want a question. The place of such an
+/// answer is found from within, see opening_answer.cc.
+///
 /// Templates that trim the content, add a default system message (SmolLM2, Qwen 2.5) or a bos token
 /// need no care here, since only rendered texts are compared. Those that start with bos_token do
 /// when the text is encoded: see `starts_with_bos`.
@@ -130,6 +134,16 @@ class ChatTemplate {
                                   const ChatOptions& options) const;
   AnswerSpan derived_span(std::span<const Message> messages, i64 answer, const std::string& whole,
                           const ChatOptions& options) const;
+  AnswerSpan opening_span(std::span<const Message> messages, i64 answer, const std::string& whole,
+                          const ChatOptions& options) const;
+  std::optional<AnswerSpan> span_from_within(std::span<const Message> messages, i64 answer,
+                                             const std::string& whole,
+                                             const ChatOptions& options) const;
+  std::string generation_prompt(std::span<const Message> messages,
+                                const ChatOptions& options) const;
+  std::optional<std::size_t> end_of_turn(std::span<const Message> messages, i64 answer,
+                                         const std::string& whole, std::size_t content_end,
+                                         const ChatOptions& options) const;
 
   Parsed main_;
   std::optional<Parsed> tool_use_;

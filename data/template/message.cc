@@ -89,6 +89,12 @@ Message Message::from_json(const nlohmann::ordered_json& json, std::string_view 
   return Message(with_reasoning_names(without_nulls(Value::from_json(json, where))));
 }
 
+Message Message::with_content(std::string_view content) const {
+  Dict dict = value_.as_dict();
+  dict.set("content", Value(content));
+  return Message(Value(std::move(dict)));
+}
+
 const std::string& Message::role() const {
   return value_.as_dict().find("role")->as_string();
 }

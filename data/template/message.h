@@ -23,6 +23,9 @@ class Message {
   /// two names: templates differ in which they read. Transformers does both.
   static Message from_json(const nlohmann::ordered_json& json, std::string_view where);
 
+  /// The same with another content.
+  Message with_content(std::string_view content) const;
+
   const std::string& role() const;
   bool is_assistant() const { return role() == "assistant"; }
   /// The content, its parts joined, or "" for none.

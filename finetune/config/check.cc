@@ -67,7 +67,7 @@ bool may_have_completion(const std::string& format) {
   return format != "text" && format != "tokens";
 }
 bool may_have_messages(const std::string& format) {
-  return format == "auto" || format == "messages";
+  return format == "auto" || format == "messages" || format == "sharegpt";
 }
 
 void check_data(const RunConfig& config, Problems& problems) {

@@ -55,7 +55,8 @@ void QuantizationConfig::fields(FieldVisitor& v) {
 void DataConfig::fields(FieldVisitor& v) {
   v.path("train", train, "JSONL file, JSON array or text to train on");
   v.path("validation", validation, "the same for evaluations");
-  v.choice("format", format, {"auto", "text", "prompt_completion", "messages", "alpaca", "tokens"},
+  v.choice("format", format,
+           {"auto", "text", "prompt_completion", "messages", "alpaca", "sharegpt", "tokens"},
            "columns of a row; \"auto\": judged by the first row");
   v.field("max_length", max_length, {2, kMaxTokens}, "tokens a row may have");
   v.choice("truncation", truncation, {"keep_start", "keep_end", "error"},
@@ -66,6 +67,11 @@ void DataConfig::fields(FieldVisitor& v) {
   v.field("assistant_only_loss", assistant_only_loss,
           "train on the assistant's messages alone; null: yes where rows are messages");
   v.field("add_eos", add_eos, "end text and completions with the end-of-sequence token");
+  v.choice("special_tokens_in_text", special_tokens_in_text, {"literal", "parse"},
+           "what control tokens spelt out in the data are: \"literal\": letters; \"parse\": those "
+           "tokens, for rows that went through a chat template");
+  v.choice("on_empty_row", on_empty_row, {"skip", "error"},
+           "a row with nothing to train on is left out and counted, or stops the run");
   v.hint("dataset", "train");
   v.hint("train_file", "train");
   v.hint("validation_file", "validation");

@@ -46,6 +46,8 @@ struct DataConfig {
   std::optional<bool> completion_only_loss;
   std::optional<bool> assistant_only_loss;
   bool add_eos = true;
+  std::string special_tokens_in_text = "literal";
+  std::string on_empty_row = "skip";
   void fields(FieldVisitor& v);
 };
 

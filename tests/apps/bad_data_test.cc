@@ -40,8 +40,8 @@ TEST(BadData, NamesTheLineOfARow) {
       {R"({"promt": "a", "completion": "b"})",
        R"(line 1: the row has the columns "promt", "completion", which fit no format (did you )"
        R"(mean "prompt" by "promt"?); needed are for text: "text"; prompt_completion: "prompt", )"
-       R"("completion"; messages: "messages"; alpaca: "instruction", "output"; tokens: )"
-       R"("input_ids")"},
+       R"("completion"; messages: "messages"; alpaca: "instruction", "output"; )"
+       R"(sharegpt: "conversations"; tokens: "input_ids")"},
       {R"({"text": "a", "prompt": "a", "completion": "b"})",
        R"(line 1: the row has the columns "text", "prompt", "completion", which fit more than one )"
        R"(format: text and prompt_completion; say which by "format")"},

@@ -98,7 +98,9 @@ TEST(BadInput, ChoicesAreListed) {
        R"(--metric: expected loss or exact_match, found "acc")"},
       {"eval -m model -d rows.jsonl --format xx", kUsage,
        R"(there is no data format "xx"; there are "auto", "text", "prompt_completion", )"
-       R"("messages", "alpaca", "tokens")"},
+       R"("messages", "alpaca", "sharegpt", "tokens")"},
+      {"eval -m model -d rows.jsonl --special-tokens-in-text pars", kUsage,
+       R"(--special-tokens-in-text: expected literal or parse, found "pars")"},
       {"eval -m model -d rows.jsonl --dtype f61", kUsage,
        R"(--dtype: expected one of auto, f32, bf16, found "f61" (did you mean "f32"?))"},
       {"generate -m model --prompt x --attn-implementation flash", kUsage,

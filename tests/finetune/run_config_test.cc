@@ -183,7 +183,8 @@ TEST_F(RunConfigFile, RefusesValuesThatNoFieldTakes) {
       {"quantization.load_in_8bit", "true",
        "expected false, found true: 8-bit weights are not supported"},
       {"data.format", "csv",
-       R"(expected "auto", "text", "prompt_completion", "messages", "alpaca" or "tokens", found "csv")"},
+       R"(expected "auto", "text", "prompt_completion", "messages", "alpaca", "sharegpt" or )"
+       R"("tokens", found "csv")"},
       {"data.truncation", "drop", R"(expected "keep_start", "keep_end" or "error", found "drop")"},
       {"data.max_length", "1", "expected an integer from 2 to 1048576, found 1"},
       {"training.num_train_epochs", "0",

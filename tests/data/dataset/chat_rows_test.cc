@@ -215,7 +215,7 @@ TEST(ChatRows, SayWhatIsWrongWithThem) {
   } cases[] = {
       {chatml, R"({"messages": "Hi"})", "/messages: must be a list of messages, not string"},
       {chatml, R"({"messages": []})", "/messages: must be a list of messages, not an empty one"},
-      {chatml, R"({"messages": [)" + user + R"(, {"from": "gpt", "value": "Yo"}]})",
+      {chatml, R"({"messages": [)" + user + R"(, {"rol": "gpt", "content": "Yo"}]})",
        "/messages/1: a message needs a \"role\" that is a string"},
       {chatml, R"({"messages": [)" + user + R"(, {"role": "gpt", "content": "Yo"}]})",
        "nothing to learn: no message has the role \"assistant\" (there are \"user\", \"gpt\")"},

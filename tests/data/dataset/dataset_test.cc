@@ -40,7 +40,6 @@ TEST(Dataset, LearnsWhatTheFormatSays) {
        "Q: 1\nA:[ 2<|im_end|>]"},
       {R"({"completion": "b", "prompt": "a"})", RowFormat::kPromptCompletion, "a[b<|im_end|>]"},
       {R"({"prompt": "", "completion": "b"})", RowFormat::kPromptCompletion, "[b<|im_end|>]"},
-      {R"({"prompt": "a", "completion": ""})", RowFormat::kPromptCompletion, "a[<|im_end|>]"},
       {alpaca_json(""), RowFormat::kAlpaca, without_input},
       {alpaca_json(R"("input": "", )"), RowFormat::kAlpaca, without_input},
       {alpaca_json(R"("input": "2 and 3", )"), RowFormat::kAlpaca, with_input},
@@ -124,9 +123,10 @@ TEST(Dataset, KeepsControlTokensSpeltByUsersPlain) {
   EXPECT_EQ(ids.back(), 2);
   EXPECT_EQ(smollm().tokenizer.decode(ids),
             "<|im_start|>a<|im_end|><|endoftext|>b<|im_end|>c<|im_end|>");
-  EXPECT_EQ(dataset.report.notes,
-            Rows{"1 row (in line 1) has the text of a control token, read as plain text and not as "
-                 "that token"});
+  EXPECT_TRUE(dataset.report.notes.empty());
+  EXPECT_EQ(control_summary(dataset.report),
+            "1 row spells out control tokens, read as letters (data.special_tokens_in_text "
+            "\"parse\" reads them as tokens, as rows that went through a chat template want)");
 }
 
 TEST(Dataset, EncodesAPromptAsIfItStoodAlone) {
@@ -260,19 +260,21 @@ TEST(Dataset, RefusesRowsThatTeachNothing) {
 TEST(Dataset, SaysWhichRowIsWrongAndWhy) {
   const std::string needed =
       "; needed are for text: \"text\"; prompt_completion: \"prompt\", \"completion\"; messages: "
-      "\"messages\"; alpaca: \"instruction\", \"output\"; tokens: \"input_ids\"";
+      "\"messages\"; alpaca: \"instruction\", \"output\"; sharegpt: "
+      "\"conversations\"; tokens: \"input_ids\"";
   const struct {
     std::string row;
     std::string error;
   } cases[] = {
       {"3", "a row must be an object, not number"},
-      {"{}", "the row has no columns" + needed},
+      {"{}", "the row has no columns"},
       {R"({"promt": "a", "completion": "b"})",
        "the row has the columns \"promt\", \"completion\", which fit no format (did you mean "
        "\"prompt\" by \"promt\"?)" +
            needed},
+      {R"({"dialogue": []})", "the row has the columns \"dialogue\", which fit no format" + needed},
       {R"({"conversations": []})",
-       "the row has the columns \"conversations\", which fit no format" + needed},
+       "the row has messages, but the tokenizer has no chat template to put them in"},
       {R"({"prompt": "a", "completion": "b", "text": "ab"})",
        "the row has the columns \"prompt\", \"completion\", \"text\", which fit more than one "
        "format: text and prompt_completion; say which by \"format\""},
@@ -355,7 +357,7 @@ TEST(Dataset, RefusesOptionsThatDoNotFit) {
             "completion; it is for prompt_completion and alpaca");
   EXPECT_EQ(load_error(alpaca, smollm().model(), assistant_only),
             "train.jsonl: assistant_only_loss is true, but rows of format alpaca have no messages; "
-            "it is for messages and prompt_completion");
+            "it is for messages, sharegpt and prompt_completion");
   EXPECT_EQ(load_error(pair, smollm().model(), assistant_only),
             "train.jsonl: line 1: assistant_only_loss is true, but prompt and completion are not "
             "messages");
@@ -396,10 +398,14 @@ TEST(Dataset, NotesEmptyCompletionsByTheirFirstLine) {
 
 TEST(Dataset, KnowsItsNames) {
   EXPECT_EQ(row_format_by_name("auto"), std::nullopt);
-  for (const RowFormat format : {RowFormat::kText, RowFormat::kPromptCompletion,
-                                 RowFormat::kMessages, RowFormat::kAlpaca, RowFormat::kTokens}) {
+  for (const RowFormat format :
+       {RowFormat::kText, RowFormat::kPromptCompletion, RowFormat::kMessages, RowFormat::kAlpaca,
+        RowFormat::kShareGpt, RowFormat::kTokens}) {
     EXPECT_EQ(row_format_by_name(row_format_name(format)), format);
   }
+  EXPECT_EQ(empty_rows_by_name("skip"), EmptyRows::kSkip);
+  EXPECT_EQ(empty_rows_by_name("error"), EmptyRows::kError);
+  EXPECT_THROW(empty_rows_by_name("drop"), ConfigError);
   EXPECT_EQ(truncation_by_name("keep_start"), Truncation::kKeepStart);
   EXPECT_EQ(truncation_by_name("keep_end"), Truncation::kKeepEnd);
   EXPECT_EQ(truncation_by_name("error"), Truncation::kError);
@@ -413,7 +419,7 @@ TEST(Dataset, KnowsItsNames) {
   };
   EXPECT_EQ(error_of([] { row_format_by_name("mesages"); }),
             "there is no data format \"mesages\" (did you mean \"messages\"?); there are \"auto\", "
-            "\"text\", \"prompt_completion\", \"messages\", \"alpaca\", \"tokens\"");
+            "\"text\", \"prompt_completion\", \"messages\", \"alpaca\", \"sharegpt\", \"tokens\"");
   EXPECT_EQ(error_of([] { truncation_by_name("keepend"); }),
             "there is no truncation \"keepend\" (did you mean \"keep_end\"?); there are "
             "keep_start, keep_end and error");

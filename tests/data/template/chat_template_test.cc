@@ -166,6 +166,13 @@ TEST(ChatTemplate, DerivesAnswersWithTheirEndOfTurn) {
       // eos_token closes the conversation, not the turn.
       {"phi3", "pair", {"1:Four.<|end|>"}},
       {"phi3", "system", {"2:Hello.<|end|>", "4:So long.<|end|>"}},
+      // What stands before the first answer appears only once there is a message.
+      {"smollm2", "assistant first", {"0:How can I help?<|im_end|>", "2:Hello.<|im_end|>"}},
+      {"qwen2_5", "assistant first", {"0:How can I help?<|im_end|>", "2:Hello.<|im_end|>"}},
+      {"llama3", "assistant first", {"0:How can I help?<|eot_id|>", "2:Hello.<|eot_id|>"}},
+      {"llama3_1_tools", "assistant first", {"0:How can I help?<|eot_id|>", "2:Hello.<|eot_id|>"}},
+      {"phi3", "assistant first", {"0:How can I help?<|end|>", "2:Hello.<|end|>"}},
+      {"zephyr", "assistant first", {"0:How can I help?</s>", "2:Hello.</s>"}},
   };
   for (const auto& [name, chat, expected] : cases) {
     const RenderedChat result =
@@ -204,11 +211,6 @@ TEST(ChatTemplate, RefusesTemplatesThatChangeEarlierTurns) {
   EXPECT_NE(
       span_error("mistral_tools", "system", {{"tools", "weather"}}).find("has no fixed place"),
       std::string::npos);
-  // A default system message appears only once there is a first message.
-  EXPECT_NE(span_error("smollm2", "assistant first")
-                .find("the text of the 0 messages before it with the generation prompt is not how "
-                      "the conversation begins"),
-            std::string::npos);
   // What the template itself refuses.
   EXPECT_EQ(span_error("gemma", "system"),
             "gemma: line 1: the template refuses this conversation: System role not supported");
