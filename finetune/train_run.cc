@@ -168,7 +168,7 @@ void load_parts(const RunConfig& config, RunListener& listener, Parts& parts) {
     listener.on_adapter(adapter_table(*parts.adapter));
   }
   const Dataset& train = parts.inputs.train;
-  for (const std::string& note : train.report.notes) {
+  for (const std::string& note : parts.inputs.notes) {
     listener.on_notice(note);
   }
   parts.schedule =

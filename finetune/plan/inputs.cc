@@ -2,16 +2,35 @@
 #include "finetune/plan/inputs.h"
 
 #include <cmath>
+#include <utility>
 
 #include "core/memory/memory.h"
 #include "finetune/adapters/peft_files.h"
 #include "finetune/rows.h"
+#include "finetune/shared_rows.h"
 
 namespace inlay {
 
 PlannedModel::PlannedModel(const LoadOptions& options, LoadedModel& loaded) : slot_{loaded} {
   load_weights(options, loaded);
 }
+
+namespace {
+
+std::vector<std::string> notes_of(const RunInputs& inputs) {
+  std::vector<std::string> notes = inputs.train.report.notes;
+  if (inputs.validation) {
+    for (const std::string& note : inputs.validation->report.notes) {
+      notes.push_back("validation: " + note);
+    }
+    if (auto note = shared_rows_note(inputs.train, *inputs.validation)) {
+      notes.push_back(std::move(*note));
+    }
+  }
+  return notes;
+}
+
+}  // namespace
 
 RunInputs open_run(const RunConfig& config) {
   RunInputs inputs;
@@ -22,6 +41,7 @@ RunInputs open_run(const RunConfig& config) {
   if (config.data.validation) {
     inputs.validation = load_rows(*config.data.validation, config.data, inputs.loaded);
   }
+  inputs.notes = notes_of(inputs);
   inputs.resident = current_rss();
   return inputs;
 }

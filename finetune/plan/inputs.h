@@ -2,6 +2,8 @@
 #pragma once
 
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "core/memory/planning.h"
 #include "data/batch_schedule.h"
@@ -18,7 +20,8 @@ struct RunInputs {
   LoadedModel loaded;  // without weights, until load_weights
   Dataset train;
   std::optional<Dataset> validation;
-  i64 resident = 0;  // bytes of this process with these in memory
+  std::vector<std::string> notes;  // about both, a sentence each
+  i64 resident = 0;                // bytes of this process with these in memory
 };
 
 /// Throws ConfigError, IoError, DataError.

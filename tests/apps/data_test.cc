@@ -112,6 +112,33 @@ TEST(DataLine, CountsTheRowsThatAreLeftOut) {
       "\"drop\"");
 }
 
+TEST(DataNotes, SayWhichValidationRowsAreTrainingRows) {
+  const Workshop workshop;
+  const std::string shared = R"({"prompt": "a", "completion": "b"})"
+                             "\n";
+  write_run(workshop, R"({"prompt": "x", "completion": "y"})"
+                      "\n" +
+                          shared);
+  const auto note = [&](const std::string& validation) {
+    workshop.write("validation.jsonl", validation);
+    const Finished planned =
+        workshop.run("train run.json --dry-run --set data.validation=validation.jsonl");
+    EXPECT_EQ(planned.exit_code, 0) << planned.err;
+    return line_of(planned.err, "note");
+  };
+  EXPECT_EQ(note(R"({"prompt": "a", "completion": "c"})"), "");
+  EXPECT_EQ(note(R"({"prompt": "a", "completion": "c"})"
+                 "\n" +
+                 shared),
+            "note: 1 of 2 validation rows is a training row, too (line 2, there line 2), so the "
+            "validation loss is better than it should be");
+  EXPECT_EQ(note(shared + shared + "{\"completion\": \"y\", \"prompt\": \"x\"}\n"),
+            "note: 3 of 3 validation rows are training rows, too (the first is line 1, there "
+            "line 2), so the validation loss is better than it should be");
+  EXPECT_EQ(note(R"({"prompt": "a", "completion": "c", "id": 4})"),
+            "note: validation: columns that are not used: \"id\" (in 1 row)");
+}
+
 TEST(BadRows, AreNamedByEveryCommandThatReadsThem) {
   const Workshop workshop;
   write_run(workshop, "{\"text\": \"a b\"}\n");
