@@ -4,7 +4,6 @@
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "data/dataset/control_text.h"
@@ -29,8 +28,8 @@ struct ChatRowOptions {
 class ChatRowReader {
  public:
   /// Both must outlive this.
-  ChatRowReader(const ChatTemplate& chat, const ControlText& control, ChatRowOptions options)
-      : chat_(chat), control_(control), options_(std::move(options)), roles_(chat) {}
+  ChatRowReader(const ChatTemplate& chat, const ControlText& control, const ChatRowOptions& options)
+      : chat_(chat), control_(control), options_(options), roles_(chat) {}
 
   // All throw EmptyRow for a row without messages or without an answer to learn, and DataError for
   // columns of the wrong type, what the template refuses or leaves out (role_check.h), and when no
