@@ -130,12 +130,12 @@ std::optional<std::string> cached_model(const std::string& name) {
     return join_path(snapshots, commit);
   }
   const std::vector<std::string> there = names_in(snapshots);
-  throw DataError(
-      str(printable(name), ": the cache has no revision \"", printable(revision), "\" of it (",
-          root, there.empty() ? " has none" : " has " + listed(there), ")",
-          there.empty() ? ""
-                        : str("; ", printable(name.substr(0, at)), "@", printable(there.front()),
-                              " names one")));
+  throw DataError(str(
+      printable(name), ": the cache has no revision \"", printable(revision), "\" of it (", root,
+      there.empty() ? " has none" : " has " + listed(there), ")",
+      there.empty()
+          ? ""
+          : str("; ", printable(name.substr(0, at)), "@", printable(there.front()), " names one")));
 }
 
 }  // namespace

@@ -51,8 +51,9 @@ void require_layers(const HfConfig& config, const Checkpoint& checkpoint) {
     return;  // of no layer at all, a tensor is missed by its name
   }
   const bool gguf = checkpoint.path().ends_with(".gguf");
-  const std::string where = gguf ? str(checkpoint.path(), ": \"", config.text("model_type"), ".block_count\": ")
-                                 : str(config.file(), ": /", setting.key, ": ");
+  const std::string where =
+      gguf ? str(checkpoint.path(), ": \"", config.text("model_type"), ".block_count\": ")
+           : str(config.file(), ": /", setting.key, ": ");
   throw DataError(str(where, setting.count, ", but the file has ", held, " layers, up to \"",
                       printable(last), "\"; set it to ", held));
 }
@@ -83,14 +84,15 @@ std::vector<std::string> id_notes(const HfConfig& config) {
 
 std::vector<std::string> unused_notes(const std::string& name,
                                       const std::vector<std::string>& unused) {
-  constexpr std::string_view kHeads[] = {"score.",      "classifier.",          "qa_outputs.",
-                                         "v_head.",     "value_head.",          "reward_head.",
+  constexpr std::string_view kHeads[] = {"score.",           "classifier.",          "qa_outputs.",
+                                         "v_head.",          "value_head.",          "reward_head.",
                                          "regression_head.", "multiple_choice_head."};
   std::vector<std::string> notes;
   i64 others = 0;
   const std::string* first = nullptr;
   for (const std::string& tensor : unused) {
-    if (std::ranges::any_of(kHeads, [&](std::string_view head) { return tensor.starts_with(head); })) {
+    if (std::ranges::any_of(kHeads,
+                            [&](std::string_view head) { return tensor.starts_with(head); })) {
       notes.push_back(str(name, ": \"", printable(tensor),
                           "\" belongs to the head of another task, and is left out"));
     } else {

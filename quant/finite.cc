@@ -83,8 +83,9 @@ i64 count_not_finite(MatrixFormat format, std::span<const std::byte> data) {
   std::vector<i64> found(static_cast<std::size_t>((size + piece - 1) / piece));
   parallel_for(static_cast<i64>(found.size()), [&](i64 task) {
     const i64 begin = task * piece;
-    found[task] = count_in(format, data.subspan(static_cast<std::size_t>(begin),
-                                                static_cast<std::size_t>(std::min(piece, size - begin))));
+    found[task] =
+        count_in(format, data.subspan(static_cast<std::size_t>(begin),
+                                      static_cast<std::size_t>(std::min(piece, size - begin))));
   });
   i64 sum = 0;
   for (const i64 count : found) {
@@ -99,8 +100,9 @@ void require_finite(const std::string& file, const std::string& tensor, MatrixFo
   if (bad > 0) {
     const kernels::BlockSize block = kernels::block_size(format);
     const i64 count = static_cast<i64>(data.size()) / block.bytes * block.values;
-    throw DataError(str(printable(file, 300), ": \"", printable(tensor, 200), "\": ", bad, " of its ",
-                        count, " values are not finite (NaN or infinity): the file is damaged, or "
+    throw DataError(str(printable(file, 300), ": \"", printable(tensor, 200), "\": ", bad,
+                        " of its ", count,
+                        " values are not finite (NaN or infinity): the file is damaged, or "
                         "the model broke in its training"));
   }
 }

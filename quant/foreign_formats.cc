@@ -68,7 +68,9 @@ std::optional<Claim> claim_of(const std::string& folder, const HfConfig& config)
   for (const char* key : {"quantization_config", "compression_config"}) {
     if (const std::optional<HfConfig> group = config.object(key)) {
       const bool bits = group->has("load_in_4bit") || group->has("load_in_8bit");
-      const char* usual = key[0] == 'c' ? "compressed-tensors" : bits ? "bitsandbytes" : "a method it does not name";
+      const char* usual = key[0] == 'c' ? "compressed-tensors"
+                          : bits        ? "bitsandbytes"
+                                        : "a method it does not name";
       return Claim{group->text("quant_method", usual), str(config.file(), ": /", key)};
     }
   }

@@ -30,9 +30,7 @@ class Reader {
 
   void read() {
     read_named_tokens(directory_, parts_);
-    with_file("tokenizer_config.json", [&](const JsonView& root) {
-      compare_flags(root);
-    });
+    with_file("tokenizer_config.json", [&](const JsonView& root) { compare_flags(root); });
     with_file("generation_config.json", [&](const JsonView& root) { read_ids(root); });
     with_file("config.json", [&](const JsonView& root) {
       read_ids(root);

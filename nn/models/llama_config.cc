@@ -27,8 +27,7 @@ kernels::Activation activation(const HfConfig& config) {
     }
     known += str(known.empty() ? "" : ", ", key);
   }
-  config.fail("hidden_act",
-              str("\"", printable(name), "\" is not supported (", known, " are)"));
+  config.fail("hidden_act", str("\"", printable(name), "\" is not supported (", known, " are)"));
 }
 
 // Whether a list says `usual` for every layer.
@@ -126,7 +125,9 @@ LlamaConfig parse_llama_config(const HfConfig& config) {
 
 std::vector<std::string> llama_notes(const HfConfig& config) {
   std::vector<std::string> notes;
-  const auto note = [&](const auto&... parts) { notes.push_back(str(config.file(), ": ", parts...)); };
+  const auto note = [&](const auto&... parts) {
+    notes.push_back(str(config.file(), ": ", parts...));
+  };
   const auto says = [&](const char* key) {
     const std::optional<HfConfig> group = config.object(key);
     return group && !group->json().empty();
@@ -141,7 +142,8 @@ std::vector<std::string> llama_notes(const HfConfig& config) {
     note("partial_rotary_factor is left out: a Llama turns whole heads, as in Transformers");
   }
   if (config.flag("use_sliding_window", true) && config.has("sliding_window") &&
-      config.number("sliding_window") < static_cast<double>(config.integer("max_position_embeddings", 2048))) {
+      config.number("sliding_window") <
+          static_cast<double>(config.integer("max_position_embeddings", 2048))) {
     note("sliding_window is left out: a Llama attends to all that came before, as in Transformers");
   }
   return notes;

@@ -14,8 +14,9 @@ namespace inlay {
 namespace {
 
 constexpr std::pair<const char*, RopeType> kTypes[] = {
-    {"default", RopeType::kDefault}, {"linear", RopeType::kLinear}, {"dynamic", RopeType::kDynamic},
-    {"llama3", RopeType::kLlama3},   {"yarn", RopeType::kYarn},     {"longrope", RopeType::kLongrope},
+    {"default", RopeType::kDefault}, {"linear", RopeType::kLinear},
+    {"dynamic", RopeType::kDynamic}, {"llama3", RopeType::kLlama3},
+    {"yarn", RopeType::kYarn},       {"longrope", RopeType::kLongrope},
 };
 
 RopeType rope_type(const HfConfig& group) {
@@ -54,12 +55,12 @@ void refuse_kinds_of_layers(const HfConfig& group) {
   }
 }
 
-void read_rotary_dim(const HfConfig& config, const HfConfig& group, i64 head_dim, RopeConfig& rope) {
+void read_rotary_dim(const HfConfig& config, const HfConfig& group, i64 head_dim,
+                     RopeConfig& rope) {
   const HfConfig& place = group.has("partial_rotary_factor") ? group : config;
   const double part = place.number("partial_rotary_factor", 1.0);
   if (!(part > 0.0 && part <= 1.0)) {
-    place.fail("partial_rotary_factor",
-               str("expected a number above 0 and up to 1, found ", part));
+    place.fail("partial_rotary_factor", str("expected a number above 0 and up to 1, found ", part));
   }
   rope.rotary_dim = static_cast<i64>(static_cast<double>(head_dim) * part);
   if (rope.rotary_dim < 2 || rope.rotary_dim % 2 != 0) {

@@ -1,6 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "finetune/adapters/peft_files.h"
-
 #include <gtest/gtest.h>
 
 #include <functional>
@@ -13,6 +11,7 @@
 
 #include "core/config/json.h"
 #include "core/error.h"
+#include "finetune/adapters/peft_files.h"
 #include "finetune/merge.h"
 #include "tests/support/error_text.h"
 #include "tests/support/golden.h"
@@ -128,8 +127,8 @@ TEST_P(AdapterOfPeft, GivesTheLogitsOfPeft) {
   EXPECT_EQ(used.not_finite, "");
   // Said is what takes the place of the base though no module was to be saved, and what was
   // renamed.
-  const bool says = GetParam().starts_with("own_") || GetParam() == "tied_saved" ||
-                    GetParam() == "headless";
+  const bool says =
+      GetParam().starts_with("own_") || GetParam() == "tied_saved" || GetParam() == "headless";
   EXPECT_EQ(!used.notices.empty(), says) << (says ? "" : used.notices.front());
 }
 

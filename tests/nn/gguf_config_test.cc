@@ -20,13 +20,11 @@ namespace {
 // read from.
 GgufFile small_llama(const GgufMetadata& more,
                      const std::vector<std::pair<std::string, std::vector<float>>>& vectors = {}) {
-  GgufMetadata keys = {{"general.architecture", std::string("llama")},
-                       {"llama.embedding_length", u32{32}},
-                       {"llama.feed_forward_length", u32{64}},
-                       {"llama.block_count", u32{1}},
-                       {"llama.attention.head_count", u32{2}},
-                       {"llama.context_length", u32{128}},
-                       {"llama.attention.layer_norm_rms_epsilon", 1e-5F}};
+  GgufMetadata keys = {
+      {"general.architecture", std::string("llama")},   {"llama.embedding_length", u32{32}},
+      {"llama.feed_forward_length", u32{64}},           {"llama.block_count", u32{1}},
+      {"llama.attention.head_count", u32{2}},           {"llama.context_length", u32{128}},
+      {"llama.attention.layer_norm_rms_epsilon", 1e-5F}};
   for (const auto& [key, value] : more) {
     const auto same = [&](const auto& entry) { return entry.first == key; };
     std::erase_if(keys, same);
@@ -75,19 +73,19 @@ TEST(GgufRope, IsStretchedAsLlamaCppDoes) {
 TEST(GgufRope, TakesTheDivisorsOfLongropeFromTheirTensors) {
   const std::vector<float> short_factor = {1, 1, 1, 1, 2, 2, 2, 2};
   const std::vector<float> long_factor = {1, 2, 3, 4, 5, 6, 7, 8};
-  const LlamaConfig config = parse_llama_config(gguf_config(
-      small_llama({{"llama.rope.scaling.type", std::string("longrope")},
-                   {"llama.rope.scaling.original_context_length", u32{32}},
-                   {"llama.rope.scaling.attn_factor", 1.25F}},
-                  {{"rope_factors_short.weight", short_factor},
-                   {"rope_factors_long.weight", long_factor}})));
+  const LlamaConfig config = parse_llama_config(gguf_config(small_llama(
+      {{"llama.rope.scaling.type", std::string("longrope")},
+       {"llama.rope.scaling.original_context_length", u32{32}},
+       {"llama.rope.scaling.attn_factor", 1.25F}},
+      {{"rope_factors_short.weight", short_factor}, {"rope_factors_long.weight", long_factor}})));
   const std::vector<double> plain = rope_frequencies({.rotary_dim = 16}).frequency;
   for (const i64 length : {32, 33}) {
     const RopeFrequencies found = rope_frequencies(config.rope, length);
     EXPECT_EQ(found.attention_factor, 1.25);
     for (std::size_t k = 0; k < plain.size(); ++k) {
-      EXPECT_DOUBLE_EQ(found.frequency[k],
-                       plain[k] / static_cast<double>((length > 32 ? long_factor : short_factor)[k]));
+      EXPECT_DOUBLE_EQ(
+          found.frequency[k],
+          plain[k] / static_cast<double>((length > 32 ? long_factor : short_factor)[k]));
     }
   }
 }
@@ -144,8 +142,7 @@ TEST(GgufConfig, NamesTheKeyThatIsNotSupported) {
       {"llama.rope.scaling.factor", -2.0F, "expected a number above 0, found -2"},
       {"llama.rope.dimension_count", u32{8},
        "expected the 16 of a head, which turns whole, found 8"},
-      {"llama.attention.value_length", u32{8},
-       "expected the 16 of attention.key_length, found 8"},
+      {"llama.attention.value_length", u32{8}, "expected the 16 of attention.key_length, found 8"},
       {"llama.attention.head_count_kv", GgufArray::of(std::vector<i32>{1, 2}),
        "layers that differ from one another are not supported"},
       {"general.type", std::string("adapter"), "expected \"model\", found \"adapter\""},

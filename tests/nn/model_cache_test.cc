@@ -98,8 +98,8 @@ class CachedModel : public ::testing::Test {
 
 TEST_F(CachedModel, IsFoundByNameAndRevision) {
   const std::pair<const char*, const char*> cases[] = {
-      {"org/name", "c0ffee"},       {"org/name@main", "c0ffee"},     {"org/name@v1", "decaf"},
-      {"org/name@decaf", "decaf"},  {"org/name@refs/pr/1", "decaf"}, {"org/name@c0ffee", "c0ffee"},
+      {"org/name", "c0ffee"},      {"org/name@main", "c0ffee"},     {"org/name@v1", "decaf"},
+      {"org/name@decaf", "decaf"}, {"org/name@refs/pr/1", "decaf"}, {"org/name@c0ffee", "c0ffee"},
   };
   for (const auto& [name, commit] : cases) {
     EXPECT_EQ(resolve_model_path(name), temp_.file(kSnapshots + commit)) << name;
@@ -117,7 +117,8 @@ TEST_F(CachedModel, IsRefusedWithWhatTheCacheHas) {
   EXPECT_EQ(refusal("gpt2"), str("gpt2: the cache has no revision \"main\" of it (",
                                  temp_.file("models--gpt2"), " has abc); gpt2@abc names one"));
   EXPECT_EQ(refusal("org/other"), str("org/other: there is no such folder or file, nor a model of "
-                                      "this name in ", temp_.path()));
+                                      "this name in ",
+                                      temp_.path()));
 }
 
 }  // namespace

@@ -241,10 +241,11 @@ TEST(Layers, OfFileAndConfigMustBeAsMany) {
   for (const i64 said : {1, 3}) {
     folder.config["num_hidden_layers"] = said;
     folder.write();
-    EXPECT_EQ(folder.refusal(),
-              str("/config.json: /num_hidden_layers: ", said,
-                  ", but the file has 2 layers, up to \"model.layers.1.input_layernorm.weight\"; set "
-                  "it to 2"));
+    EXPECT_EQ(
+        folder.refusal(),
+        str("/config.json: /num_hidden_layers: ", said,
+            ", but the file has 2 layers, up to \"model.layers.1.input_layernorm.weight\"; set "
+            "it to 2"));
   }
   ModelFolder gpt2("gpt2");
   gpt2.config["n_layer"] = 1;
@@ -272,8 +273,8 @@ TEST(Rope, ThatGrowsWithTheLengthIsThatOfTransformers) {
 
 TEST(OtherTasks, AreRefusedByTheirArchitecture) {
   for (const char* name :
-       {"LlamaForSequenceClassification", "LlamaForTokenClassification", "LlamaForQuestionAnswering",
-        "LlamaRewardModel", "LlamaBidirectionalModel", "GPT2Model"}) {
+       {"LlamaForSequenceClassification", "LlamaForTokenClassification",
+        "LlamaForQuestionAnswering", "LlamaRewardModel", "LlamaBidirectionalModel", "GPT2Model"}) {
     ModelFolder folder("llama_tied");
     folder.config["architectures"] = {name};
     folder.write();
@@ -298,29 +299,37 @@ TEST(Quantisers, AreNamedWithWhatToUseInstead) {
       ", which cannot be read: use the model it was made from, a GGUF file of it, or a "
       "bitsandbytes 4-bit folder";
   const struct {
-    Json config;           // added to the model's
-    std::string part;      // what a projection is called in the file
+    Json config;       // added to the model's
+    std::string part;  // what a projection is called in the file
     std::string sentence;
   } cases[] = {
-      {{{"quantization_config", {{"quant_method", "gptq"}, {"bits", 4}}}}, "qweight",
+      {{{"quantization_config", {{"quant_method", "gptq"}, {"bits", 4}}}},
+       "qweight",
        "/config.json: /quantization_config: the weights are quantised with gptq"},
-      {{{"quantization_config", {{"quant_method", "awq"}}}}, "qweight",
+      {{{"quantization_config", {{"quant_method", "awq"}}}},
+       "qweight",
        "/config.json: /quantization_config: the weights are quantised with awq"},
-      {{{"quantization_config", {{"quant_method", "fp8"}}}}, "weight_scale_inv",
+      {{{"quantization_config", {{"quant_method", "fp8"}}}},
+       "weight_scale_inv",
        "/config.json: /quantization_config: the weights are quantised with fp8"},
-      {{{"quantization_config", {{"quant_method", "compressed-tensors"}}}}, "weight_packed",
+      {{{"quantization_config", {{"quant_method", "compressed-tensors"}}}},
+       "weight_packed",
        "/config.json: /quantization_config: the weights are quantised with compressed-tensors"},
-      {{{"compression_config", {{"format", "pack-quantized"}}}}, "weight_packed",
+      {{{"compression_config", {{"format", "pack-quantized"}}}},
+       "weight_packed",
        "/config.json: /compression_config: the weights are quantised with compressed-tensors"},
-      {{{"quantization_config", {{"load_in_8bit", true}}}}, "SCB",
+      {{{"quantization_config", {{"load_in_8bit", true}}}},
+       "SCB",
        "/config.json: /quantization_config: the weights are quantised with bitsandbytes in 8 bits"},
-      {{{"quantization", {{"group_size", 64}, {"bits", 4}}}}, "scales",
+      {{{"quantization", {{"group_size", 64}, {"bits", 4}}}},
+       "scales",
        "/config.json: /quantization: the weights are quantised with mlx"},
       {Json::object(), "qweight",
        "/model.safetensors: \"model.layers.0.self_attn.q_proj.qweight\": the weights are quantised "
        "with gptq or awq"},
       {Json::object(), "W_q",
-       "/model.safetensors: \"model.layers.0.self_attn.q_proj.W_q\": the weights are quantised with "
+       "/model.safetensors: \"model.layers.0.self_attn.q_proj.W_q\": the weights are quantised "
+       "with "
        "hqq"},
   };
   for (const auto& c : cases) {

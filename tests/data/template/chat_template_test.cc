@@ -63,7 +63,7 @@ ChatOptions options_from(const ordered_json& given) {
   return options;
 }
 
-void expect_as_golden(const ordered_json& entry) {
+void expect_golden_rendering(const ordered_json& entry) {
   const std::string label = entry["template"].get<std::string>() + ", " +
                             entry["conversation"].get<std::string>() + ", " +
                             entry["options"].dump();
@@ -85,7 +85,7 @@ void expect_as_golden(const ordered_json& entry) {
 
 TEST(ChatTemplate, RendersAsTransformersDoes) {
   for (const auto& entry : chats()["cases"]) {
-    expect_as_golden(entry);
+    expect_golden_rendering(entry);
   }
 }
 
