@@ -167,13 +167,18 @@ void copy_named_templates(const std::string& from, const std::string& to) {
 // Whatever a reader of the folder might look at for its tokens: what is left out would be read
 // differently there than in the source.
 void copy_tokenizer_files(const LoadedModel& model, const std::string& to) {
-  if (!model.tokenizer_directory.empty()) {
+  std::string from = model.tokenizer_directory;
+  if (from.empty() && model.checkpoint != nullptr && is_directory(model.name) &&
+      !is_file(join_path(model.name, "tokenizer.json"))) {
+    from = model.name;  // no tokenizer was read there, but what there is may be of use
+  }
+  if (!from.empty()) {
     for (const char* name :
          {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
           "chat_template.jinja", "chat_template.json", "vocab.json", "merges.txt"}) {
-      copy_file(model.tokenizer_directory, name, to);
+      copy_file(from, name, to);
     }
-    copy_named_templates(model.tokenizer_directory, to);
+    copy_named_templates(from, to);
   }
   if (model.checkpoint != nullptr && is_directory(model.name)) {
     copy_file(model.name, "generation_config.json", to);

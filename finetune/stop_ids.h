@@ -14,7 +14,7 @@ namespace inlay {
 /// its text_config. One id or a list.
 struct ModelStops {
   std::vector<i32> ids;            // those the model has a row for
-  std::vector<std::string> notes;  // on the others, a sentence each
+  std::vector<std::string> notes;  // on the others of generation_config.json, a sentence each
 };
 
 ModelStops read_model_stops(const HfConfig& config, const std::string& directory, i64 vocab_size);

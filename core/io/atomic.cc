@@ -283,6 +283,7 @@ void remove_whole(const std::string& path) {
   while (exists(hidden)) {
     hidden = name_beside(path, kTemporary);
   }
+  const TemporaryPath named(hidden);  // a signal in between finishes the removal
   files.rename(path, hidden);
   files.sync(parent_path(path));
   remove_tree(hidden);

@@ -61,6 +61,12 @@ void remove_tree(const std::string& path) {
     return;
   }
   if (info.kind == FileKind::kDirectory && !info.link) {
+    // An empty one can be removed without a descriptor, of which there may be none left.
+    try {
+      file_system().remove(path);
+      return;
+    } catch (const IoError&) {  // NOLINT(bugprone-empty-catch)
+    }
     for (const std::string& name : file_system().list(path)) {
       remove_tree(join_path(path, name));
     }

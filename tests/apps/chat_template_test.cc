@@ -27,7 +27,7 @@ class ChatWorkshop : public Workshop {
     write("tok/tokenizer.json", golden_tokenizer_json("gpt2_style").dump());
     set_config({});
     set_row("");
-    const Json llama = {{"model_type", "llama"},    {"vocab_size", 1200},
+    const Json llama = {{"model_type", "llama"},    {"vocab_size", 1300},
                         {"hidden_size", 16},        {"intermediate_size", 16},
                         {"num_hidden_layers", 1},   {"num_attention_heads", 2},
                         {"num_key_value_heads", 1}, {"max_position_embeddings", 256}};

@@ -141,8 +141,10 @@ std::function<void()> feed(int descriptor, const std::string& text, bool socket 
       ::_exit(126);
     }
     ::close(ends[1]);
-    ::dup2(ends[0], descriptor);
-    ::close(ends[0]);
+    if (ends[0] != descriptor) {
+      ::dup2(ends[0], descriptor);
+      ::close(ends[0]);
+    }
   };
 }
 

@@ -96,7 +96,8 @@ class Killed : public ::testing::Test {
       ASSERT_EQ(state["files"].size(), 3U);
       for (const auto& [file, facts] : state["files"].items()) {
         const std::string content = workshop_.read(folder + file);
-        EXPECT_EQ(sha256_hex(std::as_bytes(std::span(content))), facts["sha256"]) << name << file;
+        EXPECT_EQ(sha256_hex(std::as_bytes(std::span(content))), facts["sha256"].get<std::string>())
+            << name << file;
       }
     }
   }
