@@ -167,8 +167,7 @@ TEST(Generation, EndsAtTheIdsOfTheModelsFiles) {
        "",
        "",
        true,
-       "model/config.json: /eos_token_id/0: the model has tokens from 0 to 255, not 256; it is not "
-       "used"},
+       "model/config.json: /eos_token_id: 256 is not an id of the vocabulary, which has 256"},
       {nullptr, "{" + key + "300}", "", false,
        "model/generation_config.json: /eos_token_id: the model has tokens from 0 to 255, not 300; "
        "it is not used"},
