@@ -22,8 +22,8 @@ class LinearLike : public Module {
   virtual Tensor forward(const Tensor& x, const Pass& pass) const = 0;
   /// x W^T alone
   virtual Tensor product(const Tensor& x, const Pass& pass) const = 0;
-  /// The layer as a frozen product with, at most, a low-rank update, if in this pass it is no more
-  /// than that. Such layers are computed together and onto a residual.
+  /// The layer as a frozen product with its low-rank updates and scale, if in this pass it is no
+  /// more than that. Such layers are computed together and onto a residual.
   virtual std::optional<Projection> projection(const Pass& pass) const;
   /// [out] f32, or undefined
   virtual const Tensor& bias() const = 0;

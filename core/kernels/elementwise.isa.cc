@@ -89,9 +89,58 @@ double sum_of_squares(const float* x, i64 n) {
   return sum;
 }
 
+template <class Value>
+void scaled_row(const Value* z, const float* factors, const float* bias, const float* addend,
+                Value* y, i64 n) {
+  sweep(n, [&](i64 i, auto lanes) {
+    Vec v = load(z + i, lanes) * load(factors + i, lanes);
+    if (bias != nullptr) {
+      v = v + load(bias + i, lanes);
+    }
+    if (addend != nullptr) {
+      v = v + load(addend + i, lanes);
+    }
+    store(v, y + i, lanes);
+  });
+}
+
+template <class Value>
+void scaled_block(const Value* dy, const Value* z, const float* factors, i64 stride, i64 rows,
+                  i64 columns, Value* dz, double* out) {
+  for (i64 c = 0; c < columns; ++c) {
+    out[c] = 0.0;
+  }
+  for (i64 first = 0; first < rows; first += kRowsInFloat) {
+    const i64 last = first + kRowsInFloat < rows ? first + kRowsInFloat : rows;
+    float part[kMostColumns] = {};
+    for (i64 r = first; r < last; ++r) {
+      sweep(columns, [&](i64 c, auto lanes) {
+        const i64 at = r * stride + c;
+        const Vec g = load(dy + at, lanes);
+        if (z != nullptr) {
+          store(load(part + c, lanes) + g * load(z + at, lanes), part + c, lanes);
+        }
+        store(g * load(factors + c, lanes), dz + at, lanes);
+      });
+    }
+    for (i64 c = 0; c < columns; ++c) {
+      out[c] += static_cast<double>(part[c]);
+    }
+  }
+}
+
 }  // namespace
 
-extern const ElementwiseTable elementwise = {add,          multiply, scale,         add_scaled,
-                                             column_block, dropout,  sum_of_squares};
+extern const ElementwiseTable elementwise = {add,
+                                             multiply,
+                                             scale,
+                                             add_scaled,
+                                             column_block,
+                                             dropout,
+                                             sum_of_squares,
+                                             scaled_row<float>,
+                                             scaled_row<u16>,
+                                             scaled_block<float>,
+                                             scaled_block<u16>};
 
 }  // namespace inlay::kernels::INLAY_ISA

@@ -31,12 +31,4 @@ Tensor linear(const Tensor& x, const FrozenMatrix& weight, const Tensor& bias = 
 /// a [M, K] times b [K, N].
 Tensor matmul(const Tensor& a, const Tensor& b);
 
-/// y + factor * (x A^T) B^T, the update of LoRA (Hu et al. 2021, arXiv:2106.09685, eq. 3), written
-/// over y when `y` is the only handle on it.
-///   y [..., out]   x [..., in]   A [rank, in]   B [out, rank]
-/// Saved: x (or its recipe), x A^T [..., rank], A, B.
-/// t = factor * dy B:  dx = t A,  dA = t^T x,  dB = factor * dy^T (x A^T).
-Tensor add_low_rank(Tensor y, const Tensor& x, const Tensor& a, const Tensor& b, float factor,
-                    GemmCompute compute = GemmCompute::kF32);
-
 }  // namespace inlay

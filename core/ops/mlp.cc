@@ -36,19 +36,21 @@ class MlpOp {
   const ProjectionGroup& wide() const { return wide_; }
   const ProjectionGroup& down() const { return down_; }
   bool gated() const { return wide_.parts().size() > 1; }
-  int down_inputs() const {
-    return kFirstWidePart + kPartInputs * static_cast<int>(wide_.parts().size());
-  }
+  int down_inputs() const { return kFirstWidePart + wide_.input_count(); }
+  int inputs() const { return down_inputs() + down_.input_count(); }
 
   // first(x) and up(x), and t on the way.
-  std::vector<Tensor> widen(const Tensor& x, const Tensor& t) const {
+  struct Wide {
     std::vector<Tensor> values;
+    ProjectionTrail trail;
+  };
+  Wide widen(const Tensor& x, const Tensor& t) const {
+    Wide wide;
     for (std::size_t i = 0; i < wide_.parts().size(); ++i) {
-      values.push_back(Tensor::empty(shape_, dtype_));
+      wide.values.push_back(Tensor::empty(shape_, dtype_));
     }
-    const ProductList list = projection_products(wide_, x, t, {}, values);
-    run_low_rank(list.inner, list.outer);
-    return values;
+    wide.trail = run_projections(wide_, x, t, {}, wide.values);
+    return wide;
   }
 
   // h
@@ -65,18 +67,21 @@ class MlpOp {
     return h;
   }
 
-  Tensor narrow(const Tensor& h, const Tensor& t, const Tensor& residual) const {
-    Tensor y = Tensor::empty(shape_.with(-1, down_.parts()[0].out()));
-    const ProductList list = projection_products(down_, h, t, residual, {&y, 1});
-    run_low_rank(list.inner, list.outer);
-    return y;
+  // The result.
+  struct Narrow {
+    Tensor value;
+    ProjectionTrail trail;
+  };
+  Narrow narrow(const Tensor& h, const Tensor& t, const Tensor& residual) const {
+    Narrow narrow{Tensor::empty(shape_.with(-1, down_.parts()[0].out())), {}};
+    narrow.trail = run_projections(down_, h, t, residual, {&narrow.value, 1});
+    return narrow;
   }
 
-  // dh, and u on the way.
-  Tensor down_gradient(const Tensor& dy, const Tensor& u) const {
+  // dh
+  Tensor down_gradient(InputGradient& input) const {
     Tensor dh = Tensor::empty(shape_, dtype_);
-    const ProductList list = input_gradient_products(down_, {&dy, 1}, u, dh);
-    run_low_rank(list.inner, list.outer);
+    input.to_input(dh, {});
     return dh;
   }
 
@@ -129,55 +134,67 @@ class MlpOp {
 // What is held for backward.
 struct MlpSaves {
   GroupSaves wide;
-  std::vector<Saved> values;  // first(x) and up(x), where they are not made again
-  Saved h;                    // where nothing before it is trained
+  // first(x) and up(x), where they are not made again: all of it, or from the trail.
+  std::vector<Saved> values;
+  SavedTrail trail;
+  Saved h;  // where nothing before it is trained
   Saved t_down;
+  SavedTrail down_trail;
 };
 
-// first(x) and up(x): held no more by `saved`, or made again.
-std::vector<Tensor> wide_values(const MlpOp& op, MlpSaves& saved) {
+// What forward had: held no more by `saved`, or made again.
+MlpOp::Wide wide_values(const MlpOp& op, MlpSaves& saved) {
   if (saved.values.empty()) {
     const Tensor x = saved.wide.x.get();
     return op.widen(x, op.wide().low_rank(x));
   }
-  std::vector<Tensor> values;
-  for (Saved& value : saved.values) {
-    values.push_back(value.take());
+  MlpOp::Wide wide = {{}, saved.trail.take()};
+  for (std::size_t i = 0; i < saved.values.size(); ++i) {
+    const Tensor& sum = wide.trail.sums[i];
+    wide.values.push_back(sum.defined() ? scaled_sums(op.wide().parts()[i], sum)
+                                        : saved.values[i].take());
   }
-  return values;
+  return wide;
 }
 
-Grads gradients(const MlpOp& op, MlpSaves saved, const Tensor& dy, Wants wants) {
+Grads gradients(const MlpOp& op, MlpSaves saved, std::span<Tensor> dys, Wants wants) {
   const int down_inputs = op.down_inputs();
-  Grads grads(down_inputs + kPartInputs);
-  grads[1] = dy;
+  Grads grads(op.inputs());
+  if (wants[1]) {
+    grads[1] = dys[0];
+  }
   bool wide_wanted = wants[0];
   for (int i = kFirstWidePart; i < down_inputs; ++i) {
     wide_wanted = wide_wanted || wants[i];
   }
-  const bool a_wanted = wants_a(op.down(), wants, down_inputs);
-  const bool u_wanted = op.down().ranks() > 0 && (wide_wanted || a_wanted);
-  Tensor u = u_wanted ? inner_gradient(op.down(), {&dy, 1}, rows_of(dy)) : Tensor();
-  Tensor h = saved.h.get();
+  const bool a_wanted = op.down().wants_a(wants, down_inputs);
+  ProjectionTrail down = saved.down_trail.take(), trail;
+  const std::vector<Tensor> dz =
+      sum_gradients(op.down(), dys, down.sums, wants, down_inputs, grads);
+  down.sums.clear();
   std::vector<Tensor> dwide;
-  if (wide_wanted) {
-    h = op.down_gradient(dy, u);  // to become h
-    dwide = op.gate_gradients(h, wide_values(op, saved), a_wanted);
-  } else if (u_wanted) {
-    run_products(inner_gradient_products(op.down(), {&dy, 1}, u));
+  {
+    InputGradient input(op.down(), dz, down.kept, rows_of(dz[0]), a_wanted);
+    Tensor h = saved.h.get();
+    if (wide_wanted) {
+      h = op.down_gradient(input);  // to become h
+      MlpOp::Wide wide = wide_values(op, saved);
+      dwide = op.gate_gradients(h, wide.values, a_wanted);
+      trail = std::move(wide.trail);
+    } else if (a_wanted) {
+      input.to_updates();
+    }
+    factor_gradients(op.down(), input, h, saved.t_down.get(), dz, wants, down_inputs, grads);
   }
-  part_gradients(op.down(), h, saved.t_down.get(), {&dy, 1}, u, wants, down_inputs, grads);
-  u = Tensor();
-  h = Tensor();
   if (wide_wanted) {
-    group_gradients(op.wide(), saved.wide, dwide, wants, kFirstWidePart, grads);
+    group_gradients(op.wide(), saved.wide, std::move(trail), dwide, wants, kFirstWidePart, grads);
   }
   return grads;
 }
 
 bool any_wants_grad(const Tensor& x, const ProjectionGroup& group) {
   std::vector<Tensor> inputs = {x};
-  append_inputs(group, inputs);
+  group.append_inputs(inputs);
   return grad_enabled() && std::ranges::any_of(inputs, [](const Tensor& t) {
            return t.defined() && t.requires_grad();
          });
@@ -193,28 +210,31 @@ Tensor project_mlp(const Tensor& residual, const Tensor& x, const MlpProjections
   const bool wide_wanted = any_wants_grad(input, op->wide());
 
   const Tensor t = op->wide().low_rank(input);
-  std::vector<Tensor> values = op->widen(input, t);
-  Tensor h = op->activate(values);
+  MlpOp::Wide made = op->widen(input, t);
+  Tensor h = op->activate(made.values);
   const auto saved = std::make_shared<MlpSaves>();
   saved->wide = {save(input, op->wide().trains_a() || (wide_wanted && recompute)),
                  save(t, op->wide().trains_b()), x.shape(), x.dtype()};
-  for (const Tensor& value : values) {
-    if (wide_wanted && !recompute) {
-      saved->values.push_back(save_inner(value));
+  if (wide_wanted && !recompute) {
+    saved->trail = SavedTrail(made.trail);
+    for (std::size_t i = 0; i < made.values.size(); ++i) {
+      const bool from_trail = made.trail.sums[i].defined();
+      saved->values.push_back(from_trail ? Saved() : save_inner(made.values[i]));
     }
   }
-  values.clear();  // the widest of the block: gone before the next product unless kept
+  made = {};  // the widest of the block: gone before the next product unless kept
   saved->h = save(h, !wide_wanted && op->down().trains_a());
   const Tensor t_down = op->down().low_rank(h);
-  Tensor y = op->narrow(h, t_down, addend);
+  MlpOp::Narrow result = op->narrow(h, t_down, addend);
+  saved->down_trail = SavedTrail(result.trail);
   saved->t_down = save(t_down, op->down().trains_b());
 
   std::vector<Tensor> inputs = {input, addend};
-  append_inputs(op->wide(), inputs);
-  append_inputs(op->down(), inputs);
-  return record_many("mlp", {std::move(y)}, inputs,
+  op->wide().append_inputs(inputs);
+  op->down().append_inputs(inputs);
+  return record_many("mlp", {std::move(result.value)}, inputs,
                      [op, saved](std::span<Tensor> dys, Wants wants) {
-                       return gradients(*op, std::move(*saved), dys[0], wants);
+                       return gradients(*op, std::move(*saved), dys, wants);
                      })[0];
 }
 

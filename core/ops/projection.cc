@@ -25,19 +25,18 @@ std::vector<Tensor> run_group(const Tensor& addend, const Tensor& x,
   for (const Projection& p : group->parts()) {
     ys.push_back(Tensor::empty(x.shape().with(-1, p.out()), result));
   }
-  {
-    const ProductList list = projection_products(*group, input, t, residual, ys);
-    run_low_rank(list.inner, list.outer);
-  }
+  const auto trail = std::make_shared<SavedTrail>(run_projections(*group, input, t, residual, ys));
   std::vector<Tensor> inputs = {input, residual};
-  append_inputs(*group, inputs);
+  group->append_inputs(inputs);
   const GroupSaves saved = {save(input, group->trains_a()), save(t, group->trains_b()), x.shape(),
                             x.dtype()};
   return record_many("project", std::move(ys), inputs,
-                     [group, saved](std::span<Tensor> dys, Wants wants) {
-                       Grads grads(kFirstPart + kPartInputs * group->parts().size());
-                       grads[1] = dys[0];
-                       group_gradients(*group, saved, dys, wants, kFirstPart, grads);
+                     [group, saved, trail](std::span<Tensor> dys, Wants wants) {
+                       Grads grads(kFirstPart + group->input_count());
+                       if (wants[1]) {
+                         grads[1] = dys[0];
+                       }
+                       group_gradients(*group, saved, trail->take(), dys, wants, kFirstPart, grads);
                        return grads;
                      });
 }

@@ -5,19 +5,30 @@
 #include <vector>
 
 #include "core/ops/linear.h"
+#include "core/random.h"
 
 /// Several linear maps of one input, and what adapters add to them, in as few passes over memory as
 /// products allow.
 namespace inlay {
 
-/// x W^T + bias + factor * (x A^T) B^T, with a frozen W: a layer, with or without LoRA (Hu et al.
-/// 2021, arXiv:2106.09685, eq. 3).
+/// One addition to a layer: factor * B A drop(x), with x [..., in] (Hu et al. 2021,
+/// arXiv:2106.09685, eq. 3).
+struct LowRankUpdate {
+  Tensor a, b;  // [rank, in] and [out, rank]
+  float factor = 1.0F;
+  /// Value i of x is dropped with this probability, else multiplied by 1 / (1 - dropout); the mask
+  /// is a function of the key (`dropout` in elementwise.h) and drawn again in backward.
+  float dropout = 0.0F;
+  RandomKey dropout_key{0};
+};
+
+/// scale * (x W^T + the updates) + bias, with a frozen W: a layer, and what adapters make of it.
 struct Projection {
   FrozenMatrix weight;  // [out, in], or [in, out]
   WeightLayout layout = WeightLayout::kOutIn;
-  Tensor bias;            // [out], or undefined
-  Tensor lora_a, lora_b;  // [rank, in] and [out, rank], or both undefined
-  float factor = 1.0F;
+  Tensor bias;  // [out], or undefined
+  std::vector<LowRankUpdate> updates;
+  Tensor output_scale;  // [out], or undefined for 1
 
   i64 in() const { return layout == WeightLayout::kOutIn ? weight.cols() : weight.rows(); }
   i64 out() const { return layout == WeightLayout::kOutIn ? weight.rows() : weight.cols(); }
@@ -26,13 +37,17 @@ struct Projection {
 /// The results [..., out] of every projection, in order, as `result`s.
 ///   x [..., in] f32. Where has_bf16_operands(compute), it may be bf16, and so may the results:
 ///   then so is the gradient of x, and those of the results.
-/// All the x A^T are one product; each update rides in the registers of its x W^T; and backward, dx
-/// is one product over all projections:
-///   t = x [factor A]^T      y_i = x W_i^T + bias_i + t_i B_i^T
-///   u_i = factor dy_i B_i   dx = sum_i dy_i W_i + u [A]   dA = u^T x   dB_i = dy_i^T t_i
+/// All the x A^T are one product; each update is added while its x W^T is in registers; and
+/// backward, dx is one product over all projections. With j over the updates of all of them:
+///   t_j = x [factor_j A_j]^T   z_i = x W_i^T + sum_j t_j B_j^T   y_i = s_i z_i + bias_i
+///   dz_i = s_i dy_i   u_j = factor_j dz_i B_j   dx = sum_i dz_i W_i + sum_j u_j A_j
+///   dA_j = u_j^T x   dB_j = dz_i^T t_j   ds_i = column sums of dy_i z_i
+/// Where an update drops values of x, its t_j, u_j A_j and dA_j are f32 products by a kernel that
+/// draws the mask on the way (core/kernels/dropped_input.h).
 /// `compute` is what the products of a row round their operands to (with kInt8, those of an A or a
 /// B to bf16); t, u, dA and dB are f32, and the sums over rows, dA and dB, are f32 products. Saved:
-/// x (or its recipe) where an A is trained, t, A, B; nothing for the frozen weights.
+/// x (or its recipe) where an A is trained, t, A, B; z_i where its scale is trained; nothing for
+/// the frozen weights.
 std::vector<Tensor> project(const Tensor& x, std::span<const Projection> projections,
                             GemmCompute compute, DType result = DType::kF32);
 

@@ -5,11 +5,15 @@
 #include <utility>
 
 #include "core/error.h"
+#include "core/kernels/elementwise.h"
 #include "core/ops/product.h"
 #include "core/ops/shape.h"
+#include "core/ops/support.h"
 
 namespace inlay {
 
+using kernels::DroppedFactor;
+using kernels::DroppedInput;
 using kernels::GemmArgs;
 using kernels::GemmTerm;
 
@@ -23,20 +27,29 @@ void check_projection(const Shape& x, const Projection& p) {
   if (p.bias.defined()) {
     check_shape("project: bias", p.bias, {p.out()});
   }
-  if (p.lora_a.defined()) {
-    check_shape("project: A", p.lora_a, {p.lora_a.dim(0), p.in()});
-    check_shape("project: B", p.lora_b, {p.out(), p.lora_a.dim(0)});
+  if (p.output_scale.defined()) {
+    check_shape("project: output_scale", p.output_scale, {p.out()});
+  }
+  for (const LowRankUpdate& update : p.updates) {
+    check_shape("project: A", update.a, {update.a.dim(0), p.in()});
+    check_shape("project: B", update.b, {p.out(), update.a.dim(0)});
   }
 }
 
-// t [M, ranks] = x times all A.
-GemmArgs inner_product(const ProjectionGroup& group, const Tensor& x, const Tensor& stacked_a,
-                       const Tensor& t) {
-  GemmArgs args;
-  static_cast<GemmTerm&>(args) = product_term(x, matrix_ref(stacked_a), true);
-  set_result(args, t);
-  args.compute = unquantised(group.compute());
-  return args;
+bool trained(const Tensor& t) {
+  return t.defined() && t.requires_grad();
+}
+
+DroppedInput dropped_input(const Tensor& x) {
+  DroppedInput input;
+  input.rows = rows_of(x);
+  input.columns = x.dim(-1);
+  if (x.dtype() == DType::kBf16) {
+    input.x_bf16 = x.data<const u16>();
+  } else {
+    input.x = x.data<const float>();
+  }
+  return input;
 }
 
 }  // namespace
@@ -44,21 +57,63 @@ GemmArgs inner_product(const ProjectionGroup& group, const Tensor& x, const Tens
 ProjectionGroup::ProjectionGroup(const Shape& x, std::span<const Projection> projections,
                                  GemmCompute compute)
     : compute_(compute), parts_(projections.begin(), projections.end()) {
-  for (const Projection& p : parts_) {
-    check_projection(x, p);
-    first_.push_back(ranks_);
-    ranks_ += p.lora_a.defined() ? p.lora_a.dim(0) : 0;
+  for (std::size_t i = 0; i < parts_.size(); ++i) {
+    check_projection(x, parts_[i]);
+    begin_.push_back(updates_.size());
+    for (const LowRankUpdate& update : parts_[i].updates) {
+      updates_.push_back({i, update, ranks_, update.a.dim(0)});
+      ranks_ += update.a.dim(0);
+    }
   }
+  begin_.push_back(updates_.size());
+}
+
+bool ProjectionGroup::trains_scale(std::size_t i) const {
+  return trained(parts_[i].output_scale);
 }
 
 bool ProjectionGroup::trains_a() const {
-  return std::ranges::any_of(
-      parts_, [](const Projection& p) { return p.lora_a.defined() && p.lora_a.requires_grad(); });
+  return std::ranges::any_of(updates_, [](const Update& u) { return trained(u.what.a); });
 }
 
 bool ProjectionGroup::trains_b() const {
-  return std::ranges::any_of(
-      parts_, [](const Projection& p) { return p.lora_b.defined() && p.lora_b.requires_grad(); });
+  return std::ranges::any_of(updates_, [](const Update& u) { return trained(u.what.b); });
+}
+
+bool ProjectionGroup::drops() const {
+  return std::ranges::any_of(updates_, &Update::drops);
+}
+
+namespace {
+
+// Bits lie in a tensor of floats of the same size.
+u32* bits_of(const Tensor& kept) {
+  return reinterpret_cast<u32*>(kept.data<float>());
+}
+
+}  // namespace
+
+std::vector<DroppedFactor> ProjectionGroup::dropped_factors(std::span<const Tensor> kept) const {
+  std::vector<DroppedFactor> factors;
+  for (const Update& update : updates_) {
+    if (update.drops()) {
+      factors.push_back({update.what.a.data<const float>(), update.rank, update.first,
+                         update.what.factor, update.what.dropout, bits_of(kept[factors.size()])});
+    }
+  }
+  return factors;
+}
+
+std::vector<Tensor> ProjectionGroup::draw_kept(i64 values) const {
+  std::vector<Tensor> kept;
+  for (const Update& update : updates_) {
+    if (update.drops()) {
+      kept.push_back(Tensor::empty({kernels::kept_words(values)}));
+      kernels::draw_kept(values, update.what.dropout, update.what.dropout_key.value(),
+                         bits_of(kept.back()));
+    }
+  }
+  return kept;
 }
 
 Tensor ProjectionGroup::low_rank(const Tensor& x) const {
@@ -68,120 +123,348 @@ Tensor ProjectionGroup::low_rank(const Tensor& x) const {
 Tensor ProjectionGroup::stacked_a(bool scaled) const {
   const i64 in = parts_[0].in();
   Tensor out = Tensor::empty({ranks_, in});
-  for (std::size_t i = 0; i < parts_.size(); ++i) {
-    if (adapted(i)) {
-      const float factor = scaled ? parts_[i].factor : 1.0F;
-      std::ranges::transform(parts_[i].lora_a.values(), out.data<float>() + first_[i] * in,
-                             [factor](float a) { return factor * a; });
-    }
+  for (const Update& update : updates_) {
+    const float factor = scaled ? update.what.factor : 1.0F;
+    std::ranges::transform(update.what.a.values(), out.data<float>() + update.first * in,
+                           [factor](float a) { return factor * a; });
   }
   return out;
 }
 
-GemmTerm ProjectionGroup::low_rank_term(const Tensor& t, std::size_t i, const Tensor& b) const {
+GemmTerm ProjectionGroup::low_rank_term(const Tensor& t, const Update& update, const Tensor& m,
+                                        bool transposed) const {
   GemmTerm term;
-  term.K = rank(i);
-  term.a = t.data<const float>() + first_[i];
+  term.K = update.rank;
+  term.a = t.data<const float>() + update.first;
   term.a_row_stride = ranks_;
-  term.b = matrix_ref(b);
-  term.b_transposed = true;
+  term.b = matrix_ref(m);
+  term.b_transposed = transposed;
   term.exact = true;
   return term;
 }
 
-ProductList projection_products(const ProjectionGroup& group, const Tensor& x, const Tensor& t,
-                                const Tensor& addend, std::span<const Tensor> ys) {
-  const std::size_t count = group.parts().size();
-  ProductList list;
-  list.terms.resize(count);
-  list.outer.resize(count);
-  for (std::size_t i = 0; i < count; ++i) {
-    const Projection& p = group.parts()[i];
-    GemmArgs& args = list.outer[i];
-    static_cast<GemmTerm&>(args) = product_term(x, p.weight.ref(), group.straight(i));
-    if (group.adapted(i)) {
-      list.terms[i] = group.low_rank_term(t, i, p.lora_b);
-      args.more = {&list.terms[i], 1};
-    }
-    set_result(args, ys[i]);
-    args.bias = p.bias.defined() ? p.bias.data<const float>() : nullptr;
-    if (addend.defined()) {
-      args.addend = addend.data<const float>();
-      args.addend_row_stride = args.N;
-    }
-    args.compute = group.compute();
+void ProjectionGroup::append_inputs(std::vector<Tensor>& inputs) const {
+  for (const Projection& p : parts_) {
+    inputs.insert(inputs.end(), {p.bias, p.output_scale});
   }
-  if (t.defined()) {
-    list.stacked_a = group.stacked_a(true);
-    list.inner = {inner_product(group, x, list.stacked_a, t)};
+  for (const Update& update : updates_) {
+    inputs.insert(inputs.end(), {update.what.a, update.what.b});
   }
-  return list;
 }
 
-Tensor inner_gradient(const ProjectionGroup& group, std::span<const Tensor> dys, i64 rows) {
-  const bool whole = std::ranges::all_of(dys, [](const Tensor& dy) { return dy.defined(); });
-  const Shape shape = {rows, group.ranks()};
-  return whole ? Tensor::empty(shape) : Tensor::zeros(shape);
-}
-
-std::vector<GemmArgs> inner_gradient_products(const ProjectionGroup& group,
-                                              std::span<const Tensor> dys, const Tensor& u) {
-  std::vector<GemmArgs> products;
-  for (std::size_t i = 0; i < dys.size(); ++i) {
-    if (!group.adapted(i) || !dys[i].defined()) {
-      continue;
-    }
-    GemmArgs& args = products.emplace_back();
-    static_cast<GemmTerm&>(args) = product_term(dys[i], matrix_ref(group.parts()[i].lora_b), false);
-    args.M = rows_of(u);
-    args.N = group.rank(i);
-    args.c = u.data<float>() + group.first(i);
-    args.c_row_stride = group.ranks();
-    args.alpha = group.parts()[i].factor;
-    args.compute = unquantised(group.compute());
+bool ProjectionGroup::wants_a(Wants wants, int first) const {
+  bool wanted = false;
+  for (std::size_t j = 0; j < updates_.size(); ++j) {
+    wanted = wanted || wants[a_input(first, j)];
   }
-  return products;
-}
-
-ProductList input_gradient_products(const ProjectionGroup& group, std::span<const Tensor> dys,
-                                    const Tensor& u, const Tensor& dx) {
-  ProductList list;
-  for (std::size_t i = 0; i < dys.size(); ++i) {
-    if (dys[i].defined()) {
-      list.terms.push_back(product_term(dys[i], group.parts()[i].weight.ref(), !group.straight(i)));
-    }
-  }
-  if (group.ranks() > 0) {
-    list.inner = inner_gradient_products(group, dys, u);
-    list.stacked_a = group.stacked_a(false);
-    list.terms.push_back(product_term(u, matrix_ref(list.stacked_a), false));
-    list.terms.back().exact = true;
-  }
-  GemmArgs& args = list.outer.emplace_back();
-  static_cast<GemmTerm&>(args) = list.terms[0];
-  args.more = std::span(list.terms).subspan(1);
-  set_result(args, dx);
-  args.compute = group.compute();
-  return list;
+  return wanted;
 }
 
 namespace {
 
+// The columns [first, first + rank) of t, or of u.
+void set_columns(GemmArgs& args, const Tensor& t, const ProjectionGroup::Update& update) {
+  args.M = rows_of(t);
+  args.N = update.rank;
+  args.c = t.data<float>() + update.first;
+  args.c_row_stride = t.dim(-1);
+}
+
+// t = x [factor A]^T of updates that drop nothing: all of them as one product, or each beside those
+// that do. `stacked_a` keeps what the products read.
+std::vector<GemmArgs> inner_products(const ProjectionGroup& group, const Tensor& x, const Tensor& t,
+                                     Tensor& stacked_a) {
+  if (!t.defined()) {
+    return {};
+  }
+  GemmArgs args;
+  args.compute = unquantised(group.compute());
+  if (!group.drops()) {
+    stacked_a = group.stacked_a(true);
+    static_cast<GemmTerm&>(args) = product_term(x, matrix_ref(stacked_a), true);
+    set_result(args, t);
+    return {args};
+  }
+  std::vector<GemmArgs> products;
+  for (const ProjectionGroup::Update& update : group.updates()) {
+    if (!update.drops()) {
+      static_cast<GemmTerm&>(args) = product_term(x, matrix_ref(update.what.a), true);
+      set_columns(args, t, update);
+      args.alpha = update.what.factor;
+      products.push_back(args);
+    }
+  }
+  return products;
+}
+
+// y = scale z + bias + addend
+void scale_sums(const Projection& p, const Tensor& z, const Tensor& addend, const Tensor& y) {
+  kernels::OutputScale scale;
+  scale.factors = p.output_scale.values();
+  if (p.bias.defined()) {
+    scale.bias = p.bias.values();
+  }
+  if (addend.defined()) {
+    scale.addend = addend.values();
+  }
+  if (y.dtype() == DType::kBf16) {
+    kernels::scale_output(z.span<const u16>(), scale, y.span<u16>());
+  } else {
+    kernels::scale_output(z.values(), scale, y.mutable_values());
+  }
+}
+
+// dz = scale dy, over dy if it is no one else's; and dscale, if it is defined.
+Tensor unscaled_gradient(const Tensor& scale, const Tensor& dy, const Tensor& z,
+                         const Tensor& dscale) {
+  Tensor dz = result_over(dy);
+  const bool wanted = dscale.defined();
+  const std::span<float> to = wanted ? dscale.mutable_values() : std::span<float>();
+  if (dy.dtype() == DType::kBf16) {
+    const Tensor sums = wanted ? z.to(DType::kBf16) : Tensor();
+    kernels::scale_output_backward(dy.span<const u16>(),
+                                   wanted ? sums.span<const u16>() : std::span<const u16>(),
+                                   scale.values(), dz.span<u16>(), to);
+  } else {
+    kernels::scale_output_backward(dy.values(), wanted ? z.values() : std::span<const float>(),
+                                   scale.values(), dz.mutable_values(), to);
+  }
+  return dz;
+}
+
+}  // namespace
+
+Tensor scaled_sums(const Projection& projection, const Tensor& z) {
+  Tensor y = Tensor::empty(z.shape(), z.dtype());
+  scale_sums(projection, z, {}, y);
+  return y;
+}
+
+SavedTrail::SavedTrail(const ProjectionTrail& trail) {
+  for (const Tensor& z : trail.sums) {
+    sums_.push_back(z.defined() ? save_inner(z) : Saved());
+  }
+  for (const Tensor& kept : trail.kept) {
+    kept_.push_back(save_exact(kept));
+  }
+}
+
+ProjectionTrail SavedTrail::take() {
+  ProjectionTrail trail;
+  for (Saved& z : sums_) {
+    trail.sums.push_back(z.take());
+  }
+  for (Saved& kept : kept_) {
+    trail.kept.push_back(kept.take());
+  }
+  return trail;
+}
+
+ProjectionTrail run_projections(const ProjectionGroup& group, const Tensor& x, const Tensor& t,
+                                const Tensor& addend, std::span<const Tensor> ys) {
+  std::vector<Tensor> kept = group.draw_kept(x.numel());
+  if (!kept.empty()) {
+    kernels::dropped_products(dropped_input(x), group.dropped_factors(kept), t.data<float>(),
+                              group.ranks());
+  }
+  const std::size_t count = group.parts().size();
+  std::vector<Tensor> sums(ys.begin(), ys.end());
+  std::vector<GemmArgs> outer(count);
+  std::vector<GemmTerm> terms;
+  for (const ProjectionGroup::Update& update : group.updates()) {
+    terms.push_back(group.low_rank_term(t, update, update.what.b, true));
+  }
+  std::size_t term = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    const Projection& p = group.parts()[i];
+    GemmArgs& args = outer[i];
+    static_cast<GemmTerm&>(args) = product_term(x, p.weight.ref(), group.straight(i));
+    args.more = std::span(terms).subspan(term, group.updates_of(i).size());
+    term += args.more.size();
+    if (group.scaled(i)) {
+      sums[i] = Tensor::empty(ys[i].shape(), ys[i].dtype());
+    }
+    set_result(args, sums[i]);
+    if (!group.scaled(i)) {
+      args.bias = p.bias.defined() ? p.bias.data<const float>() : nullptr;
+      if (addend.defined()) {
+        args.addend = addend.data<const float>();
+        args.addend_row_stride = args.N;
+      }
+    }
+    args.compute = group.compute();
+  }
+  {
+    Tensor stacked_a;
+    const std::vector<GemmArgs> inner = inner_products(group, x, t, stacked_a);
+    run_low_rank(inner, outer);
+  }
+  for (std::size_t i = 0; i < count; ++i) {
+    if (group.scaled(i)) {
+      scale_sums(group.parts()[i], sums[i], addend, ys[i]);
+    }
+    if (!group.trains_scale(i)) {
+      sums[i] = Tensor();
+    }
+  }
+  return {std::move(sums), std::move(kept)};
+}
+
+std::vector<Tensor> sum_gradients(const ProjectionGroup& group, std::span<Tensor> dys,
+                                  std::span<const Tensor> sums, Wants wants, int first,
+                                  Grads& grads) {
+  std::vector<Tensor> dzs;
+  for (std::size_t i = 0; i < dys.size(); ++i) {
+    Tensor dy = std::move(dys[i]);
+    if (dy.defined() && wants[group.bias_input(first, i)]) {
+      grads[group.bias_input(first, i)] = column_sums(dy);
+    }
+    if (dy.defined() && group.scaled(i)) {
+      const int scale = group.scale_input(first, i);
+      if (wants[scale]) {
+        grads[scale] = Tensor::empty({dy.dim(-1)});
+      }
+      dy = unscaled_gradient(group.parts()[i].output_scale, std::move(dy), sums[i], grads[scale]);
+    }
+    dzs.push_back(std::move(dy));
+  }
+  return dzs;
+}
+
+InputGradient::InputGradient(const ProjectionGroup& group, std::span<const Tensor> dzs,
+                             std::span<const Tensor> kept, i64 rows, bool wants_a)
+    : group_(group), dzs_(dzs), kept_(kept), wants_a_(wants_a) {
+  const bool whole = std::ranges::all_of(dzs, [](const Tensor& dz) { return dz.defined(); });
+  if (group.ranks() > 0) {
+    const Shape shape = {rows, group.ranks()};
+    u_ = whole ? Tensor::empty(shape) : Tensor::zeros(shape);
+  }
+}
+
+namespace {
+
+// u_j = factor_j dz_i B_j
+std::vector<GemmArgs> update_gradients(const ProjectionGroup& group, std::span<const Tensor> dzs,
+                                       const Tensor& u) {
+  std::vector<GemmArgs> products;
+  for (const ProjectionGroup::Update& update : group.updates()) {
+    if (dzs[update.part].defined()) {
+      GemmArgs& args = products.emplace_back();
+      static_cast<GemmTerm&>(args) =
+          product_term(dzs[update.part], matrix_ref(update.what.b), false);
+      set_columns(args, u, update);
+      args.alpha = update.what.factor;
+      args.compute = unquantised(group.compute());
+    }
+  }
+  return products;
+}
+
+}  // namespace
+
+void InputGradient::to_updates() {
+  if (u_.defined()) {
+    run_products(update_gradients(group_, dzs_, u_));
+  }
+}
+
+void InputGradient::run_dropped(const Tensor& x, const Tensor& dx, const Tensor& dA) const {
+  DroppedInput input;
+  input.rows = rows_of(u_);
+  input.columns = group_.parts()[0].in();
+  if (dA.defined()) {
+    input = dropped_input(x);
+  }
+  kernels::DroppedGradients out;
+  out.u = u_.data<const float>();
+  out.u_columns = group_.ranks();
+  out.dx = dx.defined() ? dx.data<float>() : nullptr;
+  out.dA = dA.defined() ? dA.data<float>() : nullptr;
+  const MemoryScope scope(MemoryClass::kScratch);
+  const Tensor scratch = Tensor::empty({kernels::dropped_gradients_scratch(input, out)});
+  kernels::dropped_gradients(input, group_.dropped_factors(kept_), out, scratch.mutable_values());
+}
+
+void InputGradient::to_input(const Tensor& dx, const Tensor& x) {
+  std::vector<GemmTerm> terms;
+  for (std::size_t i = 0; i < dzs_.size(); ++i) {
+    if (dzs_[i].defined()) {
+      terms.push_back(product_term(dzs_[i], group_.parts()[i].weight.ref(), !group_.straight(i)));
+    }
+  }
+  std::vector<GemmArgs> inner;
+  Tensor stacked_a, dropped;
+  if (group_.drops()) {
+    to_updates();
+    dropped = Tensor::empty(dx.shape());
+    if (wants_a_ && x.defined()) {
+      dropped_da_ = Tensor::empty({group_.ranks(), dx.dim(-1)});
+    }
+    run_dropped(x, dropped, dropped_da_);
+    for (const ProjectionGroup::Update& update : group_.updates()) {
+      if (!update.drops()) {
+        terms.push_back(group_.low_rank_term(u_, update, update.what.a, false));
+      }
+    }
+  } else if (u_.defined()) {
+    inner = update_gradients(group_, dzs_, u_);
+    stacked_a = group_.stacked_a(false);
+    terms.push_back(product_term(u_, matrix_ref(stacked_a), false));
+    terms.back().exact = true;
+  }
+  GemmArgs outer;
+  static_cast<GemmTerm&>(outer) = terms[0];
+  outer.more = std::span(terms).subspan(1);
+  set_result(outer, dx);
+  if (dropped.defined()) {
+    outer.addend = dropped.data<const float>();
+    outer.addend_row_stride = outer.N;
+  }
+  outer.compute = group_.compute();
+  run_low_rank(inner, {&outer, 1});
+}
+
 // The sums over tokens (dA, dB) have so few rows that they stay in f32: they read their large
 // factor where it lies, and rounding it would cost more than multiplying.
-//
-// dB_i^T = t_i^T dy_i: the sum over tokens has few rows this way, and dy is read where it lies.
-Tensor b_gradient(const ProjectionGroup& group, std::size_t i, const Tensor& t, const Tensor& dy) {
-  const i64 rows = rows_of(dy);
-  Tensor transposed = Tensor::empty({group.rank(i), dy.dim(-1)});
+Tensor InputGradient::stacked_da(const Tensor& x) const {
+  const bool drops = group_.drops();
+  const bool all = drops && std::ranges::all_of(group_.updates(), &ProjectionGroup::Update::drops);
+  Tensor dA = all ? Tensor() : sum_of_outer_products(u_, x, 1.0F, GemmCompute::kF32);
+  if (!drops) {
+    return dA;
+  }
+  Tensor dropped = dropped_da_;
+  if (!dropped.defined()) {
+    dropped = Tensor::empty({group_.ranks(), x.dim(-1)});
+    run_dropped(x, {}, dropped);
+  }
+  if (all) {
+    return dropped;
+  }
+  for (const ProjectionGroup::Update& update : group_.updates()) {
+    if (update.drops()) {
+      dA.slice(0, update.first, update.first + update.rank)
+          .copy_from(dropped.slice(0, update.first, update.first + update.rank));
+    }
+  }
+  return dA;
+}
+
+namespace {
+
+// dB^T = t^T dz: the sum over tokens has few rows this way, and dz is read where it lies.
+Tensor b_gradient(const ProjectionGroup& group, const ProjectionGroup::Update& update,
+                  const Tensor& t, const Tensor& dz) {
+  const i64 rows = rows_of(dz);
+  Tensor transposed = Tensor::empty({update.rank, dz.dim(-1)});
   GemmArgs args;
-  args.M = group.rank(i);
+  args.M = update.rank;
   args.K = rows;
-  args.N = dy.dim(-1);
-  args.a = t.data<const float>() + group.first(i);
+  args.N = dz.dim(-1);
+  args.a = t.data<const float>() + update.first;
   args.a_row_stride = 1;
   args.a_col_stride = group.ranks();
-  args.b = matrix_ref(dy.view({rows, dy.dim(-1)}));
+  args.b = matrix_ref(dz.view({rows, dz.dim(-1)}));
   args.c = transposed.data<float>();
   args.c_row_stride = args.N;
   run_product(args);
@@ -190,59 +473,44 @@ Tensor b_gradient(const ProjectionGroup& group, std::size_t i, const Tensor& t, 
 
 }  // namespace
 
-void append_inputs(const ProjectionGroup& group, std::vector<Tensor>& inputs) {
-  for (const Projection& p : group.parts()) {
-    inputs.insert(inputs.end(), {p.bias, p.lora_a, p.lora_b});
-  }
-}
-
-bool wants_a(const ProjectionGroup& group, Wants wants, int first) {
-  const int parts = static_cast<int>(group.parts().size());
-  bool wanted = false;
-  for (int i = 0; i < parts; ++i) {
-    wanted = wanted || wants[first + kPartInputs * i + 1];
-  }
-  return wanted;
-}
-
-void part_gradients(const ProjectionGroup& group, const Tensor& x, const Tensor& t,
-                    std::span<const Tensor> dys, const Tensor& u, Wants wants, int first,
-                    Grads& grads) {
-  const Tensor dA = wants_a(group, wants, first)
-                        ? sum_of_outer_products(u, x, 1.0F, GemmCompute::kF32)
-                        : Tensor();
-  const int parts = static_cast<int>(group.parts().size());
-  for (int i = 0; i < parts; ++i) {
-    const int bias = first + kPartInputs * i;
-    if (!dys[i].defined()) {
+void factor_gradients(const ProjectionGroup& group, const InputGradient& input, const Tensor& x,
+                      const Tensor& t, std::span<const Tensor> dzs, Wants wants, int first,
+                      Grads& grads) {
+  const Tensor dA = group.wants_a(wants, first) ? input.stacked_da(x) : Tensor();
+  for (std::size_t j = 0; j < group.updates().size(); ++j) {
+    const ProjectionGroup::Update& update = group.updates()[j];
+    const Tensor& dz = dzs[update.part];
+    if (!dz.defined()) {
       continue;
     }
-    if (wants[bias]) {
-      grads[bias] = column_sums(dys[i]);
+    if (wants[group.a_input(first, j)]) {
+      grads[group.a_input(first, j)] =
+          dA.slice(0, update.first, update.first + update.rank).clone();
     }
-    if (wants[bias + 1]) {
-      grads[bias + 1] = dA.slice(0, group.first(i), group.first(i) + group.rank(i)).clone();
-    }
-    if (wants[bias + 2]) {
-      grads[bias + 2] = b_gradient(group, i, t, dys[i]);
+    if (wants[group.b_input(first, j)]) {
+      grads[group.b_input(first, j)] = b_gradient(group, update, t, dz);
     }
   }
 }
 
-void group_gradients(const ProjectionGroup& group, const GroupSaves& saved,
-                     std::span<const Tensor> dys, Wants wants, int first, Grads& grads) {
+void group_gradients(const ProjectionGroup& group, const GroupSaves& saved, ProjectionTrail trail,
+                     std::span<Tensor> dys, Wants wants, int first, Grads& grads) {
   const i64 in = group.parts()[0].in();
   const i64 rows = in == 0 ? 0 : saved.in_shape.numel() / in;
-  const bool u_wanted = group.ranks() > 0 && (wants[0] || wants_a(group, wants, first));
-  const Tensor u = u_wanted ? inner_gradient(group, dys, rows) : Tensor();
+  const std::vector<Tensor> dzs = sum_gradients(group, dys, trail.sums, wants, first, grads);
+  trail.sums.clear();
+  const bool wants_a = group.wants_a(wants, first);
+  InputGradient input(group, dzs, trail.kept, rows, wants_a);
+  // Without masks to share, x is not there before dx is done: one of the two at a time.
+  Tensor x = group.drops() && wants_a ? saved.x.get() : Tensor();
   if (wants[0]) {
     grads[0] = Tensor::empty(saved.in_shape, saved.in_dtype);
-    const ProductList list = input_gradient_products(group, dys, u, grads[0]);
-    run_low_rank(list.inner, list.outer);
-  } else if (u_wanted) {
-    run_products(inner_gradient_products(group, dys, u));
+    input.to_input(grads[0], x);
+  } else if (wants_a) {
+    input.to_updates();
   }
-  part_gradients(group, saved.x.get(), saved.t.get(), dys, u, wants, first, grads);
+  x = saved.x.get();
+  factor_gradients(group, input, x, saved.t.get(), dzs, wants, first, grads);
 }
 
 }  // namespace inlay

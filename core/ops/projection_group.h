@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "core/autograd/graph.h"
+#include "core/kernels/dropped_input.h"
 #include "core/kernels/gemm.h"
 #include "core/ops/projection.h"
 
@@ -12,69 +13,129 @@
 // equations). For the .cc files of core/ops.
 namespace inlay {
 
-/// Projections of one input, with what is known of them together: the columns
-/// [first, first + rank) of all ranks belong to one of them.
+/// Projections of one input, with what is known of them together. Their updates, in order, have
+/// columns of t and u side by side: those of update j are [first, first + rank).
 class ProjectionGroup {
  public:
+  struct Update {
+    std::size_t part;  // of the projection it belongs to
+    LowRankUpdate what;
+    i64 first, rank;
+    bool drops() const { return what.dropout > 0.0F; }
+  };
+
   /// Throws ShapeError unless each of them takes an x of that shape.
   ProjectionGroup(const Shape& x, std::span<const Projection> projections, GemmCompute compute);
 
   const std::vector<Projection>& parts() const { return parts_; }
+  const std::vector<Update>& updates() const { return updates_; }
+  /// Those of part i.
+  std::span<const Update> updates_of(std::size_t i) const {
+    return std::span(updates_).subspan(begin_[i], begin_[i + 1] - begin_[i]);
+  }
   i64 ranks() const { return ranks_; }
   GemmCompute compute() const { return compute_; }
-  bool adapted(std::size_t i) const { return parts_[i].lora_a.defined(); }
-  i64 first(std::size_t i) const { return first_[i]; }
-  i64 rank(std::size_t i) const { return adapted(i) ? parts_[i].lora_a.dim(0) : 0; }
   bool straight(std::size_t i) const { return parts_[i].layout == WeightLayout::kOutIn; }
+  bool scaled(std::size_t i) const { return parts_[i].output_scale.defined(); }
+  bool trains_scale(std::size_t i) const;
   bool trains_a() const;
   bool trains_b() const;
+  /// Whether some update drops values of x.
+  bool drops() const;
+  /// The factors of those that do, in order, with the bits of what they kept.
+  std::vector<kernels::DroppedFactor> dropped_factors(std::span<const Tensor> kept) const;
+  /// Draws these bits, for an x of so many values.
+  std::vector<Tensor> draw_kept(i64 values) const;
 
-  /// t [rows of x, ranks], not yet filled; undefined without adapters.
+  /// t [rows of x, ranks], not yet filled; undefined without updates.
   Tensor low_rank(const Tensor& x) const;
   /// The A of all, one below the other, times their factors where `scaled`: [ranks, in].
   Tensor stacked_a(bool scaled) const;
-  /// Columns of t that belong to part i, times a matrix.
-  kernels::GemmTerm low_rank_term(const Tensor& t, std::size_t i, const Tensor& b) const;
+  /// Columns of t that belong to the update, times a matrix.
+  kernels::GemmTerm low_rank_term(const Tensor& t, const Update& update, const Tensor& m,
+                                  bool transposed) const;
+
+  // The inputs of a recorded operation that belong to the group, of which the first is `first`:
+  // the bias and the scale of each part, then A and B of each update.
+  void append_inputs(std::vector<Tensor>& inputs) const;
+  int input_count() const { return static_cast<int>(2 * parts_.size() + 2 * updates_.size()); }
+  int bias_input(int first, std::size_t part) const { return first + 2 * static_cast<int>(part); }
+  int scale_input(int first, std::size_t part) const { return bias_input(first, part) + 1; }
+  int a_input(int first, std::size_t update) const {
+    return first + 2 * static_cast<int>(parts_.size() + update);
+  }
+  int b_input(int first, std::size_t update) const { return a_input(first, update) + 1; }
+  bool wants_a(Wants wants, int first) const;
 
  private:
   GemmCompute compute_;
   std::vector<Projection> parts_;
-  std::vector<i64> first_;
+  std::vector<Update> updates_;
+  std::vector<std::size_t> begin_;  // of the updates of each part, and their end
   i64 ranks_ = 0;
 };
 
-/// Products, those of `inner` first, and the tensors they read that no one else holds.
-struct ProductList {
-  std::vector<kernels::GemmArgs> inner, outer;
-  std::vector<kernels::GemmTerm> terms;
-  Tensor stacked_a;
+/// What forward leaves for backward beside x and t.
+struct ProjectionTrail {
+  std::vector<Tensor> sums;  // z_i where its scale is trained, else undefined
+  std::vector<Tensor> kept;  // by each update that drops values, a bit a value
 };
 
-/// The y_i = x W_i^T + bias_i + t_i B_i^T + addend, to `ys`, and t on the way.
-ProductList projection_products(const ProjectionGroup& group, const Tensor& x, const Tensor& t,
+/// y_i = s_i z_i + bias_i + addend, to `ys`, and t on the way; `addend`, for a single part, may be
+/// undefined.
+ProjectionTrail run_projections(const ProjectionGroup& group, const Tensor& x, const Tensor& t,
                                 const Tensor& addend, std::span<const Tensor> ys);
+/// s_i z + bias_i
+Tensor scaled_sums(const Projection& projection, const Tensor& z);
 
-/// u [rows, ranks], factor_i dy_i B_i in the columns of part i, not yet filled; zero where no dy_i
-/// came.
-Tensor inner_gradient(const ProjectionGroup& group, std::span<const Tensor> dys, i64 rows);
-/// The products that fill it.
-std::vector<kernels::GemmArgs> inner_gradient_products(const ProjectionGroup& group,
-                                                       std::span<const Tensor> dys,
-                                                       const Tensor& u);
-/// dx, and u on the way.
-ProductList input_gradient_products(const ProjectionGroup& group, std::span<const Tensor> dys,
-                                    const Tensor& u, const Tensor& dx);
+/// The same, held.
+class SavedTrail {
+ public:
+  SavedTrail() = default;
+  explicit SavedTrail(const ProjectionTrail& trail);
+  /// And no longer.
+  ProjectionTrail take();
 
-/// Inputs of a recorded operation that belong to each part: bias, A and B.
-inline constexpr int kPartInputs = 3;
-void append_inputs(const ProjectionGroup& group, std::vector<Tensor>& inputs);
+ private:
+  std::vector<Saved> sums_, kept_;
+};
 
-/// The gradients of those inputs, to grads[first] and on, where they are wanted. `x` is undefined
-/// where no A is trained, `t` where no B is.
-void part_gradients(const ProjectionGroup& group, const Tensor& x, const Tensor& t,
-                    std::span<const Tensor> dys, const Tensor& u, Wants wants, int first,
-                    Grads& grads);
-bool wants_a(const ProjectionGroup& group, Wants wants, int first);
+/// The dz_i, undefined where no dy_i came, over the dys where they are no one else's; and to
+/// `grads` the gradients of biases and scales, where they are wanted.
+std::vector<Tensor> sum_gradients(const ProjectionGroup& group, std::span<Tensor> dys,
+                                  std::span<const Tensor> sums, Wants wants, int first,
+                                  Grads& grads);
+
+/// What meets in x on the way back, u_j = factor_j dz_i B_j for each update first.
+class InputGradient {
+ public:
+  /// Nothing is computed yet. `dzs` and `kept` must outlive it.
+  InputGradient(const ProjectionGroup& group, std::span<const Tensor> dzs,
+                std::span<const Tensor> kept, i64 rows, bool wants_a);
+  /// dx = sum_i dz_i W_i + sum_j u_j A_j, with the masks of those that drop values. Where x is
+  /// given and an A wanted, the dA of these come on the way, and need not draw their masks once
+  /// more.
+  void to_input(const Tensor& dx, const Tensor& x);
+  /// The u alone.
+  void to_updates();
+  /// dA_j = u_j^T drop_j(x) of all updates, one below the other: [ranks, in].
+  Tensor stacked_da(const Tensor& x) const;
+
+ private:
+  void run_dropped(const Tensor& x, const Tensor& dx, const Tensor& dA) const;
+
+  const ProjectionGroup& group_;
+  std::span<const Tensor> dzs_, kept_;
+  bool wants_a_;
+  Tensor u_;           // [rows, ranks], zeros where no dz came; undefined without updates
+  Tensor dropped_da_;  // [ranks, in], of which the rows of updates that drop values are filled
+};
+
+/// The gradients of the A and B, where they are wanted. `x` is undefined where no A is trained, `t`
+/// where no B is.
+void factor_gradients(const ProjectionGroup& group, const InputGradient& input, const Tensor& x,
+                      const Tensor& t, std::span<const Tensor> dzs, Wants wants, int first,
+                      Grads& grads);
 
 /// What a group holds for backward.
 struct GroupSaves {
@@ -84,7 +145,7 @@ struct GroupSaves {
 };
 
 /// The gradients of x, to grads[0], and of all parts, from grads[first] on.
-void group_gradients(const ProjectionGroup& group, const GroupSaves& saved,
-                     std::span<const Tensor> dys, Wants wants, int first, Grads& grads);
+void group_gradients(const ProjectionGroup& group, const GroupSaves& saved, ProjectionTrail trail,
+                     std::span<Tensor> dys, Wants wants, int first, Grads& grads);
 
 }  // namespace inlay

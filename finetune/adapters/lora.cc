@@ -102,54 +102,48 @@ Tensor LoraLinear::inverse_row_norms(const Pass& pass) const {
   return inverse;
 }
 
-Tensor LoraLinear::dora_forward(const Tensor& x, const Tensor& d, const Pass& pass) const {
-  const Tensor gain = mul(magnitude_, inverse_row_norms(pass));
-  const auto factor = static_cast<float>(spec_.scale);
-  Tensor turned = scale_columns(
-      add_low_rank(base_->product(d, pass), d, lora_a_, lora_b_, factor, pass.compute), gain);
-  if (!d.same_storage(x)) {
-    // W x + (m / n - 1) W d + (m / n) s B A d, with d the dropped x
-    turned = add(std::move(turned), scale(base_->product(d, pass), -1.0F));
-    turned = add(std::move(turned), base_->product(x, pass));
+std::optional<Projection> LoraLinear::projection(const Pass& pass) const {
+  std::optional<Projection> whole = base_->projection(pass);
+  if (!whole || whole->output_scale.defined()) {
+    return std::nullopt;
   }
-  return turned;
+  LowRankUpdate update = {lora_a_, lora_b_, static_cast<float>(spec_.scale)};
+  if (pass.training && spec_.dropout > 0.0F) {
+    update.dropout = spec_.dropout;
+    update.dropout_key = pass.dropout.with(name_);
+  }
+  whole->updates.push_back(std::move(update));
+  if (spec_.dora) {
+    whole->output_scale = mul(magnitude_, inverse_row_norms(pass));
+  }
+  return whole;
 }
 
-Tensor LoraLinear::dropped(const Tensor& x, const Pass& pass) const {
-  return pass.training && spec_.dropout > 0.0F ? dropout(x, spec_.dropout, pass.dropout.with(name_))
-                                               : x;
+// What the layer adds to one that is no projection: an adapter over another's DoRA.
+Tensor LoraLinear::update(const Tensor& x, const Pass& pass) const {
+  const bool drops = pass.training && spec_.dropout > 0.0F;
+  const Tensor d = drops ? dropout(x, spec_.dropout, pass.dropout.with(name_)) : x;
+  const GemmCompute compute = unquantised(pass.compute);
+  const Tensor inner = linear(d, lora_a_, {}, WeightLayout::kOutIn, compute);
+  return scale(linear(inner, lora_b_, {}, WeightLayout::kOutIn, compute),
+               static_cast<float>(spec_.scale));
 }
 
 Tensor LoraLinear::product(const Tensor& x, const Pass& pass) const {
-  if (spec_.dora) {
-    return dora_forward(x, dropped(x, pass), pass);
+  if (std::optional<Projection> whole = projection(pass)) {
+    whole->bias = Tensor();
+    return project(x, {&*whole, 1}, pass.compute)[0];
   }
-  return add_low_rank(base_->product(x, pass), dropped(x, pass), lora_a_, lora_b_,
-                      static_cast<float>(spec_.scale), pass.compute);
+  const Tensor sum = add(update(x, pass), base_->product(x, pass));
+  return spec_.dora ? scale_columns(sum, mul(magnitude_, inverse_row_norms(pass))) : sum;
 }
 
 Tensor LoraLinear::forward(const Tensor& x, const Pass& pass) const {
-  if (spec_.dora) {
-    Tensor y = product(x, pass);
-    return bias().defined() ? add_row(std::move(y), bias()) : y;
-  }
   if (const std::optional<Projection> whole = projection(pass)) {
     return project(x, {&*whole, 1}, pass.compute)[0];
   }
-  return add_low_rank(base_->forward(x, pass), dropped(x, pass), lora_a_, lora_b_,
-                      static_cast<float>(spec_.scale), pass.compute);
-}
-
-std::optional<Projection> LoraLinear::projection(const Pass& pass) const {
-  const bool drops = pass.training && spec_.dropout > 0.0F;
-  std::optional<Projection> whole = spec_.dora || drops ? std::nullopt : base_->projection(pass);
-  if (!whole || whole->lora_a.defined()) {
-    return std::nullopt;
-  }
-  whole->lora_a = lora_a_;
-  whole->lora_b = lora_b_;
-  whole->factor = static_cast<float>(spec_.scale);
-  return whole;
+  Tensor y = product(x, pass);
+  return bias().defined() ? add_row(std::move(y), bias()) : y;
 }
 
 Tensor LoraLinear::weight_rows(i64 begin, i64 end) const {

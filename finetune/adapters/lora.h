@@ -28,7 +28,9 @@ struct LoraSpec {
 
 /// y = W x + b + s B A dropout(x), eq. 3.
 /// DoRA: V = W + s B A, n_o = |V_o|, y = (m / n) V x + b, n recomputed each pass and no gradient
-/// through it; under dropout the base's plain term keeps the undropped x.
+/// through it. Dropout is of what A reads, as without DoRA: y = (m / n) (W x + s B A dropout(x)) +
+/// b. (PEFT gives the dropped x to (m / n - 1) W as well: the same on the mean, for a second
+/// product with W.)
 class LoraLinear final : public LinearLike {
  public:
   /// `name` is the wrapped layer's path; the factors are drawn from `key` by it.
@@ -54,8 +56,7 @@ class LoraLinear final : public LinearLike {
   const Tensor& magnitude() const { return magnitude_; }  // [out], DoRA only
 
  private:
-  Tensor dropped(const Tensor& x, const Pass& pass) const;
-  Tensor dora_forward(const Tensor& x, const Tensor& d, const Pass& pass) const;
+  Tensor update(const Tensor& x, const Pass& pass) const;
   Tensor inverse_row_norms(const Pass& pass) const;
 
   std::string name_;

@@ -33,26 +33,36 @@ struct Trained {
   bool x = true, first = true, up = true, down = true;
 };
 
-Projection projection(const std::string& name, i64 in, i64 out, i64 rank, bool trained) {
+// What the updates of all parts have beside their factors.
+struct Adapters {
+  float dropout = 0.0F;
+  bool scaled = false;
+};
+
+Projection projection(const std::string& name, i64 in, i64 out, i64 rank, bool trained,
+                      const Adapters& adapters = {}) {
   Projection p;
   p.weight = FrozenMatrix(uniform({out, in}, name + ".w", false));
   p.bias = uniform({out}, name + ".bias", trained);
   if (rank > 0) {
-    p.factor = 0.5F;
-    p.lora_a = uniform({rank, in}, name + ".a", trained);
-    p.lora_b = uniform({out, rank}, name + ".b", trained);
+    p.updates.push_back({uniform({rank, in}, name + ".a", trained),
+                         uniform({out, rank}, name + ".b", trained), 0.5F, adapters.dropout,
+                         RandomKey(6).with(name)});
+  }
+  if (adapters.scaled) {
+    p.output_scale = uniform({out}, name + ".scale", trained);
   }
   return p;
 }
 
-MlpProjections parts_of(bool gated, const Trained& trained) {
+MlpProjections parts_of(bool gated, const Trained& trained, const Adapters& adapters = {}) {
   MlpProjections parts;
   parts.activation = gated ? kernels::Activation::kSilu : kernels::Activation::kGeluTanh;
-  parts.first = projection("first", kModel, kHidden, 4, trained.first);
+  parts.first = projection("first", kModel, kHidden, 4, trained.first, adapters);
   if (gated) {
-    parts.up = projection("up", kModel, kHidden, 3, trained.up);
+    parts.up = projection("up", kModel, kHidden, 3, trained.up, adapters);
   }
-  parts.down = projection("down", kHidden, kResult, 5, trained.down);
+  parts.down = projection("down", kHidden, kResult, 5, trained.down, adapters);
   return parts;
 }
 
@@ -73,9 +83,9 @@ Tensor composed(const Tensor& residual, const Tensor& x, const MlpProjections& p
 // The result and the gradients of all that is trained.
 std::vector<std::vector<float>> all_results(
     i64 rows, bool gated, const Trained& trained, bool onto,
-    const std::function<Tensor(const Tensor& residual, const Tensor& x, const MlpProjections&)>&
-        f) {
-  const MlpProjections parts = parts_of(gated, trained);
+    const std::function<Tensor(const Tensor& residual, const Tensor& x, const MlpProjections&)>& f,
+    const Adapters& adapters = {}) {
+  const MlpProjections parts = parts_of(gated, trained, adapters);
   const Tensor x = uniform({rows, kModel}, "x", trained.x);
   const Tensor residual = onto ? uniform({rows, kResult}, "residual", trained.x) : Tensor();
   const Tensor y = f(residual, x, parts);
@@ -89,7 +99,11 @@ std::vector<std::vector<float>> all_results(
     }
   }
   for (const Projection& p : {parts.first, parts.up.value_or(Projection()), parts.down}) {
-    for (const Tensor& t : {p.bias, p.lora_a, p.lora_b}) {
+    std::vector<Tensor> tensors = {p.bias, p.output_scale};
+    for (const LowRankUpdate& update : p.updates) {
+      tensors.insert(tensors.end(), {update.a, update.b});
+    }
+    for (const Tensor& t : tensors) {
       if (t.defined() && t.requires_grad()) {
         out.push_back(t.grad().to_vector());
       }
@@ -120,6 +134,35 @@ TEST(MlpOp, HasTheBitsOfItsParts) {
                         expected)
                   << "rows " << rows << " gated " << gated << " recompute " << recompute;
             }
+          }
+        }
+      }
+    }
+  });
+}
+
+TEST(MlpOp, HasTheBitsOfItsPartsWithDropoutAndScales) {
+  const Trained trainings[] = {{}, {false}, {false, false, false}, {.down = false}};
+  for_each_isa([&] {
+    for (const Adapters& adapters : {Adapters{0.1F, false}, {0.0F, true}, {0.1F, true}}) {
+      for (const Trained& trained : trainings) {
+        for (const bool gated : {true, false}) {
+          const auto composed_results = all_results(
+              130, gated, trained, gated,
+              [](const Tensor& r, const Tensor& x, const auto& p) {
+                return composed(r, x, p, GemmCompute::kF32, DType::kF32);
+              },
+              adapters);
+          for (const bool recompute : {false, true}) {
+            EXPECT_EQ(all_results(
+                          130, gated, trained, gated,
+                          [&](const Tensor& r, const Tensor& x, const auto& p) {
+                            return project_mlp(r, x, p, GemmCompute::kF32, DType::kF32, recompute);
+                          },
+                          adapters),
+                      composed_results)
+                << "dropout " << adapters.dropout << " scaled " << adapters.scaled << " gated "
+                << gated << " recompute " << recompute;
           }
         }
       }

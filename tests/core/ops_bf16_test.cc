@@ -74,12 +74,10 @@ TEST(OpsOfBf16, ProjectRoundsTheF32Results) {
     for (const i64 out : {50, 128}) {
       Projection p;
       p.weight = FrozenMatrix(random_bf16({out, kIn}, "w"));
-      p.factor = 0.5F;
       for (std::vector<Projection>* list : {&parts, &parts32}) {
-        p.lora_a = random({kRank, kIn}, "a");
-        p.lora_b = random({out, kRank}, "b");
+        p.updates = {{random({kRank, kIn}, "a"), random({out, kRank}, "b"), 0.5F}};
         p.bias = random({out}, "bias");
-        for (const Tensor& t : {p.lora_a, p.lora_b, p.bias}) {
+        for (const Tensor& t : {p.updates[0].a, p.updates[0].b, p.bias}) {
           t.set_requires_grad(true);
         }
         list->push_back(p);
@@ -97,9 +95,10 @@ TEST(OpsOfBf16, ProjectRoundsTheF32Results) {
     backward(with_gradients(ys32, wide(d0), wide(d1)));
     expect_rounded(x.grad(), x32.grad());
     for (std::size_t i = 0; i < parts.size(); ++i) {
-      for (const auto part : {&Projection::lora_a, &Projection::lora_b, &Projection::bias}) {
-        EXPECT_EQ((parts[i].*part).grad().to_vector(), (parts32[i].*part).grad().to_vector());
-      }
+      EXPECT_EQ(parts[i].bias.grad().to_vector(), parts32[i].bias.grad().to_vector());
+      const LowRankUpdate &update = parts[i].updates[0], &update32 = parts32[i].updates[0];
+      EXPECT_EQ(update.a.grad().to_vector(), update32.a.grad().to_vector());
+      EXPECT_EQ(update.b.grad().to_vector(), update32.b.grad().to_vector());
     }
   }
 }

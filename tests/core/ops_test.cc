@@ -265,26 +265,6 @@ TEST(Ops, FrozenWeightsPassTheGradientOnAndTakeNone) {
   });
 }
 
-TEST(Ops, LowRankUpdateMatchesItsTwin) {
-  everywhere([](const Shape& s) {
-    const i64 in = s[-1];
-    constexpr i64 kOut = 13;
-    for (const i64 rank : {1, 4, 17}) {
-      gradcheck(
-          "add_low_rank", {s.with(-1, kOut), s, {rank, in}, {kOut, rank}},
-          [](const Tensors& t) { return add_low_rank(t[0], t[1], t[2], t[3], 0.75F); },
-          [&](const Arrays& a) {
-            const Array inner = product(a[1], rank, [&](i64 o, i64 i) { return a[2][o * in + i]; });
-            Array y = product(inner, kOut, [&](i64 o, i64 i) { return 0.75 * a[3][o * rank + i]; });
-            for (i64 i = 0; i < y.shape.numel(); ++i) {
-              y[i] += a[0][i];
-            }
-            return y;
-          });
-    }
-  });
-}
-
 // Three layers of one input, the first plain with a bias, two with adapters of their own ranks; the
 // results weighed differently, so that a gradient in the wrong place shows.
 TEST(Ops, ProjectMatchesItsTwinAndItsCentralDifferences) {
@@ -307,12 +287,9 @@ TEST(Ops, ProjectMatchesItsTwinAndItsCentralDifferences) {
           parts[0].bias = t[1];
           parts[1].weight = FrozenMatrix(w1);
           parts[1].layout = WeightLayout::kInOut;
-          parts[1].lora_a = t[2];
-          parts[1].lora_b = t[3];
-          parts[1].factor = 0.75F;
+          parts[1].updates = {{t[2], t[3], 0.75F}};
           parts[2].weight = FrozenMatrix(w2);
-          parts[2].lora_a = t[4];
-          parts[2].lora_b = t[5];
+          parts[2].updates = {{t[4], t[5]}};
           const std::vector<Tensor> y = project(t[0], parts, GemmCompute::kF32);
           return add(y[0], add(scale(y[1], 2.0F), scale(y[2], -3.0F)));
         },
@@ -374,6 +351,82 @@ std::vector<float> copied(const Tensor& t) {
   return {t.values().begin(), t.values().end()};
 }
 
+// Two layers, one with two updates, of which one drops values of x, and a scale; the other with one
+// that drops more of them. The masks are those of `dropout` for the same key.
+TEST(Ops, ProjectWithDropoutAndScalesMatchesItsTwinAndItsCentralDifferences) {
+  everywhere([](const Shape& s) {
+    const i64 in = s[-1];
+    constexpr i64 kOut = 13;
+    const auto frozen = [&](const char* name) {
+      Tensor w = Tensor::empty({kOut, in});
+      fill_uniform(w.mutable_values(), RandomKey(3).with(name), -1.0F, 1.0F);
+      return w;
+    };
+    const Tensor w0 = frozen("w0"), w1 = frozen("w1");
+    const RandomKey key0 = RandomKey(8).with("first"), key1 = RandomKey(8).with("second");
+    const auto mask = [&](float p, RandomKey key) {
+      Tensor ones = Tensor::empty(s);
+      std::ranges::fill(ones.mutable_values(), 1.0F);
+      return dropout(ones, p, key);
+    };
+    const Tensor mask0 = mask(0.2F, key0), mask1 = mask(0.6F, key1);
+    for (const bool onto : {false, true}) {
+      gradcheck(
+          "project",
+          {s,
+           {kOut},
+           {kOut},
+           {3, in},
+           {kOut, 3},
+           {9, in},
+           {kOut, 9},
+           {5, in},
+           {kOut, 5},
+           s.with(-1, kOut)},
+          [&](const Tensors& t) {
+            Projection parts[2];
+            parts[0].weight = FrozenMatrix(w0);
+            parts[0].bias = t[1];
+            parts[0].output_scale = t[2];
+            parts[0].updates = {{t[3], t[4], 0.75F}, {t[5], t[6], 2.0F, 0.2F, key0}};
+            parts[1].weight = FrozenMatrix(w1);
+            parts[1].updates = {{t[7], t[8], 1.0F, 0.6F, key1}};
+            if (onto) {
+              return add(project_onto(t[9], t[0], parts[0], GemmCompute::kF32),
+                         project(t[0], {&parts[1], 1}, GemmCompute::kF32)[0]);
+            }
+            const std::vector<Tensor> y = project(t[0], parts, GemmCompute::kF32);
+            return add(add(y[0], y[1]), t[9]);
+          },
+          [&](const Arrays& a) {
+            const auto update = [&](int first, i64 rank, const Tensor& kept) {
+              Array x = a[0];
+              for (i64 i = 0; i < x.shape.numel() && kept.defined(); ++i) {
+                x[i] *= double{kept.data<const float>()[i]};
+              }
+              const Array inner =
+                  product(x, rank, [&](i64 r, i64 i) { return a[first][r * in + i]; });
+              return product(inner, kOut, [&](i64 o, i64 r) { return a[first + 1][o * rank + r]; });
+            };
+            const auto base = [&](const Tensor& w) {
+              return product(a[0], kOut, [&](i64 o, i64 i) {
+                return double{w.data<const float>()[o * in + i]};
+              });
+            };
+            const Array plain0 = base(w0), plain1 = base(w1), first = update(3, 3, {}),
+                        second = update(5, 9, mask0), third = update(7, 5, mask1);
+            Array y = a[9];
+            for (i64 i = 0; i < y.shape.numel(); ++i) {
+              const i64 o = i % kOut;
+              y[i] += a[2][o] * (plain0[i] + 0.75 * first[i] + 2.0 * second[i]) + a[1][o] +
+                      plain1[i] + third[i];
+            }
+            return y;
+          });
+    }
+  });
+}
+
 // The result, then the gradients of the leaves that are trained.
 std::vector<std::vector<float>> results_of(const Tensors& leaves,
                                            const std::function<Tensor(const Tensors&)>& f) {
@@ -393,9 +446,6 @@ std::vector<std::vector<float>> results_of(const Tensors& leaves,
 
 TEST(Ops, EightBitProductsAreForFrozenWeights) {
   const Tensor x = uniform_leaf({40, 70}, 1, true);
-  const Tensor A = uniform_leaf({5, 70}, 2, true);
-  const Tensor B = uniform_leaf({33, 5}, 3, true);
-  const Tensor y = uniform_leaf({40, 33}, 4, false);
   for (const bool trained : {true, false}) {
     const Tensor w = uniform_leaf({33, 70}, 5, trained);
     const auto in = [&](GemmCompute compute) {
@@ -405,12 +455,6 @@ TEST(Ops, EightBitProductsAreForFrozenWeights) {
     };
     EXPECT_EQ(in(GemmCompute::kInt8) == in(GemmCompute::kBf16), trained);
   }
-  const auto adapted = [&](GemmCompute compute) {
-    return results_of({y, x, A, B}, [&](const Tensors& t) {
-      return add_low_rank(t[0].clone(), t[1], t[2], t[3], 0.5F, compute);
-    });
-  };
-  EXPECT_EQ(adapted(GemmCompute::kInt8), adapted(GemmCompute::kBf16));
 }
 
 TEST(Ops, EightBitProjectionsKeepTheirAdaptersInBf16) {
@@ -421,8 +465,7 @@ TEST(Ops, EightBitProjectionsKeepTheirAdaptersInBf16) {
     return results_of({x, A, B}, [&](const Tensors& t) {
       Projection part;
       part.weight = FrozenMatrix(Tensor::zeros({33, 70}));  // the adapter is all there is
-      part.lora_a = t[1];
-      part.lora_b = t[2];
+      part.updates = {{t[1], t[2]}};
       return project(t[0], {&part, 1}, compute)[0];
     });
   };

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/kernels/dropped_input.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "core/kernels/convert.h"
+#include "core/kernels/elementwise.h"
+#include "core/random.h"
+#include "core/tensor/tensor.h"
+#include "tests/support/isas.h"
+
+namespace inlay {
+namespace {
+
+using kernels::DroppedFactor;
+using kernels::DroppedGradients;
+using kernels::DroppedInput;
+
+constexpr float kDropout = 0.3F;
+
+std::vector<float> uniform(i64 n, const char* name) {
+  std::vector<float> out(static_cast<std::size_t>(n));
+  fill_uniform(out, RandomKey(2).with(name), -1.0F, 1.0F);
+  return out;
+}
+
+TEST(DroppedInput, KeepsTheValuesThatDropoutKeeps) {
+  for_each_isa([] {
+    for (const i64 values : {1, 3, 31, 32, 33, 64, 65, 1000, 65536, 65601, 200003}) {
+      const std::vector<float> ones(static_cast<std::size_t>(values), 1.0F);
+      std::vector<float> dropped(ones.size());
+      kernels::dropout(ones, kDropout, 77, dropped);
+      std::vector<u32> kept(static_cast<std::size_t>(kernels::kept_words(values)));
+      kernels::draw_kept(values, kDropout, 77, kept.data());
+      for (i64 i = 0; i < values; ++i) {
+        ASSERT_EQ(((kept[i / 32] >> (i % 32)) & 1U) != 0, dropped[i] != 0.0F)
+            << "value " << i << " of " << values;
+      }
+    }
+  });
+}
+
+// Two factors, the first behind a column of t and u that is another's, against sums in double.
+TEST(DroppedInput, ProductsAndGradientsMatchTheirTwins) {
+  for_each_isa([] {
+    for (const i64 rows : {1, 2, 3, 4, 5, 9, 131}) {
+      for (const i64 columns : {1, 7, 16, 65, 511, 512, 513, 1030}) {
+        const i64 ranks[2] = {rows % 2 == 0 ? 4 : 9, 13};
+        const i64 t_columns = 1 + ranks[0] + ranks[1];
+        const Tensor x = Tensor::empty({rows, columns});
+        fill_uniform(x.mutable_values(), RandomKey(4), -1.0F, 1.0F);
+        const Tensor narrow = x.to(DType::kBf16);
+        const std::vector<float> a = uniform((ranks[0] + ranks[1]) * columns, "a");
+        const std::vector<float> u = uniform(rows * t_columns, "u");
+        std::vector<u32> kept[2];
+        DroppedFactor factors[2];
+        for (int j = 0; j < 2; ++j) {
+          kept[j].resize(static_cast<std::size_t>(kernels::kept_words(rows * columns)));
+          kernels::draw_kept(rows * columns, kDropout, 5 + static_cast<u64>(j), kept[j].data());
+          factors[j] = {a.data() + (j == 0 ? 0 : ranks[0] * columns),
+                        ranks[j],
+                        j == 0 ? 1 : 1 + ranks[0],
+                        0.5F,
+                        kDropout,
+                        kept[j].data()};
+        }
+        for (const bool bf16 : {false, true}) {
+          const Tensor values = bf16 ? narrow.to(DType::kF32) : x;
+          const auto value = [&](int j, i64 i) {
+            const bool keeps = ((kept[j][i / 32] >> (i % 32)) & 1U) != 0;
+            return keeps ? double{values.values()[i]} / (1.0 - double{kDropout}) : 0.0;
+          };
+          DroppedInput input;
+          input.rows = rows;
+          input.columns = columns;
+          if (bf16) {
+            input.x_bf16 = narrow.data<const u16>();
+          } else {
+            input.x = x.data<const float>();
+          }
+          std::vector<float> t(static_cast<std::size_t>(rows * t_columns), 7.0F);
+          kernels::dropped_products(input, factors, t.data(), t_columns);
+          std::vector<float> dx(static_cast<std::size_t>(rows * columns));
+          std::vector<float> dA(static_cast<std::size_t>(t_columns * columns), 7.0F);
+          DroppedGradients out;
+          out.u = u.data();
+          out.u_columns = t_columns;
+          out.dx = dx.data();
+          out.dA = dA.data();
+          std::vector<float> scratch(
+              static_cast<std::size_t>(kernels::dropped_gradients_scratch(input, out)));
+          kernels::dropped_gradients(input, factors, out, scratch);
+
+          // Sums of at most 1030 products of at most 1.5, in f32.
+          constexpr double kTolerance = 1030 * 1.5 * 0x1p-23;
+          std::vector<double> expected_dx(dx.size());
+          for (int j = 0; j < 2; ++j) {
+            for (i64 k = 0; k < ranks[j]; ++k) {
+              const float* row = factors[j].a + k * columns;
+              const i64 column = factors[j].first + k;
+              for (i64 r = 0; r < rows; ++r) {
+                double sum = 0.0;
+                for (i64 c = 0; c < columns; ++c) {
+                  const i64 i = r * columns + c;
+                  sum += value(j, i) * double{row[c]};
+                  const double keeps = value(j, i) == 0.0 ? 0.0 : 1.0 / (1.0 - double{kDropout});
+                  expected_dx[i] += keeps * double{u[r * t_columns + column]} * double{row[c]};
+                }
+                ASSERT_NEAR(t[r * t_columns + column], 0.5 * sum, kTolerance);
+              }
+              for (i64 c = 0; c < columns; ++c) {
+                double sum = 0.0;
+                for (i64 r = 0; r < rows; ++r) {
+                  sum += double{u[r * t_columns + column]} * value(j, r * columns + c);
+                }
+                ASSERT_NEAR(dA[column * columns + c], sum, kTolerance);
+              }
+            }
+          }
+          for (std::size_t i = 0; i < dx.size(); ++i) {
+            ASSERT_NEAR(dx[i], expected_dx[i], kTolerance) << rows << " x " << columns;
+          }
+          // What is another's stays as it was.
+          EXPECT_EQ(t[0], 7.0F);
+          EXPECT_EQ(dA[0], 7.0F);
+        }
+      }
+    }
+  });
+}
+
+}  // namespace
+}  // namespace inlay
