@@ -17,6 +17,7 @@ namespace {
 using kernels::DroppedFactor;
 using kernels::DroppedGradients;
 using kernels::DroppedInput;
+using testing::for_each_isa;
 
 constexpr float kDropout = 0.3F;
 
