@@ -73,6 +73,11 @@ void check_same_run(const std::string& file, const RunConfig& config) {
     for (const char* section : {"peft", "quantization"}) {  // not there means none
       before.emplace(section, nullptr);
     }
+    // Before there was a choice, all parameters decayed.
+    if (Json& training = before["training"];
+        training.is_object() && training.value("weight_decay", Json(0.0)) != 0.0) {
+      training.emplace("weight_decay_on", "all");
+    }
     add_missing(before, defaults());
   }
   const Json now = Json::parse(config_text(config, {.directory = parent_path(file)}));

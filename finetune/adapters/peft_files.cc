@@ -178,6 +178,20 @@ FinishedPeftConfig read_adapter_config(const std::string& directory) {
   return config;
 }
 
+void require_same_scale(const PeftConfig& run, const std::string& directory) {
+  const FinishedPeftConfig before = read_adapter_config(directory);
+  const auto require = [&](const char* key, const auto& now, const auto& then) {
+    if (now != then) {
+      throw ConfigError(str(
+          "/peft/", key, ": is not as in the adapter to start from (", printable(directory, 300),
+          "), whose update was trained for that factor", "; give the run the adapter's own"));
+    }
+  };
+  require("lora_alpha", run.lora_alpha, before.lora_alpha);
+  require("use_rslora", run.use_rslora, before.use_rslora);
+  require("alpha_pattern", run.alpha_pattern, before.alpha_pattern);
+}
+
 void load_adapter_tensors(const std::string& directory, const Adapter& adapter) {
   AdapterFile file(directory);
   std::vector<std::string> missing;

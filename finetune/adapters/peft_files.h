@@ -19,6 +19,9 @@ void save_adapter(const std::string& directory, const Adapter& adapter,
 /// inlay does not compute, and for keys it does not know that are set.
 FinishedPeftConfig read_adapter_config(const std::string& directory);
 
+/// Throws ConfigError where a run that goes on from the adapter in `directory` would multiply its
+/// update by another factor than the one it was trained with.
+void require_same_scale(const PeftConfig& run, const std::string& directory);
 /// Fills the tensors of an adapter that is to be trained on from the file in `directory` (f32, f16
 /// or bf16). Every tensor of the file must land somewhere and every tensor of the adapter be filled
 /// with numbers, else DataError lists what did not. Names are taken as AdapterFile takes them; a

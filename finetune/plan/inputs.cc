@@ -59,6 +59,9 @@ std::optional<Adapter> add_adapter(const RunConfig& config, CausalLM& model) {
     return {};
   }
   const RandomKey key = RandomKey(static_cast<u64>(config.training.seed)).with("adapter");
+  if (config.peft->init_from) {
+    require_same_scale(*config.peft, *config.peft->init_from);
+  }
   Adapter adapter = inject_adapter(model, *config.peft, {.key = key});
   if (config.peft->init_from && !planning()) {  // it compares values with the model's
     load_adapter_tensors(*config.peft->init_from, adapter);

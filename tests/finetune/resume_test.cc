@@ -410,5 +410,43 @@ TEST_F(Resume, ACheckpointIsAnAdapterToStartFrom) {
             read_text(checkpoint("adapter_model.safetensors")));
 }
 
+// The same numbers under another factor would be another update.
+TEST_F(Resume, AnAdapterToStartFromKeepsItsFactor) {
+  train_to_step_2();
+  const struct {
+    const char* key;
+    OrderedJson value;
+  } cases[] = {{"lora_alpha", 4}, {"use_rslora", true}, {"alpha_pattern", {{"q_proj", 8}}}};
+  for (const auto& c : cases) {
+    OrderedJson json = config();
+    json["peft"]["init_from"] = checkpoint();
+    json["peft"][c.key] = c.value;
+    json["save"]["output_dir"] = temp_.file("next");
+    EXPECT_EQ(error_of<ConfigError>(json, {}),
+              str("/peft/", c.key, ": is not as in the adapter to start from (", checkpoint(),
+                  "), whose update was trained for that factor; give the run the adapter's own"));
+    EXPECT_FALSE(exists(temp_.file("next")));
+  }
+}
+
+// A run of an older version decayed every parameter, and must not go on otherwise without a word.
+TEST_F(Resume, TellsOfTheRuleOfWeightDecayThatWasNotWrittenDown) {
+  OrderedJson json = config();
+  json["training"]["weight_decay"] = 0.1;
+  train(json, {}, 2);
+  const std::string file = temp_.file("run/config.resolved.json");
+  OrderedJson written = OrderedJson::parse(read_text(file));
+  written["training"].erase("weight_decay_on");
+  write_file(file, written.dump());
+  EXPECT_EQ(error_of<ConfigError>(json, resume()),
+            file +
+                ": /training/weight_decay_on: the run was started with \"all\", and now it is "
+                "\"weights\"; a resumed run must keep its settings");
+  written["training"]["weight_decay"] = 0.0;  // where nothing decays, the rule is no matter
+  write_file(file, written.dump());
+  json["training"]["weight_decay"] = 0.0;
+  train(json, resume());
+}
+
 }  // namespace
 }  // namespace inlay
