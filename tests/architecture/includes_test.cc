@@ -75,11 +75,20 @@ bool may_include_in_core(const std::string& file, const std::string& header) {
           rule->second.contains(header.substr(header.find('/') + 1)));
 }
 
+/// The library of templates stands for itself.
+bool may_include_in_template(const std::string& header) {
+  return header.starts_with("data/template/") || header.starts_with("core/") ||
+         header == "data/text/ascii.h";
+}
+
 bool may_include(const std::string& file, const std::string& header) {
   const std::string from = part(file, 0);
   const std::string to = part(header, 0);
   if (from == "core" && to == "core") {
     return may_include_in_core(file, header);
+  }
+  if (file.starts_with("data/template/") && !may_include_in_template(header)) {
+    return false;
   }
   const auto rule = kMayInclude.find(from);
   return rule != kMayInclude.end() && (from == to || rule->second.contains(to));
