@@ -47,15 +47,15 @@ std::string difference(const Json& before, const Json& now, const std::string& p
   }
   for (const auto& [key, value] : now.items()) {
     const auto it = before.find(key);
-    const std::string found =
-        difference(it == before.end() ? Json() : *it, value, pointer + "/" + key);
+    std::string found =
+        difference(it == before.end() ? Json() : *it, value, str(pointer, "/", key));
     if (!found.empty()) {
       return found;
     }
   }
   for (const auto& [key, value] : before.items()) {
     if (!now.contains(key)) {
-      return difference(value, Json(), pointer + "/" + key);
+      return difference(value, Json(), str(pointer, "/", key));
     }
   }
   return "";

@@ -324,7 +324,7 @@ std::vector<Tensor> sum_gradients(const ProjectionGroup& group, std::span<Tensor
       if (wants[scale]) {
         grads[scale] = Tensor::empty({dy.dim(-1)});
       }
-      dy = unscaled_gradient(group.parts()[i].output_scale, std::move(dy), sums[i], grads[scale]);
+      dy = unscaled_gradient(group.parts()[i].output_scale, dy, sums[i], grads[scale]);
     }
     dzs.push_back(std::move(dy));
   }
