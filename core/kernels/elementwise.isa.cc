@@ -34,7 +34,9 @@ void add_scaled(float* y, const float* x, float factor, i64 n) {
 constexpr i64 kRowsInFloat = 16;
 constexpr i64 kMostColumns = 64;
 
-void column_block(const float* a, const float* b, i64 stride, i64 rows, i64 columns, double* out) {
+/// out[c] = sum over the rows r of term(r, c, lanes), for up to kMostColumns columns.
+template <class Term>
+void sum_rows(i64 rows, i64 columns, double* out, Term term) {
   for (i64 c = 0; c < columns; ++c) {
     out[c] = 0.0;
   }
@@ -42,19 +44,21 @@ void column_block(const float* a, const float* b, i64 stride, i64 rows, i64 colu
     const i64 last = first + kRowsInFloat < rows ? first + kRowsInFloat : rows;
     float part[kMostColumns] = {};
     for (i64 r = first; r < last; ++r) {
-      const float* x = a + r * stride;
       sweep(columns, [&](i64 c, auto lanes) {
-        Vec term = load(x + c, lanes);
-        if (b != nullptr) {
-          term = term * load(b + r * stride + c, lanes);
-        }
-        store(load(part + c, lanes) + term, part + c, lanes);
+        store(load(part + c, lanes) + term(r, c, lanes), part + c, lanes);
       });
     }
     for (i64 c = 0; c < columns; ++c) {
       out[c] += static_cast<double>(part[c]);
     }
   }
+}
+
+void column_block(const float* a, const float* b, i64 stride, i64 rows, i64 columns, double* out) {
+  sum_rows(rows, columns, out, [&](i64 r, i64 c, auto lanes) {
+    const Vec x = load(a + r * stride + c, lanes);
+    return b == nullptr ? x : x * load(b + r * stride + c, lanes);
+  });
 }
 
 void dropout(const float* x, u64 begin, u32 threshold, float factor, u64 key, float* y, i64 n) {
@@ -107,26 +111,13 @@ void scaled_row(const Value* z, const float* factors, const float* bias, const f
 template <class Value>
 void scaled_block(const Value* dy, const Value* z, const float* factors, i64 stride, i64 rows,
                   i64 columns, Value* dz, double* out) {
-  for (i64 c = 0; c < columns; ++c) {
-    out[c] = 0.0;
-  }
-  for (i64 first = 0; first < rows; first += kRowsInFloat) {
-    const i64 last = first + kRowsInFloat < rows ? first + kRowsInFloat : rows;
-    float part[kMostColumns] = {};
-    for (i64 r = first; r < last; ++r) {
-      sweep(columns, [&](i64 c, auto lanes) {
-        const i64 at = r * stride + c;
-        const Vec g = load(dy + at, lanes);
-        if (z != nullptr) {
-          store(load(part + c, lanes) + g * load(z + at, lanes), part + c, lanes);
-        }
-        store(g * load(factors + c, lanes), dz + at, lanes);
-      });
-    }
-    for (i64 c = 0; c < columns; ++c) {
-      out[c] += static_cast<double>(part[c]);
-    }
-  }
+  sum_rows(rows, columns, out, [&](i64 r, i64 c, auto lanes) {
+    const i64 at = r * stride + c;
+    const Vec g = load(dy + at, lanes);
+    const Vec term = z == nullptr ? Vec::zero() : g * load(z + at, lanes);
+    store(g * load(factors + c, lanes), dz + at, lanes);
+    return term;
+  });
 }
 
 }  // namespace
