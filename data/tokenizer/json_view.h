@@ -7,7 +7,9 @@
 #include <string_view>
 #include <utility>
 
+#include "core/config/json.h"
 #include "core/error.h"
+#include "core/io/file_system.h"
 #include "core/types.h"
 
 namespace inlay {
@@ -130,5 +132,15 @@ class JsonView {
   std::string_view key_;
   i64 index_ = -1;  // in an array
 };
+
+/// visit(root) of a file in the directory, if it is there.
+template <class Visit>
+void with_json_file(const std::string& directory, const std::string& name, const Visit& visit) {
+  const std::string path = join_path(directory, name);
+  if (is_file(path)) {
+    const nlohmann::json json = read_json(path);
+    visit(JsonView(json, path));
+  }
+}
 
 }  // namespace inlay

@@ -2,10 +2,8 @@
 #include "data/tokenizer/special_tokens.h"
 
 #include <algorithm>
-#include <functional>
 #include <optional>
 
-#include "core/config/json.h"
 #include "core/io/file_system.h"
 #include "data/tokenizer/json_view.h"
 #include "data/tokenizer/named_tokens.h"
@@ -30,9 +28,11 @@ class Reader {
 
   void read() {
     read_named_tokens(directory_, parts_);
-    with_file("tokenizer_config.json", [&](const JsonView& root) { compare_flags(root); });
-    with_file("generation_config.json", [&](const JsonView& root) { read_ids(root); });
-    with_file("config.json", [&](const JsonView& root) {
+    with_json_file(directory_, "tokenizer_config.json",
+                   [&](const JsonView& root) { compare_flags(root); });
+    with_json_file(directory_, "generation_config.json",
+                   [&](const JsonView& root) { read_ids(root); });
+    with_json_file(directory_, "config.json", [&](const JsonView& root) {
       read_ids(root);
       // The language model of one that also sees or hears.
       if (const auto text = root.find("text_config"); text && text->is_object()) {
@@ -42,14 +42,6 @@ class Reader {
   }
 
  private:
-  void with_file(const std::string& name, const std::function<void(const JsonView&)>& visit) {
-    const std::string path = join_path(directory_, name);
-    if (is_file(path)) {
-      const nlohmann::json json = read_json(path);
-      visit(JsonView(json, path));
-    }
-  }
-
   /// "eos_token_id": 2, or [2, 32000]. Ids without a token are left out: some models write -1.
   std::vector<i32> ids_of(const JsonView& root, const std::string& key) {
     std::vector<i32> ids;

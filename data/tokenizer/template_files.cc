@@ -2,12 +2,10 @@
 #include "data/tokenizer/template_files.h"
 
 #include <algorithm>
-#include <functional>
 #include <string_view>
 #include <utility>
 #include <vector>
 
-#include "core/config/json.h"
 #include "core/io/file_system.h"
 #include "data/text/utf8.h"
 #include "data/tokenizer/json_view.h"
@@ -77,7 +75,7 @@ class TemplateFileReader {
   void read() {
     bool has_added_tokens = false;
     std::string tokenizer_class;
-    with_file("tokenizer_config.json", [&](const JsonView& root) {
+    with_json_file(directory_, "tokenizer_config.json", [&](const JsonView& root) {
       has_added_tokens = root.find("added_tokens_decoder").has_value();
       if (const auto name = root.find("tokenizer_class")) {
         tokenizer_class = name->string();
@@ -85,29 +83,24 @@ class TemplateFileReader {
       read_config_templates(root);
     });
     set_class_tokens(tokenizer_class);
-    with_file("tokenizer_config.json", [&](const JsonView& root) { read_tokens(root); });
+    with_json_file(directory_, "tokenizer_config.json",
+                   [&](const JsonView& root) { read_tokens(root); });
     if (!has_added_tokens) {
-      with_file("special_tokens_map.json", [&](const JsonView& root) { read_tokens(root); });
+      with_json_file(directory_, "special_tokens_map.json",
+                     [&](const JsonView& root) { read_tokens(root); });
     }
     read_files();
     if (parts_.chat_templates.empty()) {
-      with_file("chat_template.json", [&](const JsonView& root) { read_config_templates(root); });
+      with_json_file(directory_, "chat_template.json",
+                     [&](const JsonView& root) { read_config_templates(root); });
     }
   }
 
  private:
-  void with_file(const std::string& name, const std::function<void(const JsonView&)>& visit) {
-    const std::string path = join_path(directory_, name);
-    if (is_file(path)) {
-      const nlohmann::json json = read_json(path);
-      visit(JsonView(json, path));
-    }
-  }
-
   void set_class_tokens(std::string_view name) {
     std::string model_type;
     if (name.empty()) {
-      with_file("config.json", [&](const JsonView& root) {
+      with_json_file(directory_, "config.json", [&](const JsonView& root) {
         if (const auto type = root.find("model_type"); type && type->is_string()) {
           model_type = type->string();
         }
