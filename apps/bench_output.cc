@@ -6,7 +6,7 @@
 
 #include "apps/console.h"
 #include "core/error.h"
-#include "core/kernels/isa.h"
+#include "core/kernels/cpu/isa/isa.h"
 #include "core/parallel.h"
 
 namespace inlay {

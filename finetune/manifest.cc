@@ -7,7 +7,7 @@
 
 #include "core/io/atomic.h"
 #include "core/io/sha256.h"
-#include "core/kernels/isa.h"
+#include "core/kernels/cpu/isa/isa.h"
 #include "core/parallel.h"
 
 namespace inlay {

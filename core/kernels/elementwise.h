@@ -36,13 +36,13 @@ struct OutputScale {
   std::span<const float> addend;   // like y
 };
 void scale_output(std::span<const float> z, const OutputScale& scale, std::span<float> y);
-void scale_output(std::span<const u16> z, const OutputScale& scale, std::span<u16> y);
+void scale_output_bf16(std::span<const u16> z, const OutputScale& scale, std::span<u16> y);
 /// dz = dy * factors, which may be written over dy; and dfactors = sums over the rows of dy * z,
 /// unless z is empty.
 void scale_output_backward(std::span<const float> dy, std::span<const float> z,
                            std::span<const float> factors, std::span<float> dz,
                            std::span<float> dfactors);
-void scale_output_backward(std::span<const u16> dy, std::span<const u16> z,
+void scale_output_backward_bf16(std::span<const u16> dy, std::span<const u16> z,
                            std::span<const float> factors, std::span<u16> dz,
                            std::span<float> dfactors);
 

@@ -130,7 +130,11 @@ Tensor gated_of(kernels::Activation kind, const Tensor& gate, const Tensor& up) 
   check_shape("gated: up", up, gate.shape());
   const auto compute = [kind](const Tensor& a, const Tensor& b) {
     Tensor y = Tensor::empty_like(a);
-    kernels::gated(kind, a.span<const Value>(), b.span<const Value>(), y.span<Value>());
+    if constexpr (std::is_same_v<Value, float>) {
+      kernels::gated(kind, a.values(), b.values(), y.mutable_values());
+    } else {
+      kernels::gated_bf16(kind, a.span<const u16>(), b.span<const u16>(), y.span<u16>());
+    }
     return y;
   };
   const Tensor g = dense(gate);
@@ -141,8 +145,16 @@ Tensor gated_of(kernels::Activation kind, const Tensor& gate, const Tensor& up) 
       record("gated", compute(g, u), {g, u}, [kind, sg, su](const Tensor& dy, Wants) -> Grads {
         Tensor dgate = Tensor::empty_like(dy);
         Tensor dup = Tensor::empty_like(dy);
-        kernels::gated_backward(kind, sg.get().span<const Value>(), su.get().span<const Value>(),
-                                dy.span<const Value>(), dgate.span<Value>(), dup.span<Value>());
+        const Tensor gate_values = sg.get();
+        const Tensor up_values = su.get();
+        if constexpr (std::is_same_v<Value, float>) {
+          kernels::gated_backward(kind, gate_values.values(), up_values.values(), dy.values(),
+                                  dgate.mutable_values(), dup.mutable_values(), {});
+        } else {
+          kernels::gated_backward_bf16(kind, gate_values.span<const u16>(),
+                                       up_values.span<const u16>(), dy.span<const u16>(),
+                                       dgate.span<u16>(), dup.span<u16>(), {});
+        }
         return {dgate, dup};
       });
   set_recipe(y, [compute, sg, su] { return compute(sg.get(), su.get()); });

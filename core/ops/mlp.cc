@@ -59,7 +59,7 @@ class MlpOp {
     if (!gated()) {
       kernels::activation(activation_, values[0].values(), h.mutable_values());
     } else if (dtype_ == DType::kBf16) {
-      kernels::gated(activation_, values[0].span<const u16>(), values[1].span<const u16>(),
+      kernels::gated_bf16(activation_, values[0].span<const u16>(), values[1].span<const u16>(),
                      h.span<u16>());
     } else {
       kernels::gated(activation_, values[0].values(), values[1].values(), h.mutable_values());
@@ -115,9 +115,14 @@ class MlpOp {
                       std::span<const Tensor> grads, bool wants_h) const {
     const std::span<Value> h = wants_h ? dh.span<Value>() : std::span<Value>();
     if (gated()) {
-      kernels::gated_backward(activation_, values[0].span<const Value>(),
-                              values[1].span<const Value>(), dh.span<const Value>(),
-                              grads[0].span<Value>(), grads[1].span<Value>(), h);
+      if constexpr (std::is_same_v<Value, float>) {
+        kernels::gated_backward(activation_, values[0].values(), values[1].values(), dh.values(),
+                                grads[0].mutable_values(), grads[1].mutable_values(), h);
+      } else {
+        kernels::gated_backward_bf16(activation_, values[0].span<const u16>(),
+                                     values[1].span<const u16>(), dh.span<const u16>(),
+                                     grads[0].span<u16>(), grads[1].span<u16>(), h);
+      }
     } else if constexpr (std::is_same_v<Value, float>) {
       kernels::activation_backward(activation_, values[0].values(), dh.values(),
                                    grads[0].mutable_values(), h);

@@ -208,7 +208,7 @@ void scale_sums(const Projection& p, const Tensor& z, const Tensor& addend, cons
     scale.addend = addend.values();
   }
   if (y.dtype() == DType::kBf16) {
-    kernels::scale_output(z.span<const u16>(), scale, y.span<u16>());
+    kernels::scale_output_bf16(z.span<const u16>(), scale, y.span<u16>());
   } else {
     kernels::scale_output(z.values(), scale, y.mutable_values());
   }
@@ -222,7 +222,7 @@ Tensor unscaled_gradient(const Tensor& scale, const Tensor& dy, const Tensor& z,
   const std::span<float> to = wanted ? dscale.mutable_values() : std::span<float>();
   if (dy.dtype() == DType::kBf16) {
     const Tensor sums = wanted ? z.to(DType::kBf16) : Tensor();
-    kernels::scale_output_backward(dy.span<const u16>(),
+    kernels::scale_output_backward_bf16(dy.span<const u16>(),
                                    wanted ? sums.span<const u16>() : std::span<const u16>(),
                                    scale.values(), dz.span<u16>(), to);
   } else {

@@ -6,7 +6,7 @@
 #include <span>
 #include <vector>
 
-#include "core/kernels/peak.h"
+#include "core/kernels/cpu/isa/peak.h"
 #include "core/parallel.h"
 #include "finetune/bench/timing.h"
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # cmake -DNM=<nm> -DOBJECTS=<a.o;b.o> -P isa_objects.cmake
 # Fails when an object compiled for a newer instruction set defines a weak symbol: the linker keeps one copy of such
-# a function for the whole program, and a processor without that set must never run this one (core/kernels/isa.h).
+# a function for the whole program, and a processor without that set must never run this one (core/kernels/cpu/isa/isa.h).
 list(LENGTH OBJECTS count)
 if(count EQUAL 0)
   message(FATAL_ERROR "no objects to check")

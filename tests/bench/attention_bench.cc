@@ -17,8 +17,8 @@
 #include <vector>
 
 #include "core/kernels/attention.h"
-#include "core/kernels/isa.h"
-#include "core/kernels/peak.h"
+#include "core/kernels/cpu/isa/isa.h"
+#include "core/kernels/cpu/isa/peak.h"
 #include "core/parallel.h"
 #include "core/random.h"
 #include "core/tensor/tensor.h"

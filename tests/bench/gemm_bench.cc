@@ -9,7 +9,7 @@
 
 #include "core/error.h"
 #include "core/kernels/gemm.h"
-#include "core/kernels/peak.h"
+#include "core/kernels/cpu/isa/peak.h"
 #include "core/parallel.h"
 #include "core/random.h"
 #include "tests/bench/native.h"

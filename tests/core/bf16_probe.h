@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "core/kernels/isa.h"
+#include "core/kernels/cpu/isa/isa.h"
 #include "core/types.h"
 
 namespace inlay::kernels {

@@ -3,7 +3,7 @@
 
 #include <immintrin.h>
 
-#include "core/kernels/amx.h"
+#include "core/kernels/cpu/isa/amx.h"
 
 namespace inlay::kernels::INLAY_ISA {
 namespace {

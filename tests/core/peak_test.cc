@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "core/kernels/peak.h"
+#include "core/kernels/cpu/isa/peak.h"
 
 #include <gtest/gtest.h>
 
 #include <cmath>
 #include <vector>
 
-#include "core/kernels/isa.h"
+#include "core/kernels/cpu/isa/isa.h"
 #include "tests/support/isas.h"
 
 namespace inlay {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/core/simd_probe.h"
 
-#include "core/kernels/simd.h"
+#include "core/kernels/cpu/isa/simd.h"
 
 namespace inlay::kernels::INLAY_ISA {
 namespace {

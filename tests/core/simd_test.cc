@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "core/kernels/gemm_bf16_kernels.h"
+#include "core/kernels/cpu/products/gemm_bf16_kernels.h"
 #include "core/parallel.h"
 #include "tests/core/bf16_probe.h"
 #include "tests/core/simd_probe.h"

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "core/kernels/isa.h"
+#include "core/kernels/cpu/isa/isa.h"
 
 namespace inlay::kernels {
 inline void PrintTo(Isa isa, std::ostream* out) {

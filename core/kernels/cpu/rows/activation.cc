@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/kernels/activation.h"
+
+#include "core/kernels/cpu/rows/activation.isa.h"
+#include "core/parallel.h"
+
+namespace inlay::kernels {
+namespace {
+
+constexpr i64 kActivationGrain =
+    1 << 13;  // values a task handles: an exp costs about ten times an addition
+
+// The values from `begin` on, if there are any.
+template <class Value>
+Value* part(std::span<Value> values, i64 begin) {
+  return values.empty() ? nullptr : values.data() + begin;
+}
+
+}  // namespace
+
+void activation(Activation kind, std::span<const float> x, std::span<float> y) {
+  parallel_rows(static_cast<i64>(x.size()), kActivationGrain, [&](i64 begin, i64 end) {
+    INLAY_SELECT(activations).forward(kind, x.data() + begin, y.data() + begin, end - begin);
+  });
+}
+
+void activation_backward(Activation kind, std::span<const float> x, std::span<const float> dy,
+                         std::span<float> dx, std::span<float> y) {
+  parallel_rows(static_cast<i64>(x.size()), kActivationGrain, [&](i64 begin, i64 end) {
+    INLAY_SELECT(activations)
+        .backward(kind, x.data() + begin, dy.data() + begin, dx.data() + begin, part(y, begin),
+                  end - begin);
+  });
+}
+
+void gated(Activation kind, std::span<const float> gate, std::span<const float> up,
+           std::span<float> y) {
+  parallel_rows(static_cast<i64>(y.size()), kActivationGrain, [&](i64 begin, i64 end) {
+    INLAY_SELECT(activations)
+        .gated(kind, gate.data() + begin, up.data() + begin, y.data() + begin, end - begin);
+  });
+}
+
+void gated_bf16(Activation kind, std::span<const u16> gate, std::span<const u16> up, std::span<u16> y) {
+  parallel_rows(static_cast<i64>(y.size()), kActivationGrain, [&](i64 begin, i64 end) {
+    INLAY_SELECT(activations)
+        .gated_bf16(kind, gate.data() + begin, up.data() + begin, y.data() + begin, end - begin);
+  });
+}
+
+void gated_backward(Activation kind, std::span<const float> gate, std::span<const float> up,
+                    std::span<const float> dy, std::span<float> dgate, std::span<float> dup,
+                    std::span<float> y) {
+  parallel_rows(static_cast<i64>(dy.size()), kActivationGrain, [&](i64 begin, i64 end) {
+    INLAY_SELECT(activations)
+        .gated_backward(kind, gate.data() + begin, up.data() + begin, dy.data() + begin,
+                        dgate.data() + begin, dup.data() + begin, part(y, begin), end - begin);
+  });
+}
+
+void gated_backward_bf16(Activation kind, std::span<const u16> gate, std::span<const u16> up,
+                    std::span<const u16> dy, std::span<u16> dgate, std::span<u16> dup,
+                    std::span<u16> y) {
+  parallel_rows(static_cast<i64>(dy.size()), kActivationGrain, [&](i64 begin, i64 end) {
+    INLAY_SELECT(activations)
+        .gated_backward_bf16(kind, gate.data() + begin, up.data() + begin, dy.data() + begin,
+                             dgate.data() + begin, dup.data() + begin, part(y, begin), end - begin);
+  });
+}
+
+}  // namespace inlay::kernels

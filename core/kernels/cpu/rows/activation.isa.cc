@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/kernels/cpu/rows/activation.isa.h"
+
+#include "core/kernels/cpu/isa/simd.h"
+
+namespace inlay::kernels::INLAY_ISA {
+namespace {
+
+struct ValueAndSlope {
+  Vec value;
+  Vec slope;
+};
+
+struct Silu {
+  // s = sigmoid(x):  silu = x s,  silu' = s (1 + x (1 - s))
+  static Vec value(Vec x) { return x * sigmoid(x); }
+  static ValueAndSlope both(Vec x) {
+    const Vec s = sigmoid(x);
+    const Vec one = Vec::set(1.0F);
+    return {x * s, s * fma(x, one - s, one)};
+  }
+};
+
+struct GeluTanh {
+  // t = tanh(c (x + a x^3)):  gelu = x (1 + t) / 2,  gelu' = (1 + t) / 2 + x (1 - t^2) c (1 + 3 a
+  // x^2) / 2
+  static constexpr float kC = 0.7978845608F;  // sqrt(2 / pi)
+  static constexpr float kA = 0.044715F;
+  static Vec inner(Vec x) {
+    const Vec cubic = fma(x * x, Vec::set(kA), Vec::set(1.0F));
+    return tanh(x * cubic * Vec::set(kC));
+  }
+  static Vec value(Vec x) { return x * (Vec::set(0.5F) * (Vec::set(1.0F) + inner(x))); }
+  static ValueAndSlope both(Vec x) {
+    const Vec one = Vec::set(1.0F);
+    const Vec half = Vec::set(0.5F);
+    const Vec t = inner(x);
+    const Vec grow = half * (one + t);
+    const Vec slope_inner = fma(x * x, Vec::set(3.0F * kA * kC), Vec::set(kC));
+    return {x * grow, fma(half * x * (one - t * t), slope_inner, grow)};
+  }
+};
+
+struct GeluErf {
+  // gelu = x Phi(x),  gelu' = Phi(x) + x phi(x), phi the normal density. erf comes from the C
+  // library, lane by lane.
+  static Vec distribution(Vec x) {
+    float lanes[Vec::kLanes];
+    x.store(lanes);
+    for (float& v : lanes) {
+      v = 0.5F * (1.0F + __builtin_erff(v * 0.70710678F));
+    }
+    return Vec::load(lanes);
+  }
+  static Vec value(Vec x) { return x * distribution(x); }
+  static ValueAndSlope both(Vec x) {
+    const Vec phi = Vec::set(0.39894228F) * exp(Vec::set(-0.5F) * x * x);
+    const Vec p = distribution(x);
+    return {x * p, fma(x, phi, p)};
+  }
+};
+
+// Calls body with the chosen function as a type, so that its loop holds no branch.
+template <class Body>
+void with_activation(Activation kind, Body body) {
+  switch (kind) {
+    case Activation::kSilu:
+      return body(Silu());
+    case Activation::kGelu:
+      return body(GeluErf());
+    case Activation::kGeluTanh:
+      return body(GeluTanh());
+  }
+}
+
+void forward(Activation kind, const float* x, float* y, i64 n) {
+  with_activation(kind, [&](auto act) {
+    sweep(n, [&](i64 i, auto lanes) { store(act.value(load(x + i, lanes)), y + i, lanes); });
+  });
+}
+
+void backward(Activation kind, const float* x, const float* dy, float* dx, float* y, i64 n) {
+  with_activation(kind, [&](auto act) {
+    sweep(n, [&](i64 i, auto lanes) {
+      const ValueAndSlope a = act.both(load(x + i, lanes));
+      store(load(dy + i, lanes) * a.slope, dx + i, lanes);
+      if (y != nullptr) {
+        store(a.value, y + i, lanes);
+      }
+    });
+  });
+}
+
+template <class Value>
+void gated(Activation kind, const Value* gate, const Value* up, Value* y, i64 n) {
+  with_activation(kind, [&](auto act) {
+    sweep(n, [&](i64 i, auto lanes) {
+      store(act.value(load(gate + i, lanes)) * load(up + i, lanes), y + i, lanes);
+    });
+  });
+}
+
+template <class Value>
+void gated_backward(Activation kind, const Value* gate, const Value* up, const Value* dy,
+                    Value* dgate, Value* dup, Value* y, i64 n) {
+  with_activation(kind, [&](auto act) {
+    sweep(n, [&](i64 i, auto lanes) {
+      const ValueAndSlope a = act.both(load(gate + i, lanes));
+      const Vec d = load(dy + i, lanes);
+      const Vec u = load(up + i, lanes);
+      store(d * u * a.slope, dgate + i, lanes);
+      store(d * a.value, dup + i, lanes);
+      if (y != nullptr) {
+        store(a.value * u, y + i, lanes);
+      }
+    });
+  });
+}
+
+}  // namespace
+
+extern const ActivationTable activations = {
+    forward, backward, gated<float>, gated_backward<float>, gated<u16>, gated_backward<u16>};
+
+}  // namespace inlay::kernels::INLAY_ISA

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/kernels/elementwise.h"
+
+#include <cmath>
+#include <vector>
+
+#include "core/kernels/cpu/rows/elementwise.isa.h"
+#include "core/parallel.h"
+
+namespace inlay::kernels {
+namespace {
+
+constexpr i64 kElementGrain = 1 << 15;  // values a task handles: tens of microseconds
+constexpr i64 kColumnBlock = 64;        // four cache lines of each row
+constexpr i64 kSquaresBlock = 1 << 16;
+
+void column_products(const float* a, const float* b, i64 rows, i64 columns, float* out,
+                     bool accumulate) {
+  parallel_rows(columns, kColumnBlock, [&](i64 begin, i64 end) {
+    double sums[kColumnBlock];
+    INLAY_SELECT(elementwise)
+        .column_block(a + begin, b == nullptr ? nullptr : b + begin, columns, rows, end - begin,
+                      sums);
+    for (i64 c = begin; c < end; ++c) {
+      out[c] =
+          static_cast<float>(sums[c - begin] + (accumulate ? static_cast<double>(out[c]) : 0.0));
+    }
+  });
+}
+
+template <class Value>
+void scale_rows(std::span<const Value> z, const OutputScale& scale, std::span<Value> y,
+                void (*scaled)(const Value*, const float*, const float*, const float*, Value*,
+                               i64)) {
+  const i64 columns = static_cast<i64>(scale.factors.size());
+  const i64 rows = columns == 0 ? 0 : static_cast<i64>(y.size()) / columns;
+  parallel_rows(rows, kElementGrain / (columns + 1) + 1, [&](i64 begin, i64 end) {
+    for (i64 at = begin * columns; at < end * columns; at += columns) {
+      scaled(z.data() + at, scale.factors.data(), scale.bias.empty() ? nullptr : scale.bias.data(),
+             scale.addend.empty() ? nullptr : scale.addend.data() + at, y.data() + at, columns);
+    }
+  });
+}
+
+template <class Value>
+void scale_rows_backward(std::span<const Value> dy, std::span<const Value> z,
+                         std::span<const float> factors, std::span<Value> dz,
+                         std::span<float> dfactors,
+                         void (*scaled)(const Value*, const Value*, const float*, i64, i64, i64,
+                                        Value*, double*)) {
+  const i64 columns = static_cast<i64>(factors.size());
+  const i64 rows = columns == 0 ? 0 : static_cast<i64>(dy.size()) / columns;
+  parallel_rows(columns, kColumnBlock, [&](i64 begin, i64 end) {
+    double sums[kColumnBlock];
+    scaled(dy.data() + begin, z.empty() ? nullptr : z.data() + begin, factors.data() + begin,
+           columns, rows, end - begin, dz.data() + begin, sums);
+    for (i64 c = begin; !z.empty() && c < end; ++c) {
+      dfactors[c] = static_cast<float>(sums[c - begin]);
+    }
+  });
+}
+
+// y = combine(x, row) for every row of x.
+void with_row(void (*combine)(const float*, const float*, float*, i64), std::span<const float> x,
+              std::span<const float> row, std::span<float> y) {
+  const i64 columns = static_cast<i64>(row.size());
+  const i64 rows = columns == 0 ? 0 : static_cast<i64>(x.size()) / columns;
+  parallel_rows(rows, kElementGrain / (columns + 1) + 1, [&](i64 begin, i64 end) {
+    for (i64 r = begin; r < end; ++r) {
+      combine(x.data() + r * columns, row.data(), y.data() + r * columns, columns);
+    }
+  });
+}
+
+}  // namespace
+
+void add(std::span<const float> a, std::span<const float> b, std::span<float> y) {
+  parallel_rows(static_cast<i64>(y.size()), kElementGrain, [&](i64 begin, i64 end) {
+    INLAY_SELECT(elementwise)
+        .add(a.data() + begin, b.data() + begin, y.data() + begin, end - begin);
+  });
+}
+
+void multiply(std::span<const float> a, std::span<const float> b, std::span<float> y) {
+  parallel_rows(static_cast<i64>(y.size()), kElementGrain, [&](i64 begin, i64 end) {
+    INLAY_SELECT(elementwise)
+        .multiply(a.data() + begin, b.data() + begin, y.data() + begin, end - begin);
+  });
+}
+
+void scale(std::span<const float> x, float factor, std::span<float> y) {
+  parallel_rows(static_cast<i64>(y.size()), kElementGrain, [&](i64 begin, i64 end) {
+    INLAY_SELECT(elementwise).scale(x.data() + begin, factor, y.data() + begin, end - begin);
+  });
+}
+
+void add_in_place(std::span<float> y, std::span<const float> x) {
+  add(y, x, y);
+}
+
+void add_scaled(std::span<float> y, std::span<const float> x, float factor) {
+  parallel_rows(static_cast<i64>(y.size()), kElementGrain, [&](i64 begin, i64 end) {
+    INLAY_SELECT(elementwise).add_scaled(y.data() + begin, x.data() + begin, factor, end - begin);
+  });
+}
+
+void scale_columns(std::span<const float> x, std::span<const float> factors, std::span<float> y) {
+  with_row(INLAY_SELECT(elementwise).multiply, x, factors, y);
+}
+
+void add_row(std::span<const float> x, std::span<const float> row, std::span<float> y) {
+  with_row(INLAY_SELECT(elementwise).add, x, row, y);
+}
+
+void scale_output(std::span<const float> z, const OutputScale& scale, std::span<float> y) {
+  scale_rows(z, scale, y, INLAY_SELECT(elementwise).scaled_row);
+}
+
+void scale_output_bf16(std::span<const u16> z, const OutputScale& scale, std::span<u16> y) {
+  scale_rows(z, scale, y, INLAY_SELECT(elementwise).scaled_row_bf16);
+}
+
+void scale_output_backward(std::span<const float> dy, std::span<const float> z,
+                           std::span<const float> factors, std::span<float> dz,
+                           std::span<float> dfactors) {
+  scale_rows_backward(dy, z, factors, dz, dfactors, INLAY_SELECT(elementwise).scaled_block);
+}
+
+void scale_output_backward_bf16(std::span<const u16> dy, std::span<const u16> z,
+                           std::span<const float> factors, std::span<u16> dz,
+                           std::span<float> dfactors) {
+  scale_rows_backward(dy, z, factors, dz, dfactors, INLAY_SELECT(elementwise).scaled_block_bf16);
+}
+
+void column_sums(std::span<const float> x, std::span<float> out, bool accumulate) {
+  const i64 columns = static_cast<i64>(out.size());
+  const i64 rows = columns == 0 ? 0 : static_cast<i64>(x.size()) / columns;
+  column_products(x.data(), nullptr, rows, columns, out.data(), accumulate);
+}
+
+void column_dots(std::span<const float> a, std::span<const float> b, std::span<float> out) {
+  const i64 columns = static_cast<i64>(out.size());
+  const i64 rows = columns == 0 ? 0 : static_cast<i64>(a.size()) / columns;
+  column_products(a.data(), b.data(), rows, columns, out.data(), false);
+}
+
+void dropout(std::span<const float> x, float p, u64 key, std::span<float> y) {
+  const u32 threshold = static_cast<u32>(std::lround(static_cast<double>(p) * 0x1p32));
+  const float factor = 1.0F / (1.0F - p);
+  parallel_rows(static_cast<i64>(x.size()), kElementGrain, [&](i64 begin, i64 end) {
+    INLAY_SELECT(elementwise)
+        .dropout(x.data() + begin, static_cast<u64>(begin), threshold, factor, key,
+                 y.data() + begin, end - begin);
+  });
+}
+
+double sum_of_squares(std::span<const float> x) {
+  const i64 n = static_cast<i64>(x.size());
+  std::vector<double> parts((n + kSquaresBlock - 1) / kSquaresBlock);
+  parallel_rows(n, kSquaresBlock, [&](i64 begin, i64 end) {
+    parts[begin / kSquaresBlock] =
+        INLAY_SELECT(elementwise).sum_of_squares(x.data() + begin, end - begin);
+  });
+  double sum = 0.0;
+  for (const double part : parts) {
+    sum += part;
+  }
+  return sum;
+}
+
+i64 first_not_finite(std::span<const float> x) {
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    if (!std::isfinite(x[i])) {
+      return static_cast<i64>(i);
+    }
+  }
+  return -1;
+}
+
+}  // namespace inlay::kernels

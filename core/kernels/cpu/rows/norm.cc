@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/kernels/norm.h"
+
+#include <cmath>
+
+#include "core/kernels/cpu/rows/norm.isa.h"
+#include "core/parallel.h"
+
+namespace inlay::kernels {
+namespace {
+
+constexpr i64 kValuesATask = 1 << 14;
+constexpr i64 kColumnBlock = 64;
+
+// body(row) for every row of D values, in tasks of about kValuesATask values.
+void for_rows(std::size_t values, std::size_t D, FunctionRef<void(i64 row)> body) {
+  const i64 rows = D == 0 ? 0 : static_cast<i64>(values / D);
+  parallel_rows(rows, kValuesATask / static_cast<i64>(D + 1) + 1, [&](i64 begin, i64 end) {
+    for (i64 row = begin; row < end; ++row) {
+      body(row);
+    }
+  });
+}
+
+void weight_gradient(std::span<const float> x, const float* mean, std::span<const float> rstd,
+                     std::span<const float> dy, std::span<float> dweight) {
+  const i64 D = static_cast<i64>(dweight.size());
+  parallel_rows(D, kColumnBlock, [&](i64 begin, i64 end) {
+    double sums[kColumnBlock];
+    INLAY_SELECT(norms).weight_block(x.data() + begin, mean, rstd.data(), dy.data() + begin, D,
+                                     static_cast<i64>(rstd.size()), end - begin, sums);
+    for (i64 c = begin; c < end; ++c) {
+      dweight[c] = static_cast<float>(sums[c - begin]);
+    }
+  });
+}
+
+}  // namespace
+
+void rms_norm(std::span<const float> x, std::span<const float> weight, float eps,
+              std::span<float> y, std::span<float> rstd) {
+  const i64 D = static_cast<i64>(weight.size());
+  for_rows(x.size(), weight.size(), [&](i64 row) {
+    const float* in = x.data() + row * D;
+    const double mean =
+        INLAY_SELECT(norms).sum_of_squared_distances(in, 0.0F, D) / static_cast<double>(D);
+    rstd[row] = static_cast<float>(1.0 / std::sqrt(mean + static_cast<double>(eps)));
+    INLAY_SELECT(norms).apply(in, weight.data(), nullptr, 0.0F, rstd[row], y.data() + row * D, D);
+  });
+}
+
+void rms_norm_again(std::span<const float> x, std::span<const float> weight,
+                    std::span<const float> rstd, std::span<float> y) {
+  const i64 D = static_cast<i64>(weight.size());
+  for_rows(x.size(), weight.size(), [&](i64 row) {
+    INLAY_SELECT(norms).apply(x.data() + row * D, weight.data(), nullptr, 0.0F, rstd[row],
+                              y.data() + row * D, D);
+  });
+}
+
+void rms_norm_backward(std::span<const float> x, std::span<const float> weight,
+                       std::span<const float> rstd, std::span<const float> dy,
+                       std::span<float> dx) {
+  const i64 D = static_cast<i64>(weight.size());
+  for_rows(x.size(), weight.size(), [&](i64 row) {
+    INLAY_SELECT(norms).backward(x.data() + row * D, weight.data(), 0.0F, rstd[row],
+                                 dy.data() + row * D, false, dx.data() + row * D, D);
+  });
+}
+
+void rms_norm_backward_weight(std::span<const float> x, std::span<const float> rstd,
+                              std::span<const float> dy, std::span<float> dweight) {
+  weight_gradient(x, nullptr, rstd, dy, dweight);
+}
+
+void layer_norm(std::span<const float> x, std::span<const float> weight,
+                std::span<const float> bias, float eps, std::span<float> y, std::span<float> mean,
+                std::span<float> rstd) {
+  const i64 D = static_cast<i64>(weight.size());
+  for_rows(x.size(), weight.size(), [&](i64 row) {
+    const float* in = x.data() + row * D;
+    mean[row] = static_cast<float>(INLAY_SELECT(norms).sum(in, D) / static_cast<double>(D));
+    const double variance =
+        INLAY_SELECT(norms).sum_of_squared_distances(in, mean[row], D) / static_cast<double>(D);
+    rstd[row] = static_cast<float>(1.0 / std::sqrt(variance + static_cast<double>(eps)));
+    INLAY_SELECT(norms).apply(in, weight.data(), bias.data(), mean[row], rstd[row],
+                              y.data() + row * D, D);
+  });
+}
+
+void layer_norm_again(std::span<const float> x, std::span<const float> weight,
+                      std::span<const float> bias, std::span<const float> mean,
+                      std::span<const float> rstd, std::span<float> y) {
+  const i64 D = static_cast<i64>(weight.size());
+  for_rows(x.size(), weight.size(), [&](i64 row) {
+    INLAY_SELECT(norms).apply(x.data() + row * D, weight.data(), bias.data(), mean[row], rstd[row],
+                              y.data() + row * D, D);
+  });
+}
+
+void layer_norm_backward(std::span<const float> x, std::span<const float> weight,
+                         std::span<const float> mean, std::span<const float> rstd,
+                         std::span<const float> dy, std::span<float> dx) {
+  const i64 D = static_cast<i64>(weight.size());
+  for_rows(x.size(), weight.size(), [&](i64 row) {
+    INLAY_SELECT(norms).backward(x.data() + row * D, weight.data(), mean[row], rstd[row],
+                                 dy.data() + row * D, true, dx.data() + row * D, D);
+  });
+}
+
+void layer_norm_backward_weight(std::span<const float> x, std::span<const float> mean,
+                                std::span<const float> rstd, std::span<const float> dy,
+                                std::span<float> dweight) {
+  weight_gradient(x, mean.data(), rstd, dy, dweight);
+}
+
+}  // namespace inlay::kernels
