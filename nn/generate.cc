@@ -17,7 +17,7 @@ Tensor last_logits(const CausalLM& model, const PackedTokens& tokens, KvCache& c
   pass.cache = &cache;
   pass.attention = attention;
   std::vector<i32> rows;
-  for (const AttentionSegment& segment : tokens.segments) {
+  for (const Segment& segment : tokens.segments) {
     rows.push_back(static_cast<i32>(segment.q_begin + segment.q_count - 1));
   }
   return model.logits(model.hidden(pass, rows), pass);

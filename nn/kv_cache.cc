@@ -19,7 +19,7 @@ KvCache::View KvCache::extend(i64 layer, const Tensor& k, const Tensor& v,
                               const PackedTokens& tokens) {
   View view{keys_[layer], values_[layer], {}};
   for (std::size_t s = 0; s < tokens.segments.size(); ++s) {
-    const AttentionSegment& segment = tokens.segments[s];
+    const Segment& segment = tokens.segments[s];
     const i64 seen = tokens.positions[segment.q_begin];
     const i64 slot = tokens.cache_slots[s];
     INLAY_ASSERT(slot < slots_ && seen + segment.q_count <= capacity_);

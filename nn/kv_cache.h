@@ -16,9 +16,8 @@ class KvCache {
   KvCache(i64 layers, i64 width, i64 slots, i64 capacity);
 
   struct View {
-    Tensor k, v;  // [slots * capacity, width]
-    std::vector<AttentionSegment>
-        segments;  // queries of this pass, keys from the start of their slot
+    Tensor k, v;                    // [slots * capacity, width]
+    std::vector<Segment> segments;  // queries of this pass, keys from the start of their slot
   };
   /// Stores the new rows of k and v [N, width] of `layer` behind what their slots hold and returns
   /// what to attend to. Token i of a sequence goes to the row of its position.

@@ -15,10 +15,10 @@ class KvCache;
 
 /// The tokens of one or more sequences laid end to end, without padding: N tokens in all.
 struct PackedTokens {
-  std::vector<i32> ids;                    // [N]
-  std::vector<i32> positions;              // [N], counted in each sequence
-  std::vector<AttentionSegment> segments;  // one a sequence; keys are its own tokens
-  std::vector<i64> cache_slots;            // with a KvCache: the slot each sequence lives in
+  std::vector<i32> ids;           // [N]
+  std::vector<i32> positions;     // [N], counted in each sequence
+  std::vector<Segment> segments;  // one a sequence; keys are its own tokens
+  std::vector<i64> cache_slots;   // with a KvCache: the slot each sequence lives in
 
   i64 size() const { return static_cast<i64>(ids.size()); }
   /// Adds a sequence, or the next tokens of one, whose first token stands at `first_position`.

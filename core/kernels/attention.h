@@ -3,16 +3,10 @@
 
 #include <span>
 
+#include "core/segments.h"
 #include "core/types.h"
 
 namespace inlay::kernels {
-
-/// One sequence of a packed batch: its queries are rows [q_begin, q_begin + q_count) of Q, its keys
-/// rows [k_begin, k_begin + k_count) of K and V. Nothing is seen across segments.
-struct AttentionSegment {
-  i64 q_begin = 0, q_count = 0;
-  i64 k_begin = 0, k_count = 0;
-};
 
 /// What the products multiply. All tensors are f32, and so are sums and softmax.
 enum class AttentionCompute {
@@ -69,21 +63,19 @@ using AttentionForward = AttentionForwardOf<float>;
 using AttentionBackward = AttentionBackwardOf<float>;
 
 /// Floats of scratch the two functions need.
-i64 attention_forward_scratch(const AttentionParams& params,
-                              std::span<const AttentionSegment> segments);
-i64 attention_backward_scratch(const AttentionParams& params,
-                               std::span<const AttentionSegment> segments);
+i64 attention_forward_scratch(const AttentionParams& params, std::span<const Segment> segments);
+i64 attention_backward_scratch(const AttentionParams& params, std::span<const Segment> segments);
 
 /// FlashAttention-2 (Dao 2023, arXiv:2307.08691), Alg. 1: O = softmax(mask(scale Q K^T)) V, tile by
 /// tile, with a running softmax; only O and one log-sum-exp a row leave it. Rows that see no key
 /// are 0. Same bits at any thread count; a segment gives the same bits alone and in a packed batch
 /// (without dropout).
-void attention_forward(const AttentionParams& params, std::span<const AttentionSegment> segments,
+void attention_forward(const AttentionParams& params, std::span<const Segment> segments,
                        const AttentionForward& args, std::span<float> scratch);
 
 /// Alg. 2: rebuilds the probabilities from Q, K and lse, tile by tile. Gradients of rows outside
 /// every segment are left untouched.
-void attention_backward(const AttentionParams& params, std::span<const AttentionSegment> segments,
+void attention_backward(const AttentionParams& params, std::span<const Segment> segments,
                         const AttentionBackward& args, std::span<float> scratch);
 
 namespace reference {
@@ -91,12 +83,12 @@ namespace reference {
 /// The naive form: every weight of one head of one segment at a time, kept in double in the scratch
 /// memory, which so grows with q_count * k_count. The tests' oracle, and `attn_implementation:
 /// reference`. T is float or double. Backward reads neither o nor lse: it starts from q and k anew.
-i64 attention_scratch(std::span<const AttentionSegment> segments);
+i64 attention_scratch(std::span<const Segment> segments);
 template <class T>
-void attention_forward(const AttentionParams& params, std::span<const AttentionSegment> segments,
+void attention_forward(const AttentionParams& params, std::span<const Segment> segments,
                        const AttentionForwardOf<T>& args, std::span<float> scratch);
 template <class T>
-void attention_backward(const AttentionParams& params, std::span<const AttentionSegment> segments,
+void attention_backward(const AttentionParams& params, std::span<const Segment> segments,
                         const AttentionBackwardOf<T>& args, std::span<float> scratch);
 
 }  // namespace reference

@@ -44,8 +44,8 @@ void check_input(const char* what, const Tensor& t, i64 heads, i64 head_dim) {
   }
 }
 
-void forward(AttentionKind kind, const AttentionParams& p,
-             std::span<const AttentionSegment> segments, const kernels::AttentionForward& args) {
+void forward(AttentionKind kind, const AttentionParams& p, std::span<const Segment> segments,
+             const kernels::AttentionForward& args) {
   if (kind == AttentionKind::kReference) {
     const Tensor scratch = scratch_floats(kernels::reference::attention_scratch(segments));
     if (!planning()) {  // serial, in all its loops
@@ -57,8 +57,8 @@ void forward(AttentionKind kind, const AttentionParams& p,
   }
 }
 
-void backward(AttentionKind kind, const AttentionParams& p,
-              std::span<const AttentionSegment> segments, const kernels::AttentionBackward& args) {
+void backward(AttentionKind kind, const AttentionParams& p, std::span<const Segment> segments,
+              const kernels::AttentionBackward& args) {
   if (kind == AttentionKind::kReference) {
     const Tensor scratch = scratch_floats(kernels::reference::attention_scratch(segments));
     if (!planning()) {
@@ -71,8 +71,8 @@ void backward(AttentionKind kind, const AttentionParams& p,
 }
 
 // Whether every query and every key belongs to a segment; segments do not overlap.
-bool covers(std::span<const AttentionSegment> segments, i64 queries, i64 keys) {
-  for (const AttentionSegment& s : segments) {
+bool covers(std::span<const Segment> segments, i64 queries, i64 keys) {
+  for (const Segment& s : segments) {
     queries -= s.q_count;
     keys -= s.k_count;
   }
@@ -82,7 +82,7 @@ bool covers(std::span<const AttentionSegment> segments, i64 queries, i64 keys) {
 }  // namespace
 
 Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v,
-                 std::span<const AttentionSegment> segments, const AttentionOptions& options) {
+                 std::span<const Segment> segments, const AttentionOptions& options) {
   INLAY_ASSERT(options.kv_heads > 0 && options.heads % options.kv_heads == 0);
   check_input("q", q, options.heads, options.head_dim);
   check_input("k", k, options.kv_heads, options.head_dim);
@@ -96,8 +96,8 @@ Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v,
   const auto so = std::make_shared<Saved>();
   o = record("attention", o, {q, k, v},
              [sq = save(q), sk = save(k), sv = save(v), so, lse, options,
-              where = std::vector<AttentionSegment>(segments.begin(), segments.end())](
-                 const Tensor& dy, Wants) -> Grads {
+              where = std::vector<Segment>(segments.begin(), segments.end())](const Tensor& dy,
+                                                                              Wants) -> Grads {
                const Tensor Q = sq.get();
                const Tensor K = sk.get();
                const Tensor V = sv.get();

@@ -8,11 +8,11 @@
 #include "core/autograd/graph.h"
 #include "core/kernels/attention.h"
 #include "core/random.h"
+#include "core/segments.h"
 
 namespace inlay {
 
 using kernels::AttentionCompute;
-using kernels::AttentionSegment;
 
 enum class AttentionKind {
   kTiled,      // FlashAttention-2: memory linear in T
@@ -40,6 +40,6 @@ struct AttentionOptions {
 /// head; never the scores. Rows outside every segment must not exist. FlashAttention-2, Dao 2023,
 /// arXiv:2307.08691, Alg. 1 and 2.
 Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v,
-                 std::span<const AttentionSegment> segments, const AttentionOptions& options);
+                 std::span<const Segment> segments, const AttentionOptions& options);
 
 }  // namespace inlay

@@ -113,7 +113,7 @@ std::vector<KernelTiming> bench_attention(const AttentionSizes& s, i64 steps) {
   const Tensor k = random_tensor({N, s.kv_heads * s.head_dim}, 2);
   const Tensor v = random_tensor({N, s.kv_heads * s.head_dim}, 3);
   const Tensor dy = random_tensor({N, s.heads * s.head_dim}, 4);
-  std::vector<AttentionSegment> segments;
+  std::vector<Segment> segments;
   for (i64 b = 0; b < s.batch; ++b) {
     segments.push_back({b * s.length, s.length, b * s.length, s.length});
   }

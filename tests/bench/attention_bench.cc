@@ -27,7 +27,6 @@ namespace inlay {
 namespace {
 
 using kernels::AttentionParams;
-using kernels::AttentionSegment;
 
 /// Seconds a call: of this thread's processor time where it works alone, since other programs share
 /// the machine; of the clock on the wall otherwise.
@@ -204,7 +203,7 @@ class Bench {
 
   Case c_;
   AttentionParams params_;
-  std::vector<AttentionSegment> segments_;
+  std::vector<Segment> segments_;
   Tensor q_, k_, v_, o_, lse_, dO_, dq_, dk_, dv_, scratch_;
   Record forward_[2], backward_[2];
 };

@@ -100,7 +100,7 @@ TEST_P(AttentionBf16Exactness, ThreadsDoNotChangeABit) {
 }
 
 /// The segment `s` of `together` as a problem of its own.
-AttentionProblem<float> alone(const AttentionProblem<float>& together, const AttentionSegment& s) {
+AttentionProblem<float> alone(const AttentionProblem<float>& together, const Segment& s) {
   AttentionCase c = together.shape;
   c.segments = packed({{s.q_count, s.k_count}});
   AttentionProblem<float> p(c);
@@ -120,7 +120,7 @@ TEST_P(AttentionExactness, ASegmentIsTheSameAloneAndPacked) {
   AttentionProblem<float> together(
       {packed({{77, 77}, {1, 2100}, {600, 600}, {16, 16}, {5, 40}}), 3, 1, 40, true, 90, 20.0F});
   run_tiled(together);
-  for (const AttentionSegment& s : together.shape.segments) {
+  for (const Segment& s : together.shape.segments) {
     AttentionProblem<float> p = alone(together, s);
     run_tiled(p);
     EXPECT_TRUE(same_rows(together.o, s.q_begin, p.o, 0, s.q_count)) << s.q_count;
@@ -134,7 +134,7 @@ TEST_P(AttentionBf16Exactness, ASegmentIsTheSameAloneAndPacked) {
   AttentionProblem<float> together({packed({{77, 77}, {1, 2100}, {600, 600}, {16, 16}, {5, 40}}), 3,
                                     1, 40, true, 90, 20.0F, 0.0F, 1.0F, AttentionCompute::kBf16});
   run_tiled(together);
-  for (const AttentionSegment& s : together.shape.segments) {
+  for (const Segment& s : together.shape.segments) {
     AttentionProblem<float> p = alone(together, s);
     run_tiled(p);
     EXPECT_TRUE(same_rows(together.o, s.q_begin, p.o, 0, s.q_count)) << s.q_count;
@@ -257,7 +257,7 @@ TEST_P(AttentionExactness, DropoutIsAFunctionOfKeyAndPosition) {
 
 TEST_P(AttentionBf16Exactness, ScratchGrowsWithTheLengthNotItsSquare) {
   const auto scratch = [](i64 T) {
-    const std::vector<AttentionSegment> segments = packed({{T, T}});
+    const std::vector<Segment> segments = packed({{T, T}});
     AttentionParams params = testing::params_of({segments, 2, 1, 16});
     params.compute = AttentionCompute::kBf16;
     return std::pair(attention_forward_scratch(params, segments),
@@ -271,7 +271,7 @@ TEST_P(AttentionBf16Exactness, ScratchGrowsWithTheLengthNotItsSquare) {
 
 TEST(AttentionScratch, GrowsWithTheLengthNotItsSquare) {
   const auto scratch = [](i64 T) {
-    const std::vector<AttentionSegment> segments = packed({{T, T}});
+    const std::vector<Segment> segments = packed({{T, T}});
     const AttentionParams params = testing::params_of({segments, 2, 1, 16});
     return std::pair(attention_forward_scratch(params, segments),
                      attention_backward_scratch(params, segments));

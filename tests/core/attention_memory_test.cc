@@ -39,7 +39,7 @@ double peak_bytes(const AttentionOptions& options, i64 T) {
   const Tensor q = leaf(T, options.heads * options.head_dim, "q");
   const Tensor k = leaf(T, options.kv_heads * options.head_dim, "k");
   const Tensor v = leaf(T, options.kv_heads * options.head_dim, "v");
-  const std::vector<AttentionSegment> segments = {{0, T, 0, T}};
+  const std::vector<Segment> segments = {{0, T, 0, T}};
   const Tensor y = attention(q, k, v, segments, options);
   backward(y, Tensor::full(y.shape(), 1.0F));
   return static_cast<double>(peak_memory().total() - before);

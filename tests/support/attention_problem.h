@@ -16,11 +16,9 @@
 /// Attention problems with memory around them that no one may touch.
 namespace inlay::testing {
 
-using kernels::AttentionSegment;
-
 /// One shape.
 struct AttentionCase {
-  std::vector<AttentionSegment> segments = {};
+  std::vector<Segment> segments = {};
   i64 heads = 1, kv_heads = 1, head_dim = 8;
   bool causal = true;
   i64 window = 0;
@@ -30,8 +28,8 @@ struct AttentionCase {
 };
 
 /// Segments of these (queries, keys), packed without gaps.
-inline std::vector<AttentionSegment> packed(const std::vector<std::pair<i64, i64>>& lengths) {
-  std::vector<AttentionSegment> segments;
+inline std::vector<Segment> packed(const std::vector<std::pair<i64, i64>>& lengths) {
+  std::vector<Segment> segments;
   i64 q = 0, k = 0;
   for (const auto& [queries, keys] : lengths) {
     segments.push_back({q, queries, k, keys});
@@ -45,7 +43,7 @@ inline std::string name_of(const AttentionCase& c) {
   std::string text =
       str("heads ", c.heads, " over ", c.kv_heads, " of ", c.head_dim, c.causal ? " causal" : "",
           " window ", c.window, " softcap ", c.softcap, " dropout ", c.dropout, " segments");
-  for (const AttentionSegment& s : c.segments) {
+  for (const Segment& s : c.segments) {
     text += str(" ", s.q_count, "x", s.k_count);
   }
   return text;
@@ -152,7 +150,7 @@ inline kernels::AttentionParams params_of(const AttentionCase& c) {
 template <class T>
 struct AttentionProblem {
   explicit AttentionProblem(const AttentionCase& c) : shape(c), params(params_of(c)) {
-    const AttentionSegment& last = c.segments.back();
+    const Segment& last = c.segments.back();
     total_q = last.q_begin + last.q_count;
     const i64 keys = last.k_begin + last.k_count;
     const i64 q_width = c.heads * c.head_dim, k_width = c.kv_heads * c.head_dim;

@@ -20,7 +20,7 @@ using attention::KeyRange;
 using attention::kTileRows;
 using attention::Tile;
 
-using Segments = std::span<const AttentionSegment>;
+using Segments = std::span<const Segment>;
 
 constexpr i64 kCacheLine = 64 / sizeof(float);
 
@@ -37,7 +37,7 @@ i64 key_parts(const Head& head) {
 }
 
 Head segment_head(const AttentionParams& params, Segments segments, i64 segment, i64 kv_head) {
-  const AttentionSegment& s = segments[segment];
+  const Segment& s = segments[segment];
   const i64 group = params.heads / params.kv_heads;
   Head head = {&params,   segment,   kv_head,   group,    kv_head * group,
                s.q_begin, s.q_count, s.k_begin, s.k_count};

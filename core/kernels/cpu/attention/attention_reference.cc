@@ -17,7 +17,7 @@ namespace {
 /// Query head `head` of segment `index`; query r and key c are counted inside the segment.
 struct Problem {
   const AttentionParams& p;
-  const AttentionSegment& segment;
+  const Segment& segment;
   i64 index, head;
 
   i64 queries() const { return segment.q_count; }
@@ -65,9 +65,9 @@ double* doubles(std::span<float> scratch) {
   return new (first) double[(scratch.size() - (odd ? 1 : 0)) / 2];
 }
 
-i64 largest(std::span<const AttentionSegment> segments) {
+i64 largest(std::span<const Segment> segments) {
   i64 most = 0;
-  for (const AttentionSegment& s : segments) {
+  for (const Segment& s : segments) {
     most = std::max(most, s.q_count * s.k_count);
   }
   return most;
@@ -168,12 +168,12 @@ void backward(const Problem& problem, const AttentionBackwardOf<T>& args, double
 
 }  // namespace
 
-i64 attention_scratch(std::span<const AttentionSegment> segments) {
+i64 attention_scratch(std::span<const Segment> segments) {
   return i64{4} * largest(segments) + 1;  // two matrices of doubles, and a float to align them
 }
 
 template <class T>
-void attention_forward(const AttentionParams& params, std::span<const AttentionSegment> segments,
+void attention_forward(const AttentionParams& params, std::span<const Segment> segments,
                        const AttentionForwardOf<T>& args, std::span<float> scratch) {
   double* P = doubles(scratch);
   for (i64 s = 0; s < std::ssize(segments); ++s) {
@@ -184,7 +184,7 @@ void attention_forward(const AttentionParams& params, std::span<const AttentionS
 }
 
 template <class T>
-void attention_backward(const AttentionParams& params, std::span<const AttentionSegment> segments,
+void attention_backward(const AttentionParams& params, std::span<const Segment> segments,
                         const AttentionBackwardOf<T>& args, std::span<float> scratch) {
   double* P = doubles(scratch);
   for (i64 s = 0; s < std::ssize(segments); ++s) {
@@ -194,13 +194,13 @@ void attention_backward(const AttentionParams& params, std::span<const Attention
   }
 }
 
-template void attention_forward(const AttentionParams&, std::span<const AttentionSegment>,
+template void attention_forward(const AttentionParams&, std::span<const Segment>,
                                 const AttentionForwardOf<float>&, std::span<float>);
-template void attention_forward(const AttentionParams&, std::span<const AttentionSegment>,
+template void attention_forward(const AttentionParams&, std::span<const Segment>,
                                 const AttentionForwardOf<double>&, std::span<float>);
-template void attention_backward(const AttentionParams&, std::span<const AttentionSegment>,
+template void attention_backward(const AttentionParams&, std::span<const Segment>,
                                  const AttentionBackwardOf<float>&, std::span<float>);
-template void attention_backward(const AttentionParams&, std::span<const AttentionSegment>,
+template void attention_backward(const AttentionParams&, std::span<const Segment>,
                                  const AttentionBackwardOf<double>&, std::span<float>);
 
 }  // namespace inlay::kernels::reference
