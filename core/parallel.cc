@@ -7,7 +7,6 @@
 #include <atomic>
 #include <exception>
 
-#include "core/planning.h"
 #include "core/threads.h"
 
 // libgomp is not instrumented: without these two notes the thread sanitizer sees no order between a
@@ -108,9 +107,6 @@ int thread_index() {
 // What the threads of a region are handed is read before they can say so: not watched.
 __attribute__((no_sanitize("thread"))) void parallel_for(i64 count,
                                                          FunctionRef<void(i64 task)> task) {
-  if (planning()) {
-    return;
-  }
   const int threads = static_cast<int>(std::min<i64>(count, num_threads()));
   if (threads <= 1 || omp_in_parallel() != 0) {
     for (i64 i = 0; i < count; ++i) {

@@ -14,6 +14,7 @@
 #include "core/io/safetensors.h"
 #include "core/io/sha256.h"
 #include "finetune/adapters/peft_files.h"
+#include "finetune/row_source.h"
 #include "finetune/run_directory.h"
 
 namespace inlay {
@@ -32,19 +33,10 @@ void write_tensors(const std::string& path, const std::vector<Parameter>& parame
   std::vector<TensorToWrite> tensors;
   for (const Parameter& p : parameters) {
     const std::span<const i64> dims = p.value.shape().dims();
-    tensors.push_back({p.name,
-                       p.value.dtype(),
-                       {dims.begin(), dims.end()},
-                       std::span(static_cast<const std::byte*>(p.value.raw()),
-                                 static_cast<std::size_t>(p.value.bytes()))});
+    tensors.push_back(
+        {p.name, p.value.dtype(), {dims.begin(), dims.end()}, tensor_source(p.value)});
   }
   write_safetensors(path, std::move(tensors));
-}
-
-// Parameters and moments are f32, codes of moments u8.
-void* writable_bytes(const Tensor& t) {
-  return t.dtype() == DType::kU8 ? static_cast<void*>(t.span<u8>().data())
-                                 : static_cast<void*>(t.mutable_values().data());
 }
 
 void read_tensors(const std::string& path, const std::vector<Parameter>& parameters) {
@@ -57,7 +49,7 @@ void read_tensors(const std::string& path, const std::vector<Parameter>& paramet
                           p.value.shape().to_string(), " ", dtype_name(p.value.dtype()),
                           ", found another shape or type: this is the checkpoint of another run"));
     }
-    std::memcpy(writable_bytes(p.value), entry.data.data(), entry.data.size());
+    p.value.copy_bytes_in(entry.data);
   }
 }
 

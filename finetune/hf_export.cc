@@ -71,8 +71,7 @@ class Collector : public Visitor {
     constexpr i64 kRows = 1024;
     for (i64 begin = 0; begin < table.rows(); begin += kRows) {
       const i64 end = std::min(table.rows(), begin + kRows);
-      if (!std::ranges::equal(head.weight_rows(begin, end).values(),
-                              table.weight_rows(begin, end).values())) {
+      if (head.weight_rows(begin, end).to_vector() != table.weight_rows(begin, end).to_vector()) {
         return false;
       }
     }
@@ -89,12 +88,7 @@ class Collector : public Visitor {
   void add(const std::string& name, const Tensor& value) {
     kept_.push_back(converted(value, dtype_));
     const std::span<const i64> dims = value.shape().dims();
-    const Tensor& t = kept_.back();
-    tensors.push_back(
-        {name,
-         dtype_,
-         {dims.begin(), dims.end()},
-         std::span(static_cast<const std::byte*>(t.raw()), static_cast<std::size_t>(t.bytes()))});
+    tensors.push_back({name, dtype_, {dims.begin(), dims.end()}, tensor_source(kept_.back())});
   }
 
   DType dtype_;
@@ -111,12 +105,11 @@ nlohmann::json exported_config(const LoadedModel& model) {
   constexpr const char* kDivisors = "rope_freqs.weight";
   nlohmann::json json = model.config->json();
   if (model.checkpoint != nullptr && model.checkpoint->has(kDivisors)) {
-    const Tensor divisors =
-        model.checkpoint->vector(kDivisors, model.config->integer("head_dim") / 2, 0);
+    const std::vector<float> divisors =
+        model.checkpoint->vector(kDivisors, model.config->integer("head_dim") / 2, 0).to_vector();
     const auto plain = [](float d) { return d == 1.0F; };
-    if (!std::ranges::all_of(divisors.values(), plain)) {
-      std::optional<nlohmann::json> rope =
-          llama3_parameters(rope_theta(*model.config), divisors.values());
+    if (!std::ranges::all_of(divisors, plain)) {
+      std::optional<nlohmann::json> rope = llama3_parameters(rope_theta(*model.config), divisors);
       if (!rope || json["rope_parameters"].value("rope_type", "default") != "default") {
         throw DataError(str(model.name, ": \"", kDivisors,
                             "\": config.json has no words for these "

@@ -7,7 +7,6 @@
 
 #include "core/error.h"
 #include "core/io/file_system.h"
-#include "core/planning.h"
 #include "data/tokenizer/load.h"
 #include "finetune/model_cache.h"
 #include "finetune/model_checks.h"
@@ -65,7 +64,7 @@ void load_from_checkpoint(const LoadOptions& options, LoadedModel& out) {
   require_layers(*out.config, *out.checkpoint);
   CheckpointWeights weights(*out.checkpoint, weight_options(options));
   out.model = make_model(*out.config, weights);
-  if (options.require_finite && !planning()) {
+  if (options.require_finite) {
     out.checkpoint->require_finite();
   }
   const auto note_all = [&](const std::vector<std::string>& notices) {

@@ -66,9 +66,11 @@ MergeReport compare(const Tensor& expected, const Tensor& found, DType dtype) {
   report.limit = limit_for(dtype);
   double difference = 0.0;
   double size = 0.0;
-  for (i64 i = 0; i < expected.numel(); ++i) {
-    const double e = static_cast<double>(expected.values()[i]);
-    const double d = static_cast<double>(found.values()[i]) - e;
+  const std::vector<float> left = expected.to_vector();
+  const std::vector<float> right = found.to_vector();
+  for (std::size_t i = 0; i < left.size(); ++i) {
+    const auto e = static_cast<double>(left[i]);
+    const double d = static_cast<double>(right[i]) - e;
     report.largest_difference = std::max(report.largest_difference, std::abs(d));
     difference += d * d;
     size += e * e;

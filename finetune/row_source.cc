@@ -2,7 +2,6 @@
 #include "finetune/row_source.h"
 
 #include <algorithm>
-#include <cstring>
 #include <utility>
 
 #include "core/memory/memory.h"
@@ -21,9 +20,7 @@ class RowBytes {
         std::min(count_, (offset + static_cast<i64>(out.size()) + row_bytes_ - 1) / row_bytes_);
     const MemoryScope scope(MemoryClass::kScratch);
     const Tensor piece = rows_(first, last).to(dtype_);
-    std::memcpy(out.data(),
-                static_cast<const std::byte*>(piece.raw()) + (offset - first * row_bytes_),
-                out.size());
+    piece.copy_bytes_out(out, offset - first * row_bytes_);
   }
 
  private:
@@ -37,6 +34,10 @@ class RowBytes {
 
 ByteSource row_source(RowFunction rows, i64 count, i64 width, DType dtype) {
   return ByteSource(RowBytes(std::move(rows), count, width, dtype));
+}
+
+ByteSource tensor_source(const Tensor& t) {
+  return ByteSource([t](i64 offset, std::span<std::byte> out) { t.copy_bytes_out(out, offset); });
 }
 
 }  // namespace inlay

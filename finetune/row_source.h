@@ -16,4 +16,7 @@ using RowFunction = std::function<Tensor(i64 begin, i64 end)>;
 /// written.
 ByteSource row_source(RowFunction rows, i64 count, i64 width, DType dtype);
 
+/// The bytes of a contiguous tensor, copied from its device as they are asked for.
+ByteSource tensor_source(const Tensor& t);
+
 }  // namespace inlay

@@ -52,7 +52,7 @@ RunConfig with_dtypes(RunConfig config) {
     dtype = config.quantization->bnb_4bit_compute_dtype;
   }
   if (dtype == "auto") {
-    dtype = kernels::has_bf16_products() ? "bf16" : "f32";
+    dtype = current_kernels().has_bf16_products() ? "bf16" : "f32";
   }
   if (config.training.activation_dtype == "auto") {
     config.training.activation_dtype = dtype == "f32" ? "f32" : "bf16";
@@ -165,6 +165,9 @@ void load_parts(const RunConfig& config, RunListener& listener, Parts& parts) {
   }
   parts.adapter = add_adapter(config, *loaded.model);
   if (parts.adapter) {
+    if (config.peft->init_from) {
+      load_adapter_tensors(*config.peft->init_from, *parts.adapter);
+    }
     listener.on_adapter(adapter_table(*parts.adapter));
   }
   const Dataset& train = parts.inputs.train;

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "finetune/trainer.h"
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
 #include "core/error.h"
-#include "core/kernels/elementwise.h"
 #include "core/memory/memory.h"
 #include "core/profile.h"
 #include "finetune/objective.h"
@@ -59,12 +59,20 @@ std::string not_finite(double value) {
   return std::isnan(value) ? "nan" : value < 0.0 ? "-inf" : "inf";
 }
 
+// The first value of t that is not finite, if there is one.
+std::optional<float> first_not_finite(const Tensor& t) {
+  if (count_not_finite(t) == 0) {
+    return std::nullopt;
+  }
+  const std::vector<float> values = t.to_vector();
+  return *std::ranges::find_if(values, [](float x) { return !std::isfinite(x); });
+}
+
 // Where a loss that is not finite may come from: a weight that an earlier step threw too far.
 std::string first_bad_parameter(const std::vector<Parameter>& parameters) {
   for (const Parameter& p : parameters) {
-    const i64 bad = kernels::first_not_finite(p.value.values());
-    if (bad >= 0) {
-      return str(", and ", p.name, " holds ", not_finite(p.value.values()[bad]));
+    if (const std::optional<float> bad = first_not_finite(p.value)) {
+      return str(", and ", p.name, " holds ", not_finite(*bad));
     }
   }
   return ", though every trained parameter is finite";
@@ -189,10 +197,9 @@ double Trainer::checked_grad_norm(i64 step) const {
   }
   for (const Parameter& p : parameters_) {
     const Tensor grad = p.value.grad();
-    const i64 bad = grad.defined() ? kernels::first_not_finite(grad.values()) : -1;
-    if (bad >= 0) {
-      throw DivergedError(str("step ", step + 1, ": the gradient of ", p.name, " is ",
-                              not_finite(grad.values()[bad])));
+    if (const auto bad = grad.defined() ? first_not_finite(grad) : std::nullopt) {
+      throw DivergedError(
+          str("step ", step + 1, ": the gradient of ", p.name, " is ", not_finite(*bad)));
     }
   }
   throw DivergedError(str("step ", step + 1, ": the norm of the gradient is ", not_finite(norm)));

@@ -51,10 +51,11 @@ void run(const CausalLM& model, KvCache& cache, std::vector<Stream> streams, Ten
          const GenerateOptions& options, const OnToken& on_token, std::vector<Generated>& out) {
   const i64 V = logits.dim(1);
   while (true) {
+    const std::vector<float> values = logits.to_vector();
     std::vector<Stream> going;
     for (std::size_t s = 0; s < streams.size(); ++s) {
-      if (advance(streams[s], logits.values().subspan(static_cast<i64>(s) * V, V), options,
-                  on_token, out[streams[s].index])) {
+      if (advance(streams[s], std::span(values).subspan(s * V, V), options, on_token,
+                  out[streams[s].index])) {
         going.push_back(streams[s]);
       }
     }

@@ -24,12 +24,11 @@ KvCache::View KvCache::extend(i64 layer, const Tensor& k, const Tensor& v,
     const i64 slot = tokens.cache_slots[s];
     INLAY_ASSERT(slot < slots_ && seen + segment.q_count <= capacity_);
     const i64 first = slot * capacity_;
-    for (i64 i = 0; i < segment.q_count; ++i) {
-      const i64 from = segment.q_begin + i;
-      const i64 to = (first + seen + i) * width_;
-      std::copy_n(k.data<const float>() + from * k.stride(0), width_, view.k.data<float>() + to);
-      std::copy_n(v.data<const float>() + from * v.stride(0), width_, view.v.data<float>() + to);
-    }
+    const i64 begin = segment.q_begin;
+    const i64 end = begin + segment.q_count;
+    const i64 to = first + seen;
+    view.k.slice(0, to, to + segment.q_count).copy_from(k.slice(0, begin, end));
+    view.v.slice(0, to, to + segment.q_count).copy_from(v.slice(0, begin, end));
     view.segments.push_back({segment.q_begin, segment.q_count, first, seen + segment.q_count});
   }
   return view;

@@ -33,7 +33,7 @@ std::vector<Tensor> forward_together(std::initializer_list<const LinearLike*> la
 }
 
 bool takes_bf16(std::initializer_list<const LinearLike*> layers, const Pass& pass) {
-  return kernels::has_bf16_operands(pass.compute) &&
+  return current_kernels().has_bf16_operands(pass.compute) &&
          std::ranges::all_of(
              layers, [&](const LinearLike* layer) { return layer->projection(pass).has_value(); });
 }

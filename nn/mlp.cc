@@ -37,7 +37,7 @@ std::optional<MlpProjections> as_projections(const LinearLike& first, const Line
 Tensor GatedMlp::forward_onto(const Tensor& residual, const Tensor& x, const Pass& pass) const {
   if (auto parts = as_projections(*gate_proj_, up_proj_.get(), *down_proj_, pass)) {
     parts->activation = activation_;
-    const bool narrow = kernels::has_bf16_operands(pass.compute);
+    const bool narrow = current_kernels().has_bf16_operands(pass.compute);
     return project_mlp(residual, x, *parts, pass.compute, narrow ? DType::kBf16 : DType::kF32,
                        recomputes(pass));
   }

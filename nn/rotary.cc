@@ -91,9 +91,8 @@ i64 regime_of(const RopeConfig& c, i64 length) {
 
 RopeTables make_tables(const RopeFrequencies& f, i64 positions) {
   const i64 half = static_cast<i64>(f.frequency.size());
-  RopeTables t{Tensor::empty({positions, half}), Tensor::empty({positions, half})};
-  float* cosines = t.cosines.data<float>();
-  float* sines = t.sines.data<float>();
+  std::vector<float> cosines(static_cast<std::size_t>(positions * half));
+  std::vector<float> sines(cosines.size());
   for (i64 p = 0; p < positions; ++p) {
     for (i64 k = 0; k < half; ++k) {
       // Frequency and angle are rounded to f32, as the models were trained.
@@ -104,7 +103,8 @@ RopeTables make_tables(const RopeFrequencies& f, i64 positions) {
           static_cast<float>(std::sin(static_cast<double>(angle)) * f.attention_factor);
     }
   }
-  return t;
+  const Shape shape = {positions, half};
+  return {Tensor::from(cosines, shape), Tensor::from(sines, shape)};
 }
 
 }  // namespace

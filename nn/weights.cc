@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "core/error.h"
-#include "core/kernels/convert.h"
 
 namespace inlay {
 namespace {
@@ -22,7 +21,7 @@ Tensor RandomWeights::normal(const Shape& shape, const std::string& name, double
   const Tensor t = Tensor::empty(shape, dtype_);
   const RandomKey key = key_.with(name);
   if (dtype_ == DType::kF32) {
-    fill_normal(t.mutable_values(), key, 0.0F, static_cast<float>(stddev));
+    on(t).fill_normal(t.out(), key, 0.0F, static_cast<float>(stddev), 0);
     return t;
   }
   INLAY_ASSERT(dtype_ == DType::kBf16);
@@ -30,8 +29,8 @@ Tensor RandomWeights::normal(const Shape& shape, const std::string& name, double
   for (i64 begin = 0; begin < t.numel(); begin += kPiece) {
     const i64 count = std::min(kPiece, t.numel() - begin);
     const Tensor piece = Tensor::empty({count});
-    fill_normal(piece.mutable_values(), key, 0.0F, static_cast<float>(stddev), begin);
-    kernels::f32_to_bf16(piece.values(), t.span<u16>().subspan(begin, count));
+    on(t).fill_normal(piece.out(), key, 0.0F, static_cast<float>(stddev), begin);
+    on(t).f32_to_bf16(piece.in(), t.span<u16>().subspan(begin, count));
   }
   return t;
 }

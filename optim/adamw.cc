@@ -45,8 +45,8 @@ void AdamW::step(double learning_rate, double gradient_scale) {
     const Tensor& value = parameters_[i].value;
     const Tensor grad = value.grad();
     if (grad.defined()) {
-      kernels::adamw(for_parameter(step, parameters_[i]), grad.values(), value.mutable_values(),
-                     first_[i].mutable_values(), second_[i].mutable_values());
+      on(value).adamw(for_parameter(step, parameters_[i]), grad.in(), value.out(), first_[i].out(),
+                      second_[i].out());
     }
   }
 }

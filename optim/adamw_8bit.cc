@@ -42,15 +42,14 @@ void AdamW8bit::step(double learning_rate, double gradient_scale) {
   exact_.step(learning_rate, gradient_scale);
   const kernels::AdamwStep step = adamw_step(config_, steps(), learning_rate, gradient_scale);
   const auto open = [](const Moment& moment) {
-    return kernels::EightBitMoment{moment.codes.span<u8>(), moment.absmax.mutable_values()};
+    return kernels::EightBitMoment{moment.codes.span<u8>(), moment.absmax.out()};
   };
   for (std::size_t i = 0; i < parameters_.size(); ++i) {
     const Tensor& value = parameters_[i].value;
     const Tensor grad = value.grad();
     if (grad.defined()) {
-      kernels::adamw_8bit(for_parameter(step, parameters_[i]), grad.values(),
-                          value.mutable_values(), open(moments_[i].first),
-                          open(moments_[i].second));
+      on(value).adamw_8bit(for_parameter(step, parameters_[i]), grad.in(), value.out(),
+                           open(moments_[i].first), open(moments_[i].second));
     }
   }
 }

@@ -11,7 +11,6 @@
 #include "core/config/json.h"
 #include "core/error.h"
 #include "core/memory/memory.h"
-#include "core/planning.h"
 
 namespace inlay {
 namespace {
@@ -124,17 +123,10 @@ Tensor take(const TensorEntry& entry, DType dtype, i64 count, std::string_view w
     tensor = Tensor::borrow(entry.data, {count}, dtype, entry.file);
   } else {
     const MemoryScope scope(MemoryClass::kWeights);
-    tensor = Tensor::empty({count}, dtype);
-    if (planning()) {
-      return tensor;
-    }
-    std::memcpy(tensor.span<float>().data(), entry.data.data(), entry.data.size());
+    tensor = Tensor::from_bytes(entry.data, {count}, dtype);
   }
-  if (dtype == DType::kF32 && !planning()) {
-    const auto values = tensor.values();
-    if (!std::all_of(values.begin(), values.end(), [](float x) { return std::isfinite(x); })) {
-      fail(entry, "a value is not finite");
-    }
+  if (dtype == DType::kF32 && count_not_finite(tensor) > 0) {
+    fail(entry, "a value is not finite");
   }
   return tensor;
 }
@@ -188,9 +180,10 @@ void read_nested(const State& state, const SafetensorsModel& model, const std::s
   matrix.nested_levels = take(model.at(weight + ".nested_quant_map"), DType::kF32, 256, "levels");
 }
 
-/// The bytes of a tensor, which must outlive the writing.
-std::span<const std::byte> bytes_of(const Tensor& tensor) {
-  return {static_cast<const std::byte*>(tensor.raw()), static_cast<std::size_t>(tensor.bytes())};
+/// The bytes of a tensor, copied out as they are written.
+ByteSource bytes_of(const Tensor& tensor) {
+  return ByteSource(
+      [tensor](i64 offset, std::span<std::byte> out) { tensor.copy_bytes_out(out, offset); });
 }
 
 /// As Python's json.dumps writes it, which is what bitsandbytes writes.

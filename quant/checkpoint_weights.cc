@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "core/error.h"
-#include "core/planning.h"
 
 namespace inlay {
 namespace {
@@ -25,13 +24,9 @@ Tensor decoded(const FrozenMatrix& matrix, DType dtype) {
   }
   const Tensor out = Tensor::empty({matrix.rows(), matrix.cols()}, dtype);
   constexpr i64 kRows = 256;
-  const i64 row_bytes = matrix.cols() * size_of(dtype);
   for (i64 begin = 0; begin < matrix.rows(); begin += kRows) {
-    const Tensor rows = matrix.decode(begin, std::min(matrix.rows(), begin + kRows)).to(dtype);
-    if (!planning()) {
-      std::copy_n(static_cast<const std::byte*>(rows.raw()), rows.bytes(),
-                  out.storage()->data() + begin * row_bytes);
-    }
+    const i64 end = std::min(matrix.rows(), begin + kRows);
+    out.slice(0, begin, end).copy_from(matrix.decode(begin, end).to(dtype));
   }
   return out;
 }

@@ -1,141 +1,36 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "quant/four_bit.h"
 
-#include <algorithm>
-#include <array>
-#include <atomic>
 #include <bit>
 #include <cmath>
-#include <limits>
+#include <utility>
 #include <vector>
 
 #include "core/error.h"
 #include "core/kernels/dynamic_code.h"
 #include "core/memory/memory.h"
-#include "core/parallel.h"
-#include "core/planning.h"
 
 namespace inlay {
 namespace {
-
-constexpr std::array<float, 16> kNf4Levels = {
-    -1.0F,
-    -0.6961928009986877F,
-    -0.5250730514526367F,
-    -0.39491748809814453F,
-    -0.28444138169288635F,
-    -0.18477343022823334F,
-    -0.09105003625154495F,
-    0.0F,
-    0.07958029955625534F,
-    0.16093020141124725F,
-    0.24611230194568634F,
-    0.33791524171829224F,
-    0.44070982933044434F,
-    0.5626170039176941F,
-    0.7229568362236023F,
-    1.0F,
-};
-
-// Bit 3 is the sign; -0 is a level of its own.
-constexpr std::array<float, 16> kFp4Levels = {
-    0.0F,          0.0625F / 12.0F,  8.0F / 12.0F,  1.0F,  //
-    4.0F / 12.0F,  6.0F / 12.0F,     2.0F / 12.0F,  3.0F / 12.0F,
-    -0.0F,         -0.0625F / 12.0F, -8.0F / 12.0F, -1.0F,  //
-    -4.0F / 12.0F, -6.0F / 12.0F,    -2.0F / 12.0F, -3.0F / 12.0F,
-};
-
-/// Between neighbouring levels, rounded to f32.
-constexpr std::array<float, 15> midpoints(const std::array<float, 16>& levels) {
-  std::array<float, 15> out{};
-  for (std::size_t k = 0; k < out.size(); ++k) {
-    out[k] = (levels[k] + levels[k + 1]) / 2.0F;
-  }
-  return out;
-}
-constexpr std::array<float, 15> kNf4Thresholds = midpoints(kNf4Levels);
-
-// bitsandbytes rounds its FP4 thresholds to a few digits: these are its own. Between them lie, from
-// zero outwards, the low bits of the code.
-constexpr std::array<float, 7> kFp4Thresholds = {0.00260417F, 0.0859375F, 0.20833333F, 0.29166667F,
-                                                 0.4166667F,  0.583333F,  0.8333333F};
-constexpr std::array<u8, 8> kFp4Codes = {0, 1, 6, 7, 4, 5, 2, 3};
-
-// The number of thresholds below z, by halving: comparisons, but no branches to guess wrong.
-u8 nf4_code(float z) {
-  u32 code = static_cast<u32>(z > kNf4Thresholds[7]) << 3;
-  code += static_cast<u32>(z > kNf4Thresholds[code + 3]) << 2;
-  code += static_cast<u32>(z > kNf4Thresholds[code + 1]) << 1;
-  code += static_cast<u32>(z > kNf4Thresholds[code]);
-  return static_cast<u8>(code);
-}
-
-u8 fp4_code(float z) {
-  const float magnitude = std::fabs(z);
-  u32 below = static_cast<u32>(magnitude > kFp4Thresholds[3]) << 2;
-  below += static_cast<u32>(magnitude > kFp4Thresholds[below + 1]) << 1;
-  below += static_cast<u32>(magnitude > kFp4Thresholds[below]);
-  return static_cast<u8>(kFp4Codes[below] | static_cast<u32>(z < 0.0F) << 3);
-}
-
-/// max |x|, or a NaN or infinity if there is one: as integers, magnitudes order like floats with
-/// those on top, where a comparison of floats would pass a NaN by.
-float largest_magnitude(std::span<const float> values) {
-  u32 largest = 0;
-  for (const float value : values) {
-    largest = std::max(largest, std::bit_cast<u32>(value) & 0x7FFFFFFFU);
-  }
-  return std::bit_cast<float>(largest);
-}
-
-/// What brings the values of a block into [-1, 1]: z = x * lift * reciprocal. The reciprocal of a
-/// subnormal scale would be infinite, so such blocks are lifted first, by a power of two; 0 for a
-/// block of zeros.
-struct BlockScale {
-  explicit BlockScale(float absmax)
-      : lift(absmax < std::numeric_limits<float>::min() ? 0x1p64F : 1.0F),
-        reciprocal(absmax == 0.0F ? 0.0F : 1.0F / (absmax * lift)) {}
-  float lift, reciprocal;
-};
-
-template <class CodeOf>
-void pack(std::span<const float> block, BlockScale scale, CodeOf code_of, u8* out) {
-  // A product may round to just over 1: the outermost codes have no end, so nothing is clamped.
-  const auto code = [&](float x) { return code_of(x * scale.lift * scale.reciprocal); };
-  const std::size_t pairs = block.size() / 2;
-  for (std::size_t i = 0; i < pairs; ++i) {
-    out[i] = static_cast<u8>(code(block[2 * i]) << 4 | code(block[2 * i + 1]));
-  }
-  if (block.size() % 2 != 0) {
-    out[pairs] = static_cast<u8>(code(block.back()) << 4 | code(0.0F));
-  }
-}
 
 void check_options(const FourBitOptions& options) {
   INLAY_ASSERT(std::has_single_bit(static_cast<u64>(options.block_size)) &&
                options.block_size >= 32 && options.block_size <= 4096);
 }
 
-/// Values [first, first + out.size()) of the flattened matrix, row by row.
-void decode_flat(const kernels::MatrixRef& source, i64 first, std::span<float> out) {
-  const auto count = static_cast<i64>(out.size());
-  for (i64 done = 0; done < count;) {
-    const i64 row = (first + done) / source.cols;
-    const i64 col = (first + done) % source.cols;
-    const i64 piece = std::min(source.cols - col, count - done);
-    kernels::decode_row(source, row, col, piece, out.data() + done);
-    done += piece;
+/// Throws for the first value that is not finite; there is one.
+[[noreturn]] void throw_not_finite(const kernels::MatrixRef& source) {
+  for (i64 row = 0;; ++row) {
+    const Tensor decoded = Tensor::empty({source.cols});
+    on(decoded).decode_rows(source, row, row + 1, decoded.out());
+    const std::vector<float> values = decoded.to_vector();
+    for (std::size_t col = 0; col < values.size(); ++col) {
+      if (!std::isfinite(values[col])) {
+        throw DataError(str("the value in row ", row, ", column ", col, " is ", values[col],
+                            ": only finite weights can be quantised"));
+      }
+    }
   }
-}
-
-/// Throws for the first value that is not finite; there is one in [first, first + values.size()).
-[[noreturn]] void throw_not_finite(const kernels::MatrixRef& source, i64 first,
-                                   std::span<const float> values) {
-  const auto bad =
-      std::find_if(values.begin(), values.end(), [](float x) { return !std::isfinite(x); });
-  const i64 at = first + (bad - values.begin());
-  throw DataError(str("the value in row ", at / source.cols, ", column ", at % source.cols, " is ",
-                      *bad, ": only finite weights can be quantised"));
 }
 
 /// The float type that a matrix decodes back to.
@@ -156,9 +51,11 @@ void double_quantize(FourBitMatrix& matrix) {
   matrix.absmax = Tensor::empty({absmax.numel()}, DType::kU8);
   matrix.nested_absmax = Tensor::empty({groups});
   matrix.nested_levels = Tensor::from(kernels::dynamic_code_signed(), {256});
-  matrix.offset = mean_absmax(absmax.values());
-  quantize_absmax(absmax.values(), matrix.offset, matrix.absmax.span<u8>(),
-                  matrix.nested_absmax.mutable_values());
+  const Tensor mean = Tensor::empty({1});
+  on(mean).mean(absmax.in(), mean.out());
+  matrix.offset = mean.item();
+  on(absmax).quantize_absmax(absmax.in(), matrix.offset, matrix.absmax.span<u8>(),
+                             matrix.nested_absmax.out());
 }
 
 }  // namespace
@@ -176,122 +73,44 @@ std::optional<FourBitType> four_bit_type_from_name(std::string_view name) {
   return std::nullopt;
 }
 
-std::span<const float, 16> four_bit_levels(FourBitType type) {
-  return type == FourBitType::kNf4 ? kNf4Levels : kFp4Levels;
-}
-
-kernels::MatrixRef FourBitMatrix::ref() const {
-  kernels::MatrixRef ref;
-  ref.format = kernels::MatrixFormat::kFourBit;
-  ref.rows = rows;
-  ref.cols = cols;
-  ref.data = codes.raw();
-  ref.four_bit.code = levels.data<const float>();
-  ref.four_bit.block_size = block_size;
-  if (double_quant()) {
-    ref.four_bit.absmax_codes = absmax.data<const u8>();
-    ref.four_bit.nested_absmax = nested_absmax.data<const float>();
-    ref.four_bit.nested_code = nested_levels.data<const float>();
-    ref.four_bit.nested_block_size = nested_block_size;
-    ref.four_bit.offset = offset;
-  } else {
-    ref.four_bit.absmax = absmax.data<const float>();
-  }
-  return ref;
-}
-
 FrozenMatrix FourBitMatrix::frozen() const {
-  std::vector<Tensor> storage = {codes, levels, absmax};
+  MatrixParts parts;
+  parts.format = kernels::MatrixFormat::kFourBit;
+  parts.rows = rows;
+  parts.cols = cols;
+  parts.data = codes;
+  parts.code = levels;
+  parts.block_size = block_size;
   if (double_quant()) {
-    storage.push_back(nested_absmax);
-    storage.push_back(nested_levels);
+    parts.absmax_codes = absmax;
+    parts.nested_absmax = nested_absmax;
+    parts.nested_code = nested_levels;
+    parts.nested_block_size = nested_block_size;
+    parts.offset = offset;
+  } else {
+    parts.absmax = absmax;
   }
-  return FrozenMatrix(ref(), std::move(storage));
-}
-
-bool quantize_four_bit_blocks(std::span<const float> values, FourBitType type, i64 block_size,
-                              std::span<u8> codes, std::span<float> absmax) {
-  const auto size = static_cast<std::size_t>(block_size);
-  for (std::size_t begin = 0, b = 0; begin < values.size(); begin += size, ++b) {
-    const auto block = values.subspan(begin, std::min(size, values.size() - begin));
-    absmax[b] = largest_magnitude(block);
-    if (!std::isfinite(absmax[b])) {
-      return false;
-    }
-    // Block sizes are even: a block begins with a byte.
-    if (type == FourBitType::kNf4) {
-      pack(block, BlockScale(absmax[b]), nf4_code, &codes[begin / 2]);
-    } else {
-      pack(block, BlockScale(absmax[b]), fp4_code, &codes[begin / 2]);
-    }
-  }
-  return true;
-}
-
-float mean_absmax(std::span<const float> absmax) {
-  double sum = 0.0;
-  for (const float value : planning() ? std::span<const float>() : absmax) {
-    sum += value;
-  }
-  return absmax.empty() ? 0.0F : static_cast<float>(sum / static_cast<double>(absmax.size()));
-}
-
-void quantize_absmax(std::span<const float> absmax, float offset, std::span<u8> codes,
-                     std::span<float> nested_absmax) {
-  const auto code = kernels::dynamic_code_signed();
-  const auto count = static_cast<i64>(absmax.size());
-  parallel_for(static_cast<i64>(nested_absmax.size()), [&](i64 group) {
-    const i64 begin = group * kNestedBlockSize;
-    const i64 end = std::min(count, begin + kNestedBlockSize);
-    float largest = 0.0F;
-    for (i64 i = begin; i < end; ++i) {
-      largest = std::max(largest, std::fabs(absmax[i] - offset));
-    }
-    nested_absmax[group] = largest;
-    const float reciprocal = 1.0F / largest;
-    for (i64 i = begin; i < end; ++i) {
-      // All scales equal to the mean: any code restores them, take the one of zero.
-      const float z = largest == 0.0F ? 0.0F : (absmax[i] - offset) * reciprocal;
-      codes[i] = kernels::nearest_code(code, z);
-    }
-  });
+  return FrozenMatrix(std::move(parts));
 }
 
 FourBitMatrix quantize_four_bit(const kernels::MatrixRef& source, const FourBitOptions& options) {
   check_options(options);
   const MemoryScope scope(MemoryClass::kWeights);
-  const i64 count = source.rows * source.cols;
   FourBitMatrix matrix;
   matrix.type = options.type;
   matrix.rows = source.rows;
   matrix.cols = source.cols;
   matrix.block_size = options.block_size;
   matrix.dtype = decoded_dtype(source.format);
-  matrix.codes = Tensor::empty({(count + 1) / 2}, DType::kU8);
+  matrix.codes = Tensor::empty({(matrix.rows * matrix.cols + 1) / 2}, DType::kU8);
   matrix.levels = Tensor::from(four_bit_levels(options.type), {16});
   matrix.absmax = Tensor::empty({matrix.blocks()});
-  const std::span<u8> codes = matrix.codes.span<u8>();
-  const std::span<float> absmax = matrix.absmax.mutable_values();
-
-  // A task decodes and codes this many values: 16 KiB of floats, which stay in the first-level
-  // cache, and a whole number of blocks.
-  constexpr i64 kValuesATask = 4096;
-  parallel_for((count + kValuesATask - 1) / kValuesATask, [&](i64 task) {
-    std::array<float, kValuesATask> buffer;
-    const i64 first = task * kValuesATask;
-    const std::span<float> values(buffer.data(),
-                                  static_cast<std::size_t>(std::min(kValuesATask, count - first)));
-    decode_flat(source, first, values);
-    const i64 blocks =
-        (static_cast<i64>(values.size()) + options.block_size - 1) / options.block_size;
-    if (!quantize_four_bit_blocks(
-            values, options.type, options.block_size,
-            codes.subspan(static_cast<std::size_t>(first / 2), (values.size() + 1) / 2),
-            absmax.subspan(static_cast<std::size_t>(first / options.block_size),
-                           static_cast<std::size_t>(blocks)))) {
-      throw_not_finite(source, first, values);
-    }
-  });
+  on(matrix.codes)
+      .quantize_four_bit(source, options.type, options.block_size, matrix.codes.span<u8>(),
+                         matrix.absmax.out());
+  if (count_not_finite(matrix.absmax) > 0) {
+    throw_not_finite(source);
+  }
   if (options.double_quant) {
     double_quantize(matrix);
   }

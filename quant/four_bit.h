@@ -5,7 +5,7 @@
 #include <span>
 #include <string_view>
 
-#include "core/kernels/matrix.h"
+#include "core/kernels/four_bit.h"
 #include "core/tensor/dtype.h"
 #include "core/tensor/frozen_matrix.h"
 #include "core/tensor/tensor.h"
@@ -32,23 +32,21 @@
 ///   absmax'_b = code8[q_b] * a_c + offset
 namespace inlay {
 
-enum class FourBitType : u8 { kNf4, kFp4 };
+using kernels::four_bit_levels;
+using kernels::FourBitType;
+using kernels::kNestedBlockSize;
+using kernels::quantize_absmax;
+using kernels::quantize_four_bit_blocks;
 
 /// "nf4", "fp4".
 std::string_view four_bit_type_name(FourBitType type);
 std::optional<FourBitType> four_bit_type_from_name(std::string_view name);
-
-/// The 16 levels by code.
-std::span<const float, 16> four_bit_levels(FourBitType type);
 
 struct FourBitOptions {
   FourBitType type = FourBitType::kNf4;
   i64 block_size = 64;  // a power of two in [32, 4096]
   bool double_quant = true;
 };
-
-/// Blocks of scales that share an 8-bit scale's range, when we quantise; files may have others.
-inline constexpr i64 kNestedBlockSize = 256;
 
 /// A quantised matrix and all that is needed to read it. The tensors may lie in a mapped file.
 struct FourBitMatrix {
@@ -70,8 +68,6 @@ struct FourBitMatrix {
 
   bool double_quant() const { return nested_absmax.defined(); }
   i64 blocks() const { return (rows * cols + block_size - 1) / block_size; }
-  /// The kernels' view, good as long as this object.
-  kernels::MatrixRef ref() const;
   /// The same as something that can stand for a weight; shares the storage.
   FrozenMatrix frozen() const;
 };
@@ -79,21 +75,5 @@ struct FourBitMatrix {
 /// Quantises a matrix in any storage, decoding it piece by piece: no f32 copy of it is ever made.
 /// The same bits at any number of threads. Throws DataError when a value is not finite.
 FourBitMatrix quantize_four_bit(const kernels::MatrixRef& source, const FourBitOptions& options);
-
-/// The parts of it. Whole blocks, so `values` may be a piece of a matrix that begins where a block
-/// does; `codes` gets (values.size() + 1) / 2 bytes, the spare nibble of an odd count is the code
-/// of zero. An all-zero block gets absmax 0 and codes of zero. Returns false when a value is not
-/// finite.
-bool quantize_four_bit_blocks(std::span<const float> values, FourBitType type, i64 block_size,
-                              std::span<u8> codes, std::span<float> absmax);
-
-/// The mean of the scales: summed from first to last in double, rounded once. (bitsandbytes sums in
-/// f32 in an order that depends on the device, so its last bit may differ; readers use the stored
-/// one.)
-float mean_absmax(std::span<const float> absmax);
-
-/// Double quantisation of the scales around `offset`: nested_absmax gets one value for each 256.
-void quantize_absmax(std::span<const float> absmax, float offset, std::span<u8> codes,
-                     std::span<float> nested_absmax);
 
 }  // namespace inlay

@@ -166,17 +166,16 @@ FrozenMatrix encode_gguf(const kernels::MatrixRef& source, MatrixFormat format) 
                         kernels::format_name(format), " blocks of ", block.values));
   }
   const MemoryScope scope(MemoryClass::kWeights);
-  kernels::MatrixRef ref;
-  ref.format = format;
-  ref.rows = source.rows;
-  ref.cols = source.cols;
-  ref.row_bytes = source.cols / block.values * block.bytes;
-  const Tensor storage = Tensor::empty({source.rows * ref.row_bytes}, DType::kU8);
-  ref.data = storage.raw();
-  u8* const out = storage.data<u8>();
+  MatrixParts parts;
+  parts.format = format;
+  parts.rows = source.rows;
+  parts.cols = source.cols;
+  parts.row_bytes = source.cols / block.values * block.bytes;
+  parts.data = Tensor::empty({source.rows * parts.row_bytes}, DType::kU8);
+  u8* const out = parts.data.data<u8>();
   parallel_for(source.rows,
-               [&](i64 row) { encode_row(source, format, row, out + row * ref.row_bytes); });
-  return FrozenMatrix(ref, {storage});
+               [&](i64 row) { encode_row(source, format, row, out + row * parts.row_bytes); });
+  return FrozenMatrix(std::move(parts));
 }
 
 }  // namespace inlay

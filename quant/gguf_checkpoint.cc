@@ -23,6 +23,16 @@ constexpr std::pair<std::string_view, MatrixFormat> kGgufTypes[] = {
     {"Q5_K", MatrixFormat::kQ5_K}, {"Q6_K", MatrixFormat::kQ6_K},
 };
 
+// A vector of a file, read on the host: a few thousand values.
+void decode_file(MatrixFormat format, std::span<const std::byte> data, std::span<float> values) {
+  kernels::MatrixRef ref;
+  ref.format = format;
+  ref.rows = 1;
+  ref.cols = std::ssize(values);
+  ref.data = data.data();
+  kernels::decode_row(ref, 0, 0, ref.cols, values.data());
+}
+
 class GgufCheckpoint final : public Checkpoint {
  public:
   explicit GgufCheckpoint(const std::string& path)
@@ -46,16 +56,15 @@ class GgufCheckpoint final : public Checkpoint {
     check(tensor, {out, in});  // GGUF keeps every weight [out, in], GPT-2's too
     const MatrixFormat format = format_of(tensor);
     const kernels::BlockSize block = kernels::block_size(format);
-    kernels::MatrixRef ref;
-    ref.format = format;
-    ref.rows = out;
-    ref.cols = in;
-    ref.row_bytes = in / block.values * block.bytes;
+    MatrixParts parts;
+    parts.format = format;
+    parts.rows = out;
+    parts.cols = in;
+    parts.row_bytes = in / block.values * block.bytes;
     // Booked as weights through a borrowed view of the mapping.
-    const Tensor bytes = Tensor::borrow(tensor.data, {static_cast<i64>(tensor.data.size())},
-                                        DType::kU8, tensor.file);
-    ref.data = bytes.raw();
-    FrozenMatrix matrix(ref, {bytes});
+    parts.data = Tensor::borrow(tensor.data, {static_cast<i64>(tensor.data.size())}, DType::kU8,
+                                tensor.file);
+    FrozenMatrix matrix(std::move(parts));
     if (permuted(rope_head_dim)) {
       matrix = matrix.with_row_map(unpermuted_rope_rows(out, rope_head_dim));
     }
@@ -65,23 +74,17 @@ class GgufCheckpoint final : public Checkpoint {
   Tensor vector(const std::string& name, i64 size, i64 rope_head_dim) override {
     const GgufTensor& tensor = find(name);
     check(tensor, {size});
-    kernels::MatrixRef ref;
-    ref.format = format_of(tensor);
-    ref.rows = 1;
-    ref.cols = size;
-    ref.data = tensor.data.data();
+    std::vector<float> values(static_cast<std::size_t>(size));
+    decode_file(format_of(tensor), tensor.data, values);
+    if (permuted(rope_head_dim)) {
+      const std::vector<float> stored = values;
+      const std::vector<i32> rows = unpermuted_rope_rows(size, rope_head_dim);
+      for (i64 i = 0; i < size; ++i) {
+        values[i] = stored[rows[i]];
+      }
+    }
     const MemoryScope scope(MemoryClass::kWeights);
-    Tensor out = Tensor::empty({size});
-    kernels::decode_row(ref, 0, 0, size, out.data<float>());
-    if (!permuted(rope_head_dim)) {
-      return out;
-    }
-    Tensor ordered = Tensor::empty({size});
-    const std::vector<i32> rows = unpermuted_rope_rows(size, rope_head_dim);
-    for (i64 i = 0; i < size; ++i) {
-      ordered.data<float>()[i] = out.data<const float>()[rows[i]];
-    }
-    return ordered;
+    return Tensor::from(values, {size});
   }
 
   bool same_values(const std::string& a, const std::string& b) const override {

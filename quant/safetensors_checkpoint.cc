@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
-#include <cstring>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <utility>
@@ -11,7 +10,6 @@
 #include "core/error.h"
 #include "core/io/safetensors.h"
 #include "core/io/shape_text.h"
-#include "core/planning.h"
 #include "quant/bnb_checkpoint.h"
 #include "quant/checkpoint.h"
 #include "quant/finite.h"
@@ -34,11 +32,7 @@ Tensor tensor_of(const TensorEntry& entry) {
     return Tensor::borrow(entry.data, shape, *entry.dtype, entry.file);
   }
   const MemoryScope scope(MemoryClass::kWeights);
-  const Tensor copy = Tensor::empty(shape, *entry.dtype);
-  if (!planning()) {
-    std::memcpy(const_cast<void*>(copy.raw()), entry.data.data(), entry.data.size());
-  }
-  return copy;
+  return Tensor::from_bytes(entry.data, shape, *entry.dtype);
 }
 
 // " (it has a.gguf: name that)", for folders that hold such files alone.
@@ -71,25 +65,24 @@ bool is_float(const TensorEntry& entry) {
   return entry.dtype == DType::kF32 || entry.dtype == DType::kBf16 || entry.dtype == DType::kF16;
 }
 
-// Values of two float tensors of one shape, whatever their types.
+// Values of two float tensors of one shape, whatever their types, in the file.
 bool equal_values(const TensorEntry& a, const TensorEntry& b) {
-  const Tensor left = tensor_of(a);
-  const Tensor right = tensor_of(b);
-  const auto row = [](const Tensor& t) {
+  const auto row = [](const TensorEntry& entry) {
     kernels::MatrixRef ref;
-    ref.format = format_of(t.dtype());
+    ref.format = format_of(*entry.dtype);
     ref.rows = 1;
-    ref.cols = t.numel();
-    ref.data = t.raw();
+    ref.cols = static_cast<i64>(entry.data.size()) / size_of(*entry.dtype);
+    ref.data = entry.data.data();
     return ref;
   };
   constexpr i64 kPiece = 4096;
   std::array<float, kPiece> x;
   std::array<float, kPiece> y;
-  for (i64 begin = 0; begin < left.numel(); begin += kPiece) {
-    const i64 count = std::min(kPiece, left.numel() - begin);
-    kernels::decode_row(row(left), 0, begin, count, x.data());
-    kernels::decode_row(row(right), 0, begin, count, y.data());
+  const i64 total = row(a).cols;
+  for (i64 begin = 0; begin < total; begin += kPiece) {
+    const i64 count = std::min(kPiece, total - begin);
+    kernels::decode_row(row(a), 0, begin, count, x.data());
+    kernels::decode_row(row(b), 0, begin, count, y.data());
     if (!std::equal(x.begin(), x.begin() + count, y.begin())) {
       return false;
     }

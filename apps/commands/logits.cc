@@ -104,10 +104,10 @@ int run_logits(std::span<const std::string> arguments) {
   const auto fill = [&](i64 offset, std::span<std::byte> bytes) {
     for (std::size_t done = 0; done < bytes.size();) {
       const i64 at = offset + static_cast<i64>(done);
-      const std::span<const std::byte> row =
-          std::as_bytes(rows[at / row_bytes].values()).subspan(at % row_bytes);
-      const std::size_t count = std::min(row.size(), bytes.size() - done);
-      std::copy_n(row.begin(), count, bytes.begin() + static_cast<std::ptrdiff_t>(done));
+      const Tensor& row = rows[at / row_bytes];
+      const std::size_t count =
+          std::min(static_cast<std::size_t>(row_bytes - at % row_bytes), bytes.size() - done);
+      row.copy_bytes_out(bytes.subspan(done, count), at % row_bytes);
       done += count;
     }
   };

@@ -117,7 +117,7 @@ void accumulate(Tensor& slot, Tensor addend) {
   if (!slot.is_unique()) {
     slot = slot.clone();
   }
-  kernels::add_in_place(slot.mutable_values(), addend.contiguous().values());
+  on(slot).add_in_place(slot.out(), addend.contiguous().in());
 }
 
 void accumulate_leaf(const Tensor& leaf, Tensor grad) {

@@ -43,16 +43,22 @@ void scale_output_backward(std::span<const float> dy, std::span<const float> z,
                            std::span<const float> factors, std::span<float> dz,
                            std::span<float> dfactors);
 void scale_output_backward_bf16(std::span<const u16> dy, std::span<const u16> z,
-                           std::span<const float> factors, std::span<u16> dz,
-                           std::span<float> dfactors);
+                                std::span<const float> factors, std::span<u16> dz,
+                                std::span<float> dfactors);
 
 /// Inverted dropout: y[i] = keep ? x[i] / (1 - p) : 0, where value i is dropped iff word i % 4 of
 /// philox(key, i / 4, 0) is below p * 2^32. Its own backward.
 void dropout(std::span<const float> x, float p, u64 key, std::span<float> y);
 
-/// Sum of squares, each of them exact, in double and in an order that depends on the length alone.
-double sum_of_squares(std::span<const float> x);
-/// Index of the first value that is not finite, or -1.
-i64 first_not_finite(std::span<const float> x);
+/// y[i] = value
+void fill(std::span<float> y, float value);
+
+/// mean[0]: the mean of x, summed from first to last in double, rounded once; 0 for no values.
+void mean(std::span<const float> x, std::span<float> mean);
+/// sum[0]: the sum of squares, each of them exact, in double and in an order that depends on the
+/// length alone.
+void sum_of_squares(std::span<const float> x, std::span<double> sum);
+/// count[0]: how many values are infinite or no numbers.
+void count_not_finite(std::span<const float> x, std::span<i64> count);
 
 }  // namespace inlay::kernels

@@ -63,6 +63,9 @@ struct MatrixRef {
 /// to a block is needed.
 void decode_row(const MatrixRef& m, i64 row, i64 col, i64 count, float* out);
 
+/// Rows [begin, end) of m, one after the other: [end - begin, m.cols].
+void decode_rows(const MatrixRef& m, i64 begin, i64 end, std::span<float> out);
+
 /// Values and bytes of a block: {1, 4} for kF32, {32, 20} for kQ4_1; {2, 1} for kFourBit (nibbles
 /// only).
 struct BlockSize {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "core/memory/block_cache.h"
 
-// The caching allocator behind allocate_block.
+// The caching allocator.
 //
 // Two arenas, small and large blocks apart, so that a long-lived small block cannot split the large
 // holes. An arena is one range of addresses, made usable from the bottom up as it grows:
@@ -28,15 +29,12 @@
 #include <cstdint>
 #include <cstdlib>
 #include <map>
-#include <memory>
 #include <mutex>
 #include <set>
 #include <utility>
 
 #include "core/address_space.h"
 #include "core/error.h"
-#include "core/memory/memory.h"
-#include "core/memory/planned_memory.h"
 
 namespace inlay {
 namespace {
@@ -101,7 +99,7 @@ class Arena {
   Arena(const Arena&) = delete;
   Arena& operator=(const Arena&) = delete;
 
-  void* allocate(i64 bytes) {
+  std::byte* allocate(i64 bytes) {
     const std::lock_guard lock(mutex_);
     auto fit = by_size_.lower_bound({bytes, nullptr});
     if (fit == by_size_.end()) {
@@ -116,9 +114,9 @@ class Arena {
     return address;
   }
 
-  void free(void* block, i64 bytes) {
+  void free(std::byte* block, i64 bytes) {
     const std::lock_guard lock(mutex_);
-    auto* address = static_cast<std::byte*>(block);
+    std::byte* address = block;
     const auto above = by_address_.lower_bound(address);
     if (above != by_address_.end() && above->first == address + bytes) {
       bytes += above->second;
@@ -237,64 +235,31 @@ class Arena {
   std::set<std::pair<i64, std::byte*>> by_size_;
 };
 
-struct Arenas {
+}  // namespace
+
+// Never changed in size: an arena's mutex must not move.
+struct BlockCache::Arenas {
   explicit Arenas(bool planned)
       : small(planned, planned ? 2 : 0), large(planned, planned ? 3 : 1) {}
+  Arena& of(i64 bytes) { return bytes < kLargeBlock ? small : large; }
   Arena small, large;
 };
 
-std::unique_ptr<Arenas>& planned_arenas() {
-  static std::unique_ptr<Arenas> arenas;
-  return arenas;
-}
+BlockCache::BlockCache(Kind kind) : arenas_(std::make_unique<Arenas>(kind == Kind::kAddresses)) {}
+BlockCache::~BlockCache() = default;
 
-[[maybe_unused]] Arena& arena_for(i64 bytes) {
-  // Never destroyed: tensors with static lifetime may be freed after it would be.
-  static auto* real = new Arenas(false);
-  Arenas& arenas = planned_arenas() ? *planned_arenas() : *real;
-  return bytes < kLargeBlock ? arenas.small : arenas.large;
-}
-
-}  // namespace
-
-void begin_planned_blocks() {
-  planned_arenas() = std::make_unique<Arenas>(true);
-}
-
-void end_planned_blocks() {
-  planned_arenas().reset();
-}
-
-#if defined(__SANITIZE_ADDRESS__)
-
-void free_block(void* block, i64 /*bytes*/) noexcept {
-  std::free(block);
-}
-i64 reserved_memory() {
-  return current_memory().total();
-}
-// Under the address sanitizer every block is its own, so that a step over its end is seen.
-void* allocate_block(i64 bytes) {
-  require_machine_has(bytes, reserved_memory());
-  return std::aligned_alloc(kAlignment, rounded_up(bytes > 0 ? bytes : 1, kAlignment));
-}
-
-#else
-
-void* allocate_block(i64 bytes) {
+std::byte* BlockCache::allocate(i64 bytes) {
   const i64 size = rounded_up(bytes > 0 ? bytes : 1, kAlignment);
-  return arena_for(size).allocate(size);
+  return arenas_->of(size).allocate(size);
 }
 
-void free_block(void* block, i64 bytes) noexcept {
+void BlockCache::free(std::byte* block, i64 bytes) noexcept {
   const i64 size = rounded_up(bytes > 0 ? bytes : 1, kAlignment);
-  arena_for(size).free(block, size);
+  arenas_->of(size).free(block, size);
 }
 
-i64 reserved_memory() {
-  return arena_for(0).reserved() + arena_for(kLargeBlock).reserved();
+i64 BlockCache::reserved() const {
+  return arenas_->small.reserved() + arenas_->large.reserved();
 }
-
-#endif
 
 }  // namespace inlay

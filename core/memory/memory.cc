@@ -4,38 +4,10 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cstdio>
-#include <map>
-#include <memory>
-#include <mutex>
-
-#include "core/memory/planned_memory.h"
 
 namespace inlay {
 namespace {
-
-struct Books {
-  std::mutex mutex;
-  MemoryReport current;
-  MemoryReport peak;
-  i64 current_total = 0;
-  i64 peak_total = 0;
-};
-
-struct PlannedBooks : Books {
-  std::map<const void*, i64> mapped;
-};
-
-std::unique_ptr<PlannedBooks>& planned_books() {
-  static std::unique_ptr<PlannedBooks> books;
-  return books;
-}
-
-Books& books() {
-  static Books real;
-  return planned_books() ? *planned_books() : real;
-}
 
 MemoryClass& scope_class() {
   thread_local MemoryClass current = MemoryClass::kActivations;
@@ -58,56 +30,30 @@ i64 MemoryReport::total() const {
   return sum;
 }
 
-MemoryReport current_memory() {
-  const std::lock_guard lock(books().mutex);
-  return books().current;
+MemoryReport MemoryBooks::current() const {
+  const std::lock_guard lock(mutex_);
+  return current_;
 }
 
-MemoryReport peak_memory() {
-  const std::lock_guard lock(books().mutex);
-  return books().peak;
+MemoryReport MemoryBooks::peak() const {
+  const std::lock_guard lock(mutex_);
+  return peak_;
 }
 
-void reset_peak_memory() {
-  const std::lock_guard lock(books().mutex);
-  books().peak = books().current;
-  books().peak_total = books().current_total;
+void MemoryBooks::reset_peak() {
+  const std::lock_guard lock(mutex_);
+  peak_ = current_;
+  peak_total_ = current_total_;
 }
 
-void book_memory(MemoryClass memory_class, i64 delta) {
-  Books& b = books();
-  const std::lock_guard lock(b.mutex);
-  b.current.bytes[static_cast<int>(memory_class)] += delta;
-  b.current_total += delta;
-  if (b.current_total > b.peak_total) {
-    b.peak_total = b.current_total;
-    b.peak = b.current;
+void MemoryBooks::book(MemoryClass memory_class, i64 delta) {
+  const std::lock_guard lock(mutex_);
+  current_.bytes[static_cast<int>(memory_class)] += delta;
+  current_total_ += delta;
+  if (current_total_ > peak_total_) {
+    peak_total_ = current_total_;
+    peak_ = current_;
   }
-}
-
-void begin_planned_books() {
-  planned_books() = std::make_unique<PlannedBooks>();
-}
-
-void end_planned_books() {
-  planned_books().reset();
-}
-
-void note_mapped(const void* begin, i64 bytes) {
-  if (planned_books()) {
-    i64& noted = planned_books()->mapped[begin];
-    noted = std::max(noted, bytes);
-  }
-}
-
-i64 mapped_memory() {
-  i64 sum = 0;
-  if (planned_books()) {
-    for (const auto& [begin, bytes] : planned_books()->mapped) {
-      sum += bytes;
-    }
-  }
-  return sum;
 }
 
 i64 peak_rss() {

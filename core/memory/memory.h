@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <mutex>
 #include <string_view>
 
 #include "core/types.h"
@@ -23,10 +24,21 @@ struct MemoryReport {
   i64 operator[](MemoryClass memory_class) const { return bytes[static_cast<int>(memory_class)]; }
 };
 
-/// What is held now, and what was held when the total was highest since `reset_peak_memory`.
-MemoryReport current_memory();
-MemoryReport peak_memory();
-void reset_peak_memory();
+/// The books of one device.
+class MemoryBooks {
+ public:
+  /// What is held now, and what was held when the total was highest since `reset_peak`.
+  MemoryReport current() const;
+  MemoryReport peak() const;
+  void reset_peak();
+  /// Books `delta` bytes (negative: gives them back) without allocating anything.
+  void book(MemoryClass memory_class, i64 delta);
+
+ private:
+  mutable std::mutex mutex_;
+  MemoryReport current_, peak_;
+  i64 current_total_ = 0, peak_total_ = 0;
+};
 
 /// Highest resident set of this process so far, in bytes, as the kernel counts it.
 i64 peak_rss();
@@ -45,22 +57,5 @@ class MemoryScope {
   MemoryClass previous_;
 };
 MemoryClass current_memory_class();
-
-/// Books `delta` bytes (negative: gives them back) without allocating anything.
-void book_memory(MemoryClass memory_class, i64 delta);
-
-/// 64-byte-aligned memory from a cache that recycles freed blocks and never hands pages back to the
-/// system: a product written to fresh pages runs a quarter slower. Contents are undefined. Throws
-/// MemoryError when the system has no more.
-void* allocate_block(i64 bytes);
-void free_block(void* block, i64 bytes) noexcept;
-
-/// Bytes the cache holds from the system, in use or free.
-i64 reserved_memory();
-
-/// Notes bytes of a mapped file that a tensor is about to show.
-void note_mapped(const void* begin, i64 bytes);
-/// Bytes of mapped files that were noted in the rehearsal that now is (planning.h).
-i64 mapped_memory();
 
 }  // namespace inlay

@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "core/error.h"
-#include "core/planning.h"
 
 namespace inlay {
 namespace {
@@ -44,29 +43,27 @@ void check_input(const char* what, const Tensor& t, i64 heads, i64 head_dim) {
   }
 }
 
-void forward(AttentionKind kind, const AttentionParams& p, std::span<const Segment> segments,
+void forward(AttentionKind kind, const AttentionParams& p, const Segments& segments,
              const kernels::AttentionForward& args) {
+  const Kernels& k = current_kernels();
   if (kind == AttentionKind::kReference) {
-    const Tensor scratch = scratch_floats(kernels::reference::attention_scratch(segments));
-    if (!planning()) {  // serial, in all its loops
-      kernels::reference::attention_forward(p, segments, args, scratch.mutable_values());
-    }
+    const Tensor scratch = scratch_floats(k.reference_attention_scratch(segments.host()));
+    k.reference_attention_forward(p, segments.device(), args, scratch.out());
   } else {
-    const Tensor scratch = scratch_floats(kernels::attention_forward_scratch(p, segments));
-    kernels::attention_forward(p, segments, args, scratch.mutable_values());
+    const Tensor scratch = scratch_floats(k.attention_forward_scratch(p, segments.host()));
+    k.attention_forward(p, segments.device(), args, scratch.out());
   }
 }
 
-void backward(AttentionKind kind, const AttentionParams& p, std::span<const Segment> segments,
+void backward(AttentionKind kind, const AttentionParams& p, const Segments& segments,
               const kernels::AttentionBackward& args) {
+  const Kernels& k = current_kernels();
   if (kind == AttentionKind::kReference) {
-    const Tensor scratch = scratch_floats(kernels::reference::attention_scratch(segments));
-    if (!planning()) {
-      kernels::reference::attention_backward(p, segments, args, scratch.mutable_values());
-    }
+    const Tensor scratch = scratch_floats(k.reference_attention_scratch(segments.host()));
+    k.reference_attention_backward(p, segments.device(), args, scratch.out());
   } else {
-    const Tensor scratch = scratch_floats(kernels::attention_backward_scratch(p, segments));
-    kernels::attention_backward(p, segments, args, scratch.mutable_values());
+    const Tensor scratch = scratch_floats(k.attention_backward_scratch(p, segments.host()));
+    k.attention_backward(p, segments.device(), args, scratch.out());
   }
 }
 
@@ -81,8 +78,8 @@ bool covers(std::span<const Segment> segments, i64 queries, i64 keys) {
 
 }  // namespace
 
-Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v,
-                 std::span<const Segment> segments, const AttentionOptions& options) {
+Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, const Segments& segments,
+                 const AttentionOptions& options) {
   INLAY_ASSERT(options.kv_heads > 0 && options.heads % options.kv_heads == 0);
   check_input("q", q, options.heads, options.head_dim);
   check_input("k", k, options.kv_heads, options.head_dim);
@@ -95,15 +92,14 @@ Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v,
            lse.data<float>(), Nq});
   const auto so = std::make_shared<Saved>();
   o = record("attention", o, {q, k, v},
-             [sq = save(q), sk = save(k), sv = save(v), so, lse, options,
-              where = std::vector<Segment>(segments.begin(), segments.end())](const Tensor& dy,
-                                                                              Wants) -> Grads {
+             [sq = save(q), sk = save(k), sv = save(v), so, lse, options, where = segments](
+                 const Tensor& dy, Wants) -> Grads {
                const Tensor Q = sq.get();
                const Tensor K = sk.get();
                const Tensor V = sv.get();
                // The gradients take the strides of their tensors, so a view into a fused product
                // gets a buffer of that width. What belongs to no segment is 0.
-               const bool all = covers(where, Q.dim(0), K.dim(0));
+               const bool all = covers(where.host(), Q.dim(0), K.dim(0));
                const auto strided = [all](const Tensor& t) {
                  const Shape shape = {t.dim(0), t.stride(0)};
                  return (all ? Tensor::empty(shape) : Tensor::zeros(shape)).slice(1, 0, t.dim(1));

@@ -1,14 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <optional>
-#include <span>
-#include <vector>
-
 #include "core/autograd/graph.h"
 #include "core/kernels/attention.h"
 #include "core/random.h"
-#include "core/segments.h"
+#include "core/tensor/host_list.h"
 
 namespace inlay {
 
@@ -39,7 +35,7 @@ struct AttentionOptions {
 /// (columns of one product). Saved for backward: q, k, v, the result, and one log-sum-exp a row and
 /// head; never the scores. Rows outside every segment must not exist. FlashAttention-2, Dao 2023,
 /// arXiv:2307.08691, Alg. 1 and 2.
-Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v,
-                 std::span<const Segment> segments, const AttentionOptions& options);
+Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, const Segments& segments,
+                 const AttentionOptions& options);
 
 }  // namespace inlay

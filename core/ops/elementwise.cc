@@ -13,7 +13,7 @@ namespace inlay {
 Tensor add(Tensor a, const Tensor& b) {
   check_shape("add", b, a.shape());
   Tensor y = result_over(a);
-  kernels::add(dense(a).values(), dense(b).values(), y.mutable_values());
+  on(y).add(dense(a).in(), dense(b).in(), y.out());
   return record("add", std::move(y), {a, b}, [](const Tensor& dy, Wants) -> Grads {
     return {dy, dy};
   });
@@ -22,12 +22,12 @@ Tensor add(Tensor a, const Tensor& b) {
 Tensor add_row(Tensor x, const Tensor& row) {
   check_shape("add_row: row", row, {x.dim(-1)});
   Tensor y = result_over(x);
-  kernels::add_row(dense(x).values(), row.values(), y.mutable_values());
+  on(y).add_row(dense(x).in(), row.in(), y.out());
   return record("add_row", std::move(y), {x, row}, [](const Tensor& dy, Wants wants) -> Grads {
     Tensor drow;
     if (wants[1]) {
       drow = Tensor::empty({dy.dim(-1)});
-      kernels::column_sums(dy.values(), drow.mutable_values(), false);
+      on(drow).column_sums(dy.in(), drow.out(), false);
     }
     return {dy, drow};
   });
@@ -38,10 +38,10 @@ Tensor mul(const Tensor& a, const Tensor& b) {
   const Tensor left = dense(a);
   const Tensor right = dense(b);
   Tensor y = Tensor::empty_like(left);
-  kernels::multiply(left.values(), right.values(), y.mutable_values());
+  on(y).multiply(left.in(), right.in(), y.out());
   const auto times = [](const Tensor& dy, const Saved& other) {
     Tensor grad = Tensor::empty_like(dy);
-    kernels::multiply(dy.values(), other.get().values(), grad.mutable_values());
+    on(grad).multiply(dy.in(), other.get().in(), grad.out());
     return grad;
   };
   return record("mul", std::move(y), {left, right},
@@ -53,10 +53,10 @@ Tensor mul(const Tensor& a, const Tensor& b) {
 
 Tensor scale(Tensor x, float factor) {
   Tensor y = result_over(x);
-  kernels::scale(dense(x).values(), factor, y.mutable_values());
+  on(y).scale(dense(x).in(), factor, y.out());
   return record("scale", std::move(y), {x}, [factor](const Tensor& dy, Wants) -> Grads {
     Tensor dx = result_over(dy);
-    kernels::scale(dy.values(), factor, dx.mutable_values());
+    on(dx).scale(dy.in(), factor, dx.out());
     return {dx};
   });
 }
@@ -65,7 +65,7 @@ Tensor scale_columns(const Tensor& x, const Tensor& factors) {
   check_shape("scale_columns: factors", factors, {x.dim(-1)});
   const Tensor in = dense(x);
   Tensor y = Tensor::empty_like(in);
-  kernels::scale_columns(in.values(), factors.values(), y.mutable_values());
+  on(y).scale_columns(in.in(), factors.in(), y.out());
   // dx = dy * factors,  dfactors = sum over rows of dy * x
   return record("scale_columns", std::move(y), {in, factors},
                 [sx = save(in, factors.requires_grad()), sf = save(factors, x.requires_grad())](
@@ -73,12 +73,11 @@ Tensor scale_columns(const Tensor& x, const Tensor& factors) {
                   Grads grads(2);
                   if (wants[0]) {
                     grads[0] = Tensor::empty_like(dy);
-                    kernels::scale_columns(dy.values(), sf.get().values(),
-                                           grads[0].mutable_values());
+                    on(grads[0]).scale_columns(dy.in(), sf.get().in(), grads[0].out());
                   }
                   if (wants[1]) {
                     grads[1] = Tensor::empty({dy.dim(-1)});
-                    kernels::column_dots(dy.values(), sx.get().values(), grads[1].mutable_values());
+                    on(grads[1]).column_dots(dy.in(), sx.get().in(), grads[1].out());
                   }
                   return grads;
                 });
@@ -91,16 +90,16 @@ Tensor dropout(const Tensor& x, float p, RandomKey key) {
   }
   const Tensor in = dense(x);
   Tensor y = Tensor::empty_like(in);
-  kernels::dropout(in.values(), p, key.value(), y.mutable_values());
+  on(y).dropout(in.in(), p, key.value(), y.out());
   y = record("dropout", std::move(y), {in}, [p, key](const Tensor& dy, Wants) -> Grads {
     Tensor dx = Tensor::empty_like(dy);
-    kernels::dropout(dy.values(), p, key.value(), dx.mutable_values());
+    on(dx).dropout(dy.in(), p, key.value(), dx.out());
     return {dx};
   });
   set_recipe(y, [sx = save(in), p, key] {
     const Tensor again = sx.get();
     Tensor out = Tensor::empty_like(again);
-    kernels::dropout(again.values(), p, key.value(), out.mutable_values());
+    on(out).dropout(again.in(), p, key.value(), out.out());
     return out;
   });
   return y;
@@ -110,15 +109,15 @@ Tensor activation(kernels::Activation kind, const Tensor& x) {
   const Tensor in = dense(x);
   const auto compute = [kind](const Tensor& from) {
     Tensor y = Tensor::empty_like(from);
-    kernels::activation(kind, from.values(), y.mutable_values());
+    on(y).activation(kind, from.in(), y.out());
     return y;
   };
-  Tensor y = record(
-      "activation", compute(in), {in}, [kind, sx = save(in)](const Tensor& dy, Wants) -> Grads {
-        Tensor dx = Tensor::empty_like(dy);
-        kernels::activation_backward(kind, sx.get().values(), dy.values(), dx.mutable_values());
-        return {dx};
-      });
+  Tensor y = record("activation", compute(in), {in},
+                    [kind, sx = save(in)](const Tensor& dy, Wants) -> Grads {
+                      Tensor dx = Tensor::empty_like(dy);
+                      on(dx).activation_backward(kind, sx.get().in(), dy.in(), dx.out(), {});
+                      return {dx};
+                    });
   set_recipe(y, [compute, sx = save(in)] { return compute(sx.get()); });
   return y;
 }
@@ -131,9 +130,9 @@ Tensor gated_of(kernels::Activation kind, const Tensor& gate, const Tensor& up) 
   const auto compute = [kind](const Tensor& a, const Tensor& b) {
     Tensor y = Tensor::empty_like(a);
     if constexpr (std::is_same_v<Value, float>) {
-      kernels::gated(kind, a.values(), b.values(), y.mutable_values());
+      on(y).gated(kind, a.in(), b.in(), y.out());
     } else {
-      kernels::gated_bf16(kind, a.span<const u16>(), b.span<const u16>(), y.span<u16>());
+      on(y).gated_bf16(kind, a.span<const u16>(), b.span<const u16>(), y.span<u16>());
     }
     return y;
   };
@@ -148,12 +147,12 @@ Tensor gated_of(kernels::Activation kind, const Tensor& gate, const Tensor& up) 
         const Tensor gate_values = sg.get();
         const Tensor up_values = su.get();
         if constexpr (std::is_same_v<Value, float>) {
-          kernels::gated_backward(kind, gate_values.values(), up_values.values(), dy.values(),
-                                  dgate.mutable_values(), dup.mutable_values(), {});
+          on(dup).gated_backward(kind, gate_values.in(), up_values.in(), dy.in(), dgate.out(),
+                                 dup.out(), {});
         } else {
-          kernels::gated_backward_bf16(kind, gate_values.span<const u16>(),
-                                       up_values.span<const u16>(), dy.span<const u16>(),
-                                       dgate.span<u16>(), dup.span<u16>(), {});
+          on(dup).gated_backward_bf16(kind, gate_values.span<const u16>(),
+                                      up_values.span<const u16>(), dy.span<const u16>(),
+                                      dgate.span<u16>(), dup.span<u16>(), {});
         }
         return {dgate, dup};
       });
@@ -171,10 +170,10 @@ Tensor gated(kernels::Activation kind, const Tensor& gate, const Tensor& up) {
 Tensor softmax(const Tensor& x) {
   const Tensor in = dense(x);
   Tensor y = Tensor::empty_like(in);
-  kernels::softmax(in.values(), in.dim(-1), y.mutable_values());
+  on(y).softmax(in.in(), in.dim(-1), y.out());
   return record("softmax", y, {in}, [sy = save(y.detach())](const Tensor& dy, Wants) -> Grads {
     Tensor dx = Tensor::empty_like(dy);
-    kernels::softmax_backward(sy.get().values(), dy.values(), dy.dim(-1), dx.mutable_values());
+    on(dx).softmax_backward(sy.get().in(), dy.in(), dy.dim(-1), dx.out());
     return {dx};
   });
 }

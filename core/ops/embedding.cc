@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <utility>
-#include <vector>
 
 #include "core/error.h"
 #include "core/kernels/embedding.h"
@@ -11,28 +10,27 @@
 namespace inlay {
 namespace {
 
-Tensor look_up(const kernels::MatrixRef& table, std::span<const i32> ids) {
-  INLAY_ASSERT(std::ranges::all_of(ids, [&](i32 id) { return id >= 0 && id < table.rows; }));
-  Tensor y = Tensor::empty({static_cast<i64>(ids.size()), table.cols});
-  kernels::embedding(table, ids, y.mutable_values());
+Tensor look_up(const kernels::MatrixRef& table, const Indices& ids) {
+  INLAY_ASSERT(std::ranges::all_of(ids.host(), [&](i32 id) { return id >= 0 && id < table.rows; }));
+  Tensor y = Tensor::empty({ids.size(), table.cols});
+  on(y).embedding(table, ids.device(), y.out());
   return y;
 }
 
 }  // namespace
 
-Tensor embedding(const Tensor& table, std::span<const i32> ids) {
+Tensor embedding(const Tensor& table, const Indices& ids) {
   return record("embedding", look_up(matrix_ref(table), ids), {table},
-                [index = std::vector<i32>(ids.begin(), ids.end()), shape = table.shape(),
-                 leaf = wanting_leaf(table)](const Tensor& dy, Wants) -> Grads {
+                [index = ids, shape = table.shape(), leaf = wanting_leaf(table)](const Tensor& dy,
+                                                                                 Wants) -> Grads {
                   const Tensor so_far = gradient_so_far(leaf);
                   Tensor dtable = so_far.defined() ? so_far : Tensor::zeros(shape);
-                  kernels::embedding_backward(index, dy.values(), shape[1],
-                                              dtable.mutable_values());
+                  on(dtable).embedding_backward(index.device(), dy.in(), shape[1], dtable.out());
                   return {so_far.defined() ? Tensor() : dtable};
                 });
 }
 
-Tensor embedding(const FrozenMatrix& table, std::span<const i32> ids) {
+Tensor embedding(const FrozenMatrix& table, const Indices& ids) {
   return look_up(table.ref(), ids);
 }
 

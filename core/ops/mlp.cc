@@ -57,12 +57,12 @@ class MlpOp {
   Tensor activate(std::span<const Tensor> values) const {
     Tensor h = Tensor::empty(shape_, dtype_);
     if (!gated()) {
-      kernels::activation(activation_, values[0].values(), h.mutable_values());
+      on(h).activation(activation_, values[0].in(), h.out());
     } else if (dtype_ == DType::kBf16) {
-      kernels::gated_bf16(activation_, values[0].span<const u16>(), values[1].span<const u16>(),
-                     h.span<u16>());
+      on(h).gated_bf16(activation_, values[0].span<const u16>(), values[1].span<const u16>(),
+                       h.span<u16>());
     } else {
-      kernels::gated(activation_, values[0].values(), values[1].values(), h.mutable_values());
+      on(h).gated(activation_, values[0].in(), values[1].in(), h.out());
     }
     return h;
   }
@@ -116,16 +116,15 @@ class MlpOp {
     const std::span<Value> h = wants_h ? dh.span<Value>() : std::span<Value>();
     if (gated()) {
       if constexpr (std::is_same_v<Value, float>) {
-        kernels::gated_backward(activation_, values[0].values(), values[1].values(), dh.values(),
-                                grads[0].mutable_values(), grads[1].mutable_values(), h);
+        on(grads[1]).gated_backward(activation_, values[0].in(), values[1].in(), dh.in(),
+                                    grads[0].out(), grads[1].out(), h);
       } else {
-        kernels::gated_backward_bf16(activation_, values[0].span<const u16>(),
-                                     values[1].span<const u16>(), dh.span<const u16>(),
-                                     grads[0].span<u16>(), grads[1].span<u16>(), h);
+        on(grads[1]).gated_backward_bf16(activation_, values[0].span<const u16>(),
+                                         values[1].span<const u16>(), dh.span<const u16>(),
+                                         grads[0].span<u16>(), grads[1].span<u16>(), h);
       }
     } else if constexpr (std::is_same_v<Value, float>) {
-      kernels::activation_backward(activation_, values[0].values(), dh.values(),
-                                   grads[0].mutable_values(), h);
+      on(grads[0]).activation_backward(activation_, values[0].in(), dh.in(), grads[0].out(), h);
     }
   }
 

@@ -56,14 +56,14 @@ void run_product(const GemmArgs& args) {
 
 void run_products(std::span<const GemmArgs> products) {
   const MemoryScope scope(MemoryClass::kScratch);
-  const Tensor scratch = Tensor::empty({kernels::gemm_together_scratch(products)});
-  kernels::gemm_together(products, scratch.mutable_values());
+  const Tensor scratch = Tensor::empty({current_kernels().gemm_together_scratch(products)});
+  on(scratch).gemm_together(products, scratch.out());
 }
 
 void run_low_rank(std::span<const GemmArgs> inner, std::span<const GemmArgs> outer) {
   const MemoryScope scope(MemoryClass::kScratch);
-  const Tensor scratch = Tensor::empty({kernels::gemm_low_rank_scratch(inner, outer)});
-  kernels::gemm_low_rank(inner, outer, scratch.mutable_values());
+  const Tensor scratch = Tensor::empty({current_kernels().gemm_low_rank_scratch(inner, outer)});
+  on(scratch).gemm_low_rank(inner, outer, scratch.out());
 }
 
 namespace {
@@ -107,7 +107,7 @@ void add_outer_products(const Tensor& left, const Tensor& right, GemmCompute com
 
 Tensor column_sums(const Tensor& dy) {
   Tensor out = Tensor::empty({dy.dim(-1)});
-  kernels::column_sums(dy.to(DType::kF32).values(), out.mutable_values(), false);
+  on(out).column_sums(dy.to(DType::kF32).in(), out.out(), false);
   return out;
 }
 

@@ -109,8 +109,9 @@ std::vector<Tensor> ProjectionGroup::draw_kept(i64 values) const {
   for (const Update& update : updates_) {
     if (update.drops()) {
       kept.push_back(Tensor::empty({kernels::kept_words(values)}));
-      kernels::draw_kept(values, update.what.dropout, update.what.dropout_key.value(),
-                         bits_of(kept.back()));
+      on(kept.back())
+          .draw_kept(values, update.what.dropout, update.what.dropout_key.value(),
+                     bits_of(kept.back()));
     }
   }
   return kept;
@@ -125,8 +126,8 @@ Tensor ProjectionGroup::stacked_a(bool scaled) const {
   Tensor out = Tensor::empty({ranks_, in});
   for (const Update& update : updates_) {
     const float factor = scaled ? update.what.factor : 1.0F;
-    std::ranges::transform(update.what.a.values(), out.data<float>() + update.first * in,
-                           [factor](float a) { return factor * a; });
+    const Tensor rows = out.slice(0, update.first, update.first + update.rank);
+    on(out).scale(update.what.a.in(), factor, rows.out());
   }
   return out;
 }
@@ -200,17 +201,17 @@ std::vector<GemmArgs> inner_products(const ProjectionGroup& group, const Tensor&
 // y = scale z + bias + addend
 void scale_sums(const Projection& p, const Tensor& z, const Tensor& addend, const Tensor& y) {
   kernels::OutputScale scale;
-  scale.factors = p.output_scale.values();
+  scale.factors = p.output_scale.in();
   if (p.bias.defined()) {
-    scale.bias = p.bias.values();
+    scale.bias = p.bias.in();
   }
   if (addend.defined()) {
-    scale.addend = addend.values();
+    scale.addend = addend.in();
   }
   if (y.dtype() == DType::kBf16) {
-    kernels::scale_output_bf16(z.span<const u16>(), scale, y.span<u16>());
+    on(y).scale_output_bf16(z.span<const u16>(), scale, y.span<u16>());
   } else {
-    kernels::scale_output(z.values(), scale, y.mutable_values());
+    on(y).scale_output(z.in(), scale, y.out());
   }
 }
 
@@ -219,15 +220,15 @@ Tensor unscaled_gradient(const Tensor& scale, const Tensor& dy, const Tensor& z,
                          const Tensor& dscale) {
   Tensor dz = result_over(dy);
   const bool wanted = dscale.defined();
-  const std::span<float> to = wanted ? dscale.mutable_values() : std::span<float>();
+  const std::span<float> to = wanted ? dscale.out() : std::span<float>();
   if (dy.dtype() == DType::kBf16) {
     const Tensor sums = wanted ? z.to(DType::kBf16) : Tensor();
-    kernels::scale_output_backward_bf16(dy.span<const u16>(),
-                                   wanted ? sums.span<const u16>() : std::span<const u16>(),
-                                   scale.values(), dz.span<u16>(), to);
+    on(dz).scale_output_backward_bf16(dy.span<const u16>(),
+                                      wanted ? sums.span<const u16>() : std::span<const u16>(),
+                                      scale.in(), dz.span<u16>(), to);
   } else {
-    kernels::scale_output_backward(dy.values(), wanted ? z.values() : std::span<const float>(),
-                                   scale.values(), dz.mutable_values(), to);
+    on(dz).scale_output_backward(dy.in(), wanted ? z.in() : std::span<const float>(), scale.in(),
+                                 dz.out(), to);
   }
   return dz;
 }
@@ -264,8 +265,8 @@ ProjectionTrail run_projections(const ProjectionGroup& group, const Tensor& x, c
                                 const Tensor& addend, std::span<const Tensor> ys) {
   std::vector<Tensor> kept = group.draw_kept(x.numel());
   if (!kept.empty()) {
-    kernels::dropped_products(dropped_input(x), group.dropped_factors(kept), t.data<float>(),
-                              group.ranks());
+    on(t).dropped_products(dropped_input(x), group.dropped_factors(kept), t.data<float>(),
+                           group.ranks());
   }
   const std::size_t count = group.parts().size();
   std::vector<Tensor> sums(ys.begin(), ys.end());
@@ -381,8 +382,8 @@ void InputGradient::run_dropped(const Tensor& x, const Tensor& dx, const Tensor&
   out.dx = dx.defined() ? dx.data<float>() : nullptr;
   out.dA = dA.defined() ? dA.data<float>() : nullptr;
   const MemoryScope scope(MemoryClass::kScratch);
-  const Tensor scratch = Tensor::empty({kernels::dropped_gradients_scratch(input, out)});
-  kernels::dropped_gradients(input, group_.dropped_factors(kept_), out, scratch.mutable_values());
+  const Tensor scratch = Tensor::empty({on(u_).dropped_gradients_scratch(input, out)});
+  on(scratch).dropped_gradients(input, group_.dropped_factors(kept_), out, scratch.out());
 }
 
 void InputGradient::to_input(const Tensor& dx, const Tensor& x) {

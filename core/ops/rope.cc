@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <utility>
-#include <vector>
 
 #include "core/error.h"
 #include "core/kernels/rope.h"
@@ -12,7 +11,7 @@
 namespace inlay {
 namespace {
 
-void turn(const Tensor& x, i64 head_dim, std::span<const i32> positions, const RopeTables& tables,
+void turn(const Tensor& x, i64 head_dim, const Indices& positions, const RopeTables& tables,
           bool inverse, const Tensor& y) {
   kernels::RopeArgs args;
   args.rows = x.dim(0);
@@ -21,29 +20,28 @@ void turn(const Tensor& x, i64 head_dim, std::span<const i32> positions, const R
   args.half = tables.cosines.dim(1);
   args.x_stride = x.stride(0);
   args.y_stride = y.stride(0);
-  args.positions = positions.data();
+  args.positions = positions.device().data();
   args.cosines = tables.cosines.data<const float>();
   args.sines = tables.sines.data<const float>();
   args.inverse = inverse;
-  kernels::rope(args, x.data<const float>(), y.data<float>());
+  on(y).rope(args, x.data<const float>(), y.data<float>());
 }
 
 }  // namespace
 
-Tensor rope(Tensor x, i64 head_dim, std::span<const i32> positions, const RopeTables& tables) {
-  if (x.rank() != 2 || x.dim(1) % head_dim != 0 || x.dim(0) != static_cast<i64>(positions.size())) {
+Tensor rope(Tensor x, i64 head_dim, const Indices& positions, const RopeTables& tables) {
+  if (x.rank() != 2 || x.dim(1) % head_dim != 0 || x.dim(0) != positions.size()) {
     throw ShapeError(str("rope: x ", x.shape().to_string(), " for ", positions.size(),
                          " positions and heads of ", head_dim));
   }
   INLAY_ASSERT(x.stride(1) == 1);
   INLAY_ASSERT(2 * tables.cosines.dim(1) <= head_dim);
-  INLAY_ASSERT(
-      std::ranges::all_of(positions, [&](i32 p) { return p >= 0 && p < tables.cosines.dim(0); }));
+  INLAY_ASSERT(std::ranges::all_of(positions.host(),
+                                   [&](i32 p) { return p >= 0 && p < tables.cosines.dim(0); }));
   Tensor y = result_over(x);
   turn(x, head_dim, positions, tables, false, y);
   return record("rope", std::move(y), {x},
-                [head_dim, tables, where = std::vector<i32>(positions.begin(), positions.end())](
-                    const Tensor& dy, Wants) -> Grads {
+                [head_dim, tables, where = positions](const Tensor& dy, Wants) -> Grads {
                   Tensor dx = result_over(dy);
                   turn(dy, head_dim, where, tables, true, dx);
                   return {dx};

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <span>
-
 #include "core/autograd/graph.h"
+#include "core/tensor/host_list.h"
 
 namespace inlay {
 
@@ -19,6 +18,6 @@ struct RopeTables {
 ///   x [N, H * head_dim], rows contiguous or not; written over x when it is the only handle
 ///   positions [N]
 /// Saved for backward: the tables and positions; dx is dy turned back.
-Tensor rope(Tensor x, i64 head_dim, std::span<const i32> positions, const RopeTables& tables);
+Tensor rope(Tensor x, i64 head_dim, const Indices& positions, const RopeTables& tables);
 
 }  // namespace inlay

@@ -5,9 +5,7 @@
 #include <utility>
 
 #include "core/error.h"
-#include "core/kernels/embedding.h"
 #include "core/ops/support.h"
-#include "core/planning.h"
 
 namespace inlay {
 
@@ -25,20 +23,19 @@ Tensor reshape(const Tensor& x, const Shape& shape) {
                 [from = in.shape()](const Tensor& dy, Wants) -> Grads { return {dy.view(from)}; });
 }
 
-Tensor gather_rows(const Tensor& x, std::span<const i32> rows) {
+Tensor gather_rows(const Tensor& x, const Indices& rows) {
   if (x.rank() != 2) {
     throw ShapeError(str("gather_rows: expected two axes, found ", x.shape().to_string()));
   }
-  INLAY_ASSERT(std::ranges::all_of(rows, [&](i32 r) { return r >= 0 && r < x.dim(0); }));
+  INLAY_ASSERT(std::ranges::all_of(rows.host(), [&](i32 r) { return r >= 0 && r < x.dim(0); }));
   const Tensor in = dense(x);
   const i64 C = x.dim(1);
-  Tensor y = Tensor::empty({static_cast<i64>(rows.size()), C});
-  kernels::gather_rows(in.values(), C, rows, y.mutable_values());
+  Tensor y = Tensor::empty({rows.size(), C});
+  on(y).gather_rows(in.in(), C, rows.device(), y.out());
   return record("gather_rows", std::move(y), {in},
-                [index = std::vector<i32>(rows.begin(), rows.end()), from = x.shape(), C](
-                    const Tensor& dy, Wants) -> Grads {
+                [rows, from = x.shape(), C](const Tensor& dy, Wants) -> Grads {
                   Tensor dx = Tensor::zeros(from);
-                  kernels::embedding_backward(index, dy.values(), C, dx.mutable_values());
+                  on(dx).embedding_backward(rows.device(), dy.in(), C, dx.out());
                   return {dx};
                 });
 }
@@ -57,46 +54,30 @@ std::vector<Tensor> split_columns(const Tensor& x, std::span<const i64> widths) 
   }
   return record_many("split_columns", std::move(parts), {x},
                      [begins, from = x.shape()](std::span<Tensor> dys, Wants) {
-                       Tensor dx = Tensor::zeros(from);
-                       const i64 C = from[-1];
-                       const i64 rows = C == 0 || planning() ? 0 : from.numel() / C;
+                       const Tensor dx = Tensor::zeros(from);
                        for (std::size_t p = 0; p < dys.size(); ++p) {
-                         if (!dys[p].defined()) {
-                           continue;
-                         }
-                         const i64 width = dys[p].dim(-1);
-                         for (i64 r = 0; r < rows; ++r) {
-                           std::copy_n(dys[p].data<const float>() + r * width, width,
-                                       dx.data<float>() + r * C + begins[p]);
+                         if (dys[p].defined()) {
+                           const i64 end = begins[p] + dys[p].dim(-1);
+                           dx.slice(-1, begins[p], end).copy_from(dys[p]);
                          }
                        }
                        return Grads{dx};
                      });
 }
 
-Tensor gather_columns(const Tensor& x, std::span<const i32> ids) {
+Tensor gather_columns(const Tensor& x, const Indices& ids) {
   const i64 R = x.dim(0);
   const i64 V = x.dim(1);
-  INLAY_ASSERT(std::ranges::all_of(ids, [&](i32 id) { return id >= 0 && id < V; }));
+  INLAY_ASSERT(std::ranges::all_of(ids.host(), [&](i32 id) { return id >= 0 && id < V; }));
   const Tensor in = dense(x);
-  Tensor y = Tensor::empty({static_cast<i64>(ids.size()), R});
-  for (std::size_t t = 0; t < ids.size() && !planning(); ++t) {
-    for (i64 r = 0; r < R; ++r) {
-      y.data<float>()[static_cast<i64>(t) * R + r] = in.data<const float>()[r * V + ids[t]];
-    }
-  }
-  return record(
-      "gather_columns", std::move(y), {in},
-      [index = std::vector<i32>(ids.begin(), ids.end()), R, V](const Tensor& dy, Wants) -> Grads {
-        Tensor dx = Tensor::zeros({R, V});
-        for (std::size_t t = 0; t < index.size() && !planning(); ++t) {
-          for (i64 r = 0; r < R; ++r) {
-            dx.data<float>()[r * V + index[t]] +=
-                dy.data<const float>()[static_cast<i64>(t) * R + r];
-          }
-        }
-        return {dx};
-      });
+  Tensor y = Tensor::empty({ids.size(), R});
+  on(y).gather_columns(in.in(), V, ids.device(), y.out());
+  return record("gather_columns", std::move(y), {in},
+                [ids, R, V](const Tensor& dy, Wants) -> Grads {
+                  const Tensor dx = Tensor::zeros({R, V});
+                  on(dx).gather_columns_backward(ids.device(), dy.in(), V, dx.out());
+                  return {dx};
+                });
 }
 
 }  // namespace inlay

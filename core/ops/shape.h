@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "core/autograd/graph.h"
+#include "core/tensor/host_list.h"
 
 /// Recorded changes of shape and selections. Saved for backward: indices and shapes only.
 namespace inlay {
@@ -14,13 +15,13 @@ Tensor reshape(const Tensor& x, const Shape& shape);
 
 /// x [N, C], rows in [0, N): the rows x[rows[i]], in that order; returns [rows, C]. A row may
 /// appear more than once.
-Tensor gather_rows(const Tensor& x, std::span<const i32> rows);
+Tensor gather_rows(const Tensor& x, const Indices& rows);
 
 /// x [N, C] cut into column ranges of the given widths, which add up to C; views of x, no copy.
 std::vector<Tensor> split_columns(const Tensor& x, std::span<const i64> widths);
 
 /// x [R, V] -> x[:, ids[i]] as rows: returns [ids, R]. For LoRA's look-up in the transposed factor
 /// A of an embedding.
-Tensor gather_columns(const Tensor& x, std::span<const i32> ids);
+Tensor gather_columns(const Tensor& x, const Indices& ids);
 
 }  // namespace inlay

@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "core/error.h"
-#include "core/parallel.h"
 
 namespace inlay {
 
@@ -35,26 +34,38 @@ kernels::MatrixRef matrix_ref(const Tensor& matrix) {
   return ref;
 }
 
-FrozenMatrix::FrozenMatrix(const Tensor& dense)
-    : ref_(matrix_ref(dense)), storage_{dense.detach()} {}
+namespace {
 
-FrozenMatrix::FrozenMatrix(const kernels::MatrixRef& ref, std::vector<Tensor> storage)
-    : ref_(ref), storage_(std::move(storage)) {}
+MatrixParts dense_parts(const Tensor& dense) {
+  const kernels::MatrixRef ref = matrix_ref(dense);
+  MatrixParts parts;
+  parts.format = ref.format;
+  parts.rows = ref.rows;
+  parts.cols = ref.cols;
+  parts.row_bytes = ref.row_bytes;
+  parts.data = dense.detach();
+  return parts;
+}
+
+template <class T>
+const T* address(const Tensor& t) {
+  return t.defined() ? t.data<const T>() : nullptr;
+}
+
+}  // namespace
+
+FrozenMatrix::FrozenMatrix(const Tensor& dense) : FrozenMatrix(dense_parts(dense)) {}
+
+FrozenMatrix::FrozenMatrix(MatrixParts parts)
+    : parts_(std::make_shared<const MatrixParts>(std::move(parts))) {}
 
 i64 FrozenMatrix::bytes() const {
   i64 sum = 0;
-  for (const Tensor& t : storage_) {
-    sum += t.bytes();
+  for (const Tensor* t : {&parts_->data, &parts_->code, &parts_->absmax, &parts_->absmax_codes,
+                          &parts_->nested_absmax, &parts_->nested_code}) {
+    sum += t->defined() ? t->bytes() : 0;
   }
   return sum;
-}
-
-FrozenMatrix FrozenMatrix::with_row_map(std::vector<i32> rows) const {
-  INLAY_ASSERT(static_cast<i64>(rows.size()) == this->rows() && ref_.row_map == nullptr);
-  FrozenMatrix out = *this;
-  out.row_map_ = std::make_shared<const std::vector<i32>>(std::move(rows));
-  out.ref_.row_map = out.row_map_->data();
-  return out;
 }
 
 struct FrozenMatrix::Panels {
@@ -62,35 +73,62 @@ struct FrozenMatrix::Panels {
   Tensor transposed, straight;
 };
 
+kernels::MatrixRef FrozenMatrix::ref() const {
+  const MatrixParts& p = *parts_;
+  kernels::MatrixRef ref;
+  ref.format = p.format;
+  ref.rows = p.rows;
+  ref.cols = p.cols;
+  ref.data = p.data.raw();
+  ref.row_bytes = p.row_bytes;
+  ref.row_map = address<i32>(p.row_map);
+  if (p.format == kernels::MatrixFormat::kFourBit) {
+    ref.four_bit.code = address<float>(p.code);
+    ref.four_bit.block_size = p.block_size;
+    ref.four_bit.absmax = address<float>(p.absmax);
+    ref.four_bit.absmax_codes = address<u8>(p.absmax_codes);
+    ref.four_bit.nested_absmax = address<float>(p.nested_absmax);
+    ref.four_bit.nested_code = address<float>(p.nested_code);
+    ref.four_bit.nested_block_size = p.nested_block_size;
+    ref.four_bit.offset = p.offset;
+  }
+  ref.panels = panels_ != nullptr ? &panels_->places : nullptr;
+  return ref;
+}
+
+FrozenMatrix FrozenMatrix::with_row_map(const std::vector<i32>& rows) const {
+  INLAY_ASSERT(static_cast<i64>(rows.size()) == this->rows() && !parts_->row_map.defined());
+  const MemoryScope scope(MemoryClass::kWeights);
+  MatrixParts parts = *parts_;
+  parts.row_map =
+      Tensor::from_bytes(std::as_bytes(std::span(rows)), {std::ssize(rows)}, DType::kI32);
+  return FrozenMatrix(std::move(parts));
+}
+
 void FrozenMatrix::prepack(kernels::GemmCompute compute) {
   const MemoryScope scope(MemoryClass::kWeights);
-  const auto laid_down = [&](bool transposed) {
-    const i64 floats = kernels::panels_floats(ref_, transposed, compute);
+  const Kernels& device = on(parts_->data);
+  const auto packed = [&](bool transposed) {
+    const i64 floats = device.panels_floats(ref(), transposed, compute);
     Tensor panels = floats > 0 ? Tensor::empty({floats}) : Tensor();
     if (panels.defined()) {
-      kernels::pack_panels(ref_, transposed, compute, panels.mutable_values());
+      device.pack_panels(ref(), transposed, compute, panels.out());
     }
     return panels;
   };
   const auto panels = std::make_shared<Panels>();
-  panels->transposed = laid_down(true);
-  panels->straight = laid_down(false);
+  panels->transposed = packed(true);
+  panels->straight = packed(false);
   if (panels->transposed.defined()) {
     panels->places = {compute, panels->transposed.data<const float>(),
                       panels->straight.data<const float>()};
     panels_ = panels;
-    ref_.panels = &panels_->places;
   }
 }
 
 Tensor FrozenMatrix::decode(i64 begin, i64 end) const {
   Tensor out = Tensor::empty({end - begin, cols()});
-  constexpr i64 kRowsATask = 8;
-  parallel_rows(end - begin, kRowsATask, [&](i64 first, i64 last) {
-    for (i64 r = first; r < last; ++r) {
-      kernels::decode_row(ref_, begin + r, 0, cols(), out.data<float>() + r * cols());
-    }
-  });
+  on(out).decode_rows(ref(), begin, end, out.out());
   return out;
 }
 

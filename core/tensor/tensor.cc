@@ -2,12 +2,9 @@
 #include "core/tensor/tensor.h"
 
 #include <algorithm>
-#include <cstring>
 #include <utility>
 
 #include "core/error.h"
-#include "core/kernels/convert.h"
-#include "core/planning.h"
 #include "core/tensor/autograd_meta.h"
 
 namespace inlay {
@@ -47,24 +44,6 @@ int code_of(DType dtype) {
   return 0;
 }
 
-// Copies the elements at `from` (strides in elements) to contiguous `to`, innermost axis last.
-std::byte* copy_strided(const std::byte* from, const Shape& shape, const i64* strides, int axis,
-                        i64 size, std::byte* to) {
-  if (axis == shape.rank()) {
-    std::memcpy(to, from, size);
-    return to + size;
-  }
-  const i64 count = shape[axis];
-  if (axis == shape.rank() - 1 && strides[axis] == 1) {
-    std::memcpy(to, from, count * size);
-    return to + count * size;
-  }
-  for (i64 i = 0; i < count; ++i) {
-    to = copy_strided(from + i * strides[axis] * size, shape, strides, axis + 1, size, to);
-  }
-  return to;
-}
-
 }  // namespace
 
 Tensor::Impl& Tensor::impl() const {
@@ -94,24 +73,26 @@ Tensor Tensor::overlaid(const Shape& shape, DType dtype) const {
 
 Tensor Tensor::zeros(const Shape& shape, DType dtype) {
   Tensor t = empty(shape, dtype);
-  if (!planning()) {
-    std::memset(t.impl_->storage->data(), 0, t.bytes());
-  }
+  on(t).zero({t.impl_->storage->data(), static_cast<std::size_t>(t.bytes())});
   return t;
 }
 
 Tensor Tensor::full(const Shape& shape, float value) {
   Tensor t = empty(shape);
-  std::ranges::fill(t.mutable_values(), value);
+  on(t).fill(t.out(), value);
   return t;
 }
 
 Tensor Tensor::from(std::span<const float> values, const Shape& shape) {
-  Tensor t = empty(shape);
-  if (static_cast<i64>(values.size()) != t.numel()) {
+  if (static_cast<i64>(values.size()) != shape.numel()) {
     throw ShapeError(str("from: ", values.size(), " values for shape ", shape.to_string()));
   }
-  std::ranges::copy(values, t.mutable_values().begin());
+  return from_bytes(std::as_bytes(values), shape, DType::kF32);
+}
+
+Tensor Tensor::from_bytes(std::span<const std::byte> bytes, const Shape& shape, DType dtype) {
+  Tensor t = empty(shape, dtype);
+  t.copy_bytes_in(bytes);
   return t;
 }
 
@@ -148,12 +129,36 @@ float Tensor::item() const {
   if (numel() != 1) {
     throw ShapeError(str("item: expected one element, found shape ", shape().to_string()));
   }
-  return *data<const float>();
+  return copy_out<float>()[0];
 }
 
 std::vector<float> Tensor::to_vector() const {
-  const Tensor dense = to(DType::kF32).contiguous();
-  return {dense.values().begin(), dense.values().end()};
+  return to(DType::kF32).copy_out<float>();
+}
+
+void Tensor::copy_bytes_out(std::span<std::byte> to, i64 offset) const {
+  INLAY_ASSERT(offset >= 0 && offset + static_cast<i64>(to.size()) <= bytes());
+  const Tensor dense = contiguous();
+  backend().copy_out(to, static_cast<const std::byte*>(dense.raw()) + offset);
+}
+
+void Tensor::copy_bytes_in(std::span<const std::byte> from) const {
+  INLAY_ASSERT(static_cast<i64>(from.size()) == bytes() && is_contiguous() && !read_only());
+  backend().copy_in(static_cast<std::byte*>(const_cast<void*>(raw())), from);
+}
+
+std::span<const float> Tensor::values() const {
+  INLAY_ASSERT(backend().host_may_touch());
+  return in();
+}
+
+std::span<float> Tensor::mutable_values() const {
+  INLAY_ASSERT(backend().host_may_touch());
+  return out();
+}
+
+int Tensor::code_of_dtype() const {
+  return code_of(dtype());
 }
 
 Tensor Tensor::view(const Shape& shape) const {
@@ -194,11 +199,7 @@ Tensor Tensor::contiguous() const {
 
 Tensor Tensor::clone() const {
   Tensor t = empty(shape(), dtype());
-  if (planning()) {
-    return t;
-  }
-  copy_strided(static_cast<const std::byte*>(raw()), shape(), impl().strides.data(), 0,
-               size_of(dtype()), t.impl_->storage->data());
+  t.copy_from(*this);
   return t;
 }
 
@@ -209,13 +210,13 @@ Tensor Tensor::to(DType target) const {
   const Tensor source = contiguous();
   Tensor t = empty(shape(), target);
   if (dtype() == DType::kF32 && target == DType::kBf16) {
-    kernels::f32_to_bf16(source.values(), t.span<u16>());
+    on(t).f32_to_bf16(source.in(), t.span<u16>());
   } else if (dtype() == DType::kF32 && target == DType::kF16) {
-    kernels::f32_to_f16(source.values(), t.span<u16>());
+    on(t).f32_to_f16(source.in(), t.span<u16>());
   } else if (dtype() == DType::kBf16 && target == DType::kF32) {
-    kernels::bf16_to_f32(source.span<const u16>(), t.mutable_values());
+    on(t).bf16_to_f32(source.span<const u16>(), t.out());
   } else if (dtype() == DType::kF16 && target == DType::kF32) {
-    kernels::f16_to_f32(source.span<const u16>(), t.mutable_values());
+    on(t).f16_to_f32(source.span<const u16>(), t.out());
   } else if (dtype() == DType::kF16 || dtype() == DType::kBf16) {
     return to(DType::kF32).to(target);
   } else {
@@ -233,9 +234,26 @@ Tensor Tensor::detach() const {
 
 void Tensor::copy_from(const Tensor& source) const {
   check_shape("copy_from", source, shape());
-  if (!planning()) {
-    std::ranges::copy(source.values(), mutable_values().begin());
+  check_dtype("copy_from", source, dtype());
+  INLAY_ASSERT(!read_only());
+  const i64 size = size_of(dtype());
+  kernels::StridedCopy copy;
+  copy.from = static_cast<const std::byte*>(source.raw());
+  copy.to = static_cast<std::byte*>(const_cast<void*>(raw()));
+  copy.size = size;
+  if (is_contiguous() && source.is_contiguous()) {
+    copy.rank = 1;
+    copy.shape[0] = numel();
+    copy.from_strides[0] = copy.to_strides[0] = size;
+  } else {
+    copy.rank = rank();
+    for (int axis = 0; axis < rank(); ++axis) {
+      copy.shape[axis] = dim(axis);
+      copy.from_strides[axis] = source.stride(axis) * size;
+      copy.to_strides[axis] = stride(axis) * size;
+    }
   }
+  on(*this).copy_strided(copy);
 }
 
 bool Tensor::requires_grad() const {
@@ -276,6 +294,12 @@ void check_dtype(std::string_view what, const Tensor& t, DType expected) {
     throw DTypeError(
         str(what, ": expected ", dtype_name(expected), ", found ", dtype_name(t.dtype())));
   }
+}
+
+i64 count_not_finite(const Tensor& t) {
+  const Tensor count = Tensor::empty({1}, DType::kI64);
+  on(t).count_not_finite(t.in(), count.span<i64>());
+  return count.copy_out<i64>()[0];
 }
 
 }  // namespace inlay

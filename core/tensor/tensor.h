@@ -8,6 +8,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "core/error.h"
 #include "core/tensor/dtype.h"
 #include "core/tensor/shape.h"
 #include "core/tensor/storage.h"
@@ -35,6 +36,8 @@ class Tensor {
   static Tensor from(std::initializer_list<float> values, const Shape& shape) {
     return from(std::span<const float>(values.begin(), values.size()), shape);
   }
+  /// Copies bytes of the host, `shape` elements of a type.
+  static Tensor from_bytes(std::span<const std::byte> bytes, const Shape& shape, DType dtype);
   /// A read-only view of bytes that `owner` keeps alive, such as a mapped file; the bytes must be
   /// aligned for `dtype`.
   static Tensor borrow(std::span<const std::byte> bytes, const Shape& shape, DType dtype,
@@ -52,24 +55,46 @@ class Tensor {
   bool is_contiguous() const;
   bool read_only() const { return impl().storage->read_only(); }
 
-  /// The elements of a contiguous tensor. T must be the C++ type of the dtype (float, u16 for bf16
-  /// and f16, i32, i64, i8, u8, double). The mutable forms refuse read-only storage.
+  Backend& backend() const { return impl().storage->backend(); }
+
+  /// Arguments of kernels: the elements of a contiguous tensor, at the device's addresses. T must
+  /// be the C++ type of the dtype (float, u16 for bf16 and f16, i32, i64, i8, u8, double). The
+  /// mutable forms refuse read-only storage.
   template <class T>
   std::span<T> span() const {
     return {static_cast<T*>(checked_data(dtype_code<T>(), !std::is_const_v<T>, true)),
             static_cast<std::size_t>(numel())};
   }
-  /// Address of element 0, contiguous or not.
+  std::span<const float> in() const { return span<const float>(); }
+  std::span<float> out() const { return span<float>(); }
+  /// The address of element 0, contiguous or not.
   template <class T>
   T* data() const {
     return static_cast<T*>(checked_data(dtype_code<T>(), !std::is_const_v<T>, false));
   }
-  std::span<const float> values() const { return span<const float>(); }
-  std::span<float> mutable_values() const { return span<float>(); }
   const void* raw() const;
+
+  /// The elements on the host, copied out of the device, in order whatever the strides: f32, bf16
+  /// and f16 as floats.
+  std::vector<float> to_vector() const;
+  /// The same of any type, by its C++ type.
+  template <class T>
+  std::vector<T> copy_out() const {
+    INLAY_ASSERT(dtype_code<T>() == code_of_dtype());
+    std::vector<T> values(static_cast<std::size_t>(numel()));
+    copy_bytes_out(std::as_writable_bytes(std::span(values)));
+    return values;
+  }
+  /// The bytes of the elements, in order, from byte `offset` on.
+  void copy_bytes_out(std::span<std::byte> to, i64 offset = 0) const;
+  /// Overwrites the elements of a contiguous tensor with bytes of the host.
+  void copy_bytes_in(std::span<const std::byte> from) const;
   /// The only element of a one-element f32 tensor.
   float item() const;
-  std::vector<float> to_vector() const;
+  /// The elements of a contiguous f32 tensor where they are, on a device whose memory the host may
+  /// touch: for tests and benchmarks.
+  std::span<const float> values() const;
+  std::span<float> mutable_values() const;
 
   /// Views: the same storage, no data moved, nothing recorded (the recorded ones are in
   /// core/ops/shape.h).
@@ -89,7 +114,7 @@ class Tensor {
   Tensor to(DType dtype) const;
   /// The same elements without autograd's knowledge of them.
   Tensor detach() const;
-  /// Overwrites the elements with those of `source` (same shape; f32, contiguous).
+  /// Overwrites the elements with those of `source`: same shape and type; either may be strided.
   void copy_from(const Tensor& source) const;
 
   bool requires_grad() const;
@@ -121,6 +146,7 @@ class Tensor {
 
   template <class T>
   static constexpr int dtype_code();
+  int code_of_dtype() const;
   static Tensor make(std::shared_ptr<Storage> storage, const Shape& shape, DType dtype);
   Impl& impl() const;
   void* checked_data(int code, bool writable, bool contiguous) const;
@@ -131,7 +157,7 @@ class Tensor {
 template <class T>
 constexpr int Tensor::dtype_code() {
   using Value = std::remove_const_t<T>;
-  // 4 for floats, else 10 * signed + size: u16 stands for bf16 and f16 alike.
+  // 100 + size for floats, else 10 * signed + size: u16 stands for bf16 and f16 alike.
   return std::is_floating_point_v<Value>
              ? 100 + static_cast<int>(sizeof(Value))
              : 10 * static_cast<int>(std::is_signed_v<Value>) + static_cast<int>(sizeof(Value));
@@ -141,5 +167,13 @@ constexpr int Tensor::dtype_code() {
 void check_shape(std::string_view what, const Tensor& t, const Shape& expected);
 /// Throws DTypeError unless t has this dtype.
 void check_dtype(std::string_view what, const Tensor& t, DType expected);
+
+/// The kernels of the device that t lies on.
+inline const Kernels& on(const Tensor& t) {
+  return t.backend().kernels();
+}
+
+/// How many of the values are infinite or no numbers; read back from the device. t f32, contiguous.
+i64 count_not_finite(const Tensor& t);
 
 }  // namespace inlay

@@ -178,13 +178,12 @@ void AdapterFile::require_shape(const std::string& key, const Shape& shape) cons
 void AdapterFile::fill(const Tensor& target, const std::string& key) {
   require_shape(key, target.shape());
   const TensorEntry& entry = *by_key_.at(key);
-  const Tensor stored = Tensor::empty(target.shape(), *entry.dtype);
-  std::memcpy(const_cast<void*>(stored.raw()), entry.data.data(), entry.data.size());
-  target.copy_from(stored.to(DType::kF32));
-  const i64 bad = not_finite_.empty() ? kernels::first_not_finite(target.values()) : -1;
-  if (bad >= 0) {
-    not_finite_ = str(where(key), ": value ", bad, " of ", target.numel(), " is ",
-                      std::isnan(target.values()[bad]) ? "nan" : "infinite");
+  target.copy_from(Tensor::from_bytes(entry.data, target.shape(), *entry.dtype).to(DType::kF32));
+  if (not_finite_.empty() && count_not_finite(target) > 0) {
+    const std::vector<float> values = target.to_vector();
+    const auto bad = std::ranges::find_if(values, [](float x) { return !std::isfinite(x); });
+    not_finite_ = str(where(key), ": value ", bad - values.begin(), " of ", target.numel(), " is ",
+                      std::isnan(*bad) ? "nan" : "infinite");
   }
   by_key_.erase(key);
 }

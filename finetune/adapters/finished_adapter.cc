@@ -47,8 +47,7 @@ bool same_rows(const Tensor& rows, const Layer& layer) {
   constexpr i64 kRows = 1024;
   for (i64 begin = 0; begin < rows.dim(0); begin += kRows) {
     const i64 end = std::min(rows.dim(0), begin + kRows);
-    if (!std::ranges::equal(rows.slice(0, begin, end).values(),
-                            layer.weight_rows(begin, end).values())) {
+    if (rows.slice(0, begin, end).to_vector() != layer.weight_rows(begin, end).to_vector()) {
       return false;
     }
   }
@@ -57,7 +56,7 @@ bool same_rows(const Tensor& rows, const Layer& layer) {
 
 bool same_weight(const Tensor& weight, const LinearLike& layer) {
   return layer.checkpoint_layout() == WeightLayout::kInOut
-             ? std::ranges::equal(weight.values(), checkpoint_weight(layer).values())
+             ? weight.to_vector() == checkpoint_weight(layer).to_vector()
              : same_rows(weight, layer);
 }
 
@@ -290,17 +289,18 @@ class FinishedInjector final : public Injector {
     const i64 out = slot->out_features();
     const Tensor added = file_.take(key, {out});
     take(key, added);
-    Tensor bias = Tensor::zeros({out});
     const auto s = static_cast<float>(spec(choice).scale);
-    for (i64 o = 0; o < out; ++o) {
-      const float own = slot->bias().defined() ? slot->bias().values()[o] : 0.0F;
-      bias.mutable_values()[o] = own + s * added.values()[o];
+    std::vector<float> bias(static_cast<std::size_t>(out));
+    if (slot->bias().defined()) {
+      bias = slot->bias().to_vector();
     }
+    std::ranges::transform(bias, added.to_vector(), bias.begin(),
+                           [s](float own, float more) { return own + s * more; });
     if (!slot->bias().defined() && adapter_.not_mergeable.empty()) {
       adapter_.not_mergeable = str("lora_bias trained a bias for ", name,
                                    ", and the model's layer has none to merge it into");
     }
-    slot = std::make_unique<LinearWithBias>(std::move(slot), bias);
+    slot = std::make_unique<LinearWithBias>(std::move(slot), Tensor::from(bias, {out}));
   }
 
   // DoRA on a table: V = E + s (B A)^T, y_t = (m / |V|) V_t, a length for each feature.
@@ -316,18 +316,18 @@ class FinishedInjector final : public Injector {
     constexpr i64 kRows = 256;
     std::vector<double> squares(width);
     for (i64 begin = 0; begin < slot->rows(); begin += kRows) {
-      const Tensor rows = slot->weight_rows(begin, std::min(slot->rows(), begin + kRows));
-      for (i64 i = 0; i < rows.numel(); ++i) {
-        const auto value = static_cast<double>(rows.values()[i]);
+      const std::vector<float> rows =
+          slot->weight_rows(begin, std::min(slot->rows(), begin + kRows)).to_vector();
+      for (std::size_t i = 0; i < rows.size(); ++i) {
+        const auto value = static_cast<double>(rows[i]);
         squares[i % width] += value * value;
       }
     }
-    const Tensor gain = Tensor::empty({width});
-    for (i64 c = 0; c < width; ++c) {
-      gain.mutable_values()[c] =
-          static_cast<float>(static_cast<double>(magnitude.values()[c]) / std::sqrt(squares[c]));
-    }
-    slot = std::make_unique<EmbeddingWithGain>(std::move(slot), gain);
+    std::vector<float> gain(squares.size());
+    std::ranges::transform(magnitude.to_vector(), squares, gain.begin(), [](float m, double n) {
+      return static_cast<float>(static_cast<double>(m) / std::sqrt(n));
+    });
+    slot = std::make_unique<EmbeddingWithGain>(std::move(slot), Tensor::from(gain, {width}));
   }
 
   void require_shape(const std::string& key, const Shape& shape) const {

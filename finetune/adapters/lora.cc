@@ -7,7 +7,6 @@
 
 #include "core/ops/elementwise.h"
 #include "core/ops/shape.h"
-#include "core/planning.h"
 
 namespace inlay {
 namespace {
@@ -22,12 +21,12 @@ Tensor trainable(const Shape& shape) {
 void fill_kaiming(const Tensor& t, RandomKey key) {
   // Kaiming-uniform with a = sqrt(5): the bound is 1 / sqrt(fan in), the last axis.
   const float bound = 1.0F / std::sqrt(static_cast<float>(t.dim(-1)));
-  fill_uniform(t.mutable_values(), key, -bound, bound);
+  on(t).fill_uniform(t.out(), key, -bound, bound);
 }
 
 void start_factors(const LoraSpec& spec, RandomKey key, const Tensor& a, const Tensor& b) {
   if (spec.init == LoraInit::kGaussian) {
-    fill_normal(a.mutable_values(), key.with("lora_A"), 0.0F, 1.0F / static_cast<float>(spec.rank));
+    on(a).fill_normal(a.out(), key.with("lora_A"), 0.0F, 1.0F / static_cast<float>(spec.rank), 0);
   } else {
     fill_kaiming(a, key.with("lora_A"));
   }
@@ -45,7 +44,7 @@ std::vector<double> squared_row_norms(const LinearLike& layer) {
     const i64 width = rows.dim(1);
     for (i64 r = 0; r < rows.dim(0); ++r) {
       double sum = 0.0;
-      for (const float w : rows.values().subspan(r * width, planning() ? 0 : width)) {
+      for (const float w : rows.values().subspan(r * width, width)) {
         sum += static_cast<double>(w) * static_cast<double>(w);
       }
       out.push_back(sum);
@@ -177,9 +176,9 @@ LoraEmbedding::LoraEmbedding(const std::string& name, std::unique_ptr<EmbeddingL
       lora_a_(trainable({spec.rank, base_->rows()})),
       lora_b_(trainable({base_->width(), spec.rank})) {
   const RandomKey own = key.with(name);
-  fill_normal(lora_b_.mutable_values(), own.with("lora_embedding_B"), 0.0F, 1.0F);
+  on(lora_b_).fill_normal(lora_b_.out(), own.with("lora_embedding_B"), 0.0F, 1.0F, 0);
   if (spec_.init == LoraInit::kRandom) {
-    fill_normal(lora_a_.mutable_values(), own.with("lora_embedding_A"), 0.0F, 1.0F);
+    on(lora_a_).fill_normal(lora_a_.out(), own.with("lora_embedding_A"), 0.0F, 1.0F, 0);
   }
 }
 

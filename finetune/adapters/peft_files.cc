@@ -88,13 +88,14 @@ std::string config_text(const Adapter& adapter, const std::string& base_model) {
 void check_same_table(const BaseTable& table, AdapterFile& file) {
   constexpr float kTwoRoundings = 1.0F / 128;
   const std::string where = file.where(table.key);
-  const Tensor saved = file.take(table.key, Shape({table.count, table.width}));
-  const Tensor own = table.rows(0, table.count);
-  for (i64 i = 0; i < own.numel(); ++i) {
-    const float a = own.values()[i];
-    const float b = saved.values()[i];
+  const std::vector<float> saved =
+      file.take(table.key, Shape({table.count, table.width})).to_vector();
+  const std::vector<float> own = table.rows(0, table.count).to_vector();
+  for (std::size_t i = 0; i < own.size(); ++i) {
+    const float a = own[i];
+    const float b = saved[i];
     if (!(std::abs(a - b) <= kTwoRoundings * std::max(std::abs(a), std::abs(b)))) {
-      throw DataError(str(where, ", row ", i / table.width,
+      throw DataError(str(where, ", row ", static_cast<i64>(i) / table.width,
                           ": the saved base table is not this model's: found ", b,
                           ", the model has ", a));
     }
@@ -144,7 +145,7 @@ void save_adapter(const std::string& directory, const Adapter& adapter,
     tensors.push_back({std::string(kPrefix) + t.key,
                        DType::kF32,
                        {dims.begin(), dims.end()},
-                       std::as_bytes(t.value.values())});
+                       tensor_source(t.value)});
   }
   for (const BaseTable& t : adapter.base_tables) {
     if (t.saved) {

@@ -4,15 +4,17 @@
 #include <cmath>
 #include <utility>
 
-#include "core/memory/memory.h"
 #include "finetune/adapters/peft_files.h"
 #include "finetune/rows.h"
 #include "finetune/shared_rows.h"
 
 namespace inlay {
 
-PlannedModel::PlannedModel(const LoadOptions& options, LoadedModel& loaded) : slot_{loaded} {
-  load_weights(options, loaded);
+RehearsedModel::RehearsedModel(const LoadOptions& options, LoadedModel& loaded)
+    : use_(backend_), slot_{loaded} {
+  LoadOptions unread = options;
+  unread.require_finite = false;  // it would read the whole file, which is left for the run
+  load_weights(unread, loaded);
 }
 
 namespace {
@@ -36,7 +38,7 @@ RunInputs open_run(const RunConfig& config) {
   RunInputs inputs;
   inputs.loaded = open_model(load_options(config));
   // Rows are cut to the model's sizes, which it knows when it is put together.
-  { const PlannedModel model(load_options(config), inputs.loaded); }
+  { const RehearsedModel model(load_options(config), inputs.loaded); }
   inputs.train = load_rows(*config.data.train, config.data, inputs.loaded);
   if (config.data.validation) {
     inputs.validation = load_rows(*config.data.validation, config.data, inputs.loaded);
@@ -62,11 +64,7 @@ std::optional<Adapter> add_adapter(const RunConfig& config, CausalLM& model) {
   if (config.peft->init_from) {
     require_same_scale(*config.peft, *config.peft->init_from);
   }
-  Adapter adapter = inject_adapter(model, *config.peft, {.key = key});
-  if (config.peft->init_from && !planning()) {  // it compares values with the model's
-    load_adapter_tensors(*config.peft->init_from, adapter);
-  }
-  return adapter;
+  return inject_adapter(model, *config.peft, {.key = key});
 }
 
 BatchSchedule schedule_of(const RunConfig& config, i64 rows) {

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "core/memory/planning.h"
+#include "core/backend/rehearsal.h"
 #include "data/batch_schedule.h"
 #include "data/dataset/dataset.h"
 #include "finetune/adapters/adapter.h"
@@ -28,24 +28,27 @@ struct RunInputs {
 RunInputs open_run(const RunConfig& config);
 
 LoadOptions load_options(const RunConfig& config);
-/// The config's adapter put into the model, with the start of init_from; none for full training.
+/// The config's adapter put into the model, drawn anew; none for full training.
 std::optional<Adapter> add_adapter(const RunConfig& config, CausalLM& model);
 BatchSchedule schedule_of(const RunConfig& config, i64 rows);
 i64 total_steps(const TrainingConfig& config, const BatchSchedule& schedule);
 
-/// A rehearsal in which the model has weights.
-class PlannedModel {
+/// A rehearsal in which the model has weights: while it lives, this thread's tensors are only
+/// counted.
+class RehearsedModel {
  public:
-  PlannedModel(const LoadOptions& options, LoadedModel& loaded);
+  RehearsedModel(const LoadOptions& options, LoadedModel& loaded);
   CausalLM& model() { return *slot_.loaded.model; }
+  const RehearsalBackend& backend() const { return backend_; }
 
  private:
+  RehearsalBackend backend_;
+  UseBackend use_;
   // Last, so that the weights go before the rehearsal ends, whatever was thrown.
   struct Slot {
     LoadedModel& loaded;
     ~Slot() { loaded.model.reset(); }
   };
-  Planning planning_;
   Slot slot_;
 };
 

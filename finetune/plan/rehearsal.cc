@@ -37,8 +37,8 @@ Forecast rehearse(const RunConfig& config, RunInputs& inputs) {
   const i64 steps = total_steps(config.training, schedule);
   const auto heavy = heaviest_steps(schedule, steps, rows);
 
-  PlannedModel planned(load_options(config), inputs.loaded);
-  CausalLM& model = planned.model();
+  RehearsedModel rehearsed(load_options(config), inputs.loaded);
+  CausalLM& model = rehearsed.model();
   Forecast forecast;
   const std::optional<Adapter> adapter = add_adapter(config, model);
   if (adapter) {
@@ -63,7 +63,8 @@ Forecast rehearse(const RunConfig& config, RunInputs& inputs) {
                   options.attention, options.compute);
   }
   forecast.peak = peak_memory();
-  forecast.resident = inputs.resident + reserved_memory() + mapped_memory() + kBesides;
+  forecast.resident =
+      inputs.resident + reserved_memory() + rehearsed.backend().host_bytes() + kBesides;
   return forecast;
 }
 

@@ -113,7 +113,7 @@ class Llama final : public CausalLM {
               static_cast<float>(c.rms_norm_eps)) {
     const Tensor divisors = weights.optional_vector("rope_freqs.weight", c.rope.rotary_dim / 2);
     const auto rotary = std::make_shared<const RotaryEmbedding>(
-        c.rope, divisors.defined() ? divisors.values() : std::span<const float>());
+        c.rope, divisors.defined() ? divisors.to_vector() : std::vector<float>());
     for (i64 layer = 0; layer < c.num_hidden_layers; ++layer) {
       blocks_.push_back(std::make_unique<LlamaBlock>(c, layer, rotary, weights));
     }

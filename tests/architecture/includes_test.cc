@@ -38,9 +38,10 @@ const std::map<std::string, std::set<std::string>> kMayIncludeInCore = {
     {"memory", {"."}},
     {"config", {".", "io"}},
     {"io", {".", "config", "tensor/dtype.h"}},
-    {"tensor", {".", "kernels", "memory"}},
-    {"autograd", {".", "kernels", "memory", "tensor"}},
-    {"ops", {".", "kernels", "memory", "tensor", "autograd"}},
+    {"backend", {".", "kernels", "memory"}},
+    {"tensor", {".", "kernels", "memory", "backend"}},
+    {"autograd", {".", "kernels", "memory", "backend", "tensor"}},
+    {"ops", {".", "kernels", "memory", "backend", "tensor", "autograd"}},
 };
 
 /// What kernels may have from core/ itself: numbers, errors and threads, nothing that allocates.

@@ -7,6 +7,7 @@
 #include <random>
 #include <vector>
 
+#include "core/memory/block_cache.h"
 #include "core/tensor/tensor.h"
 
 namespace inlay {
@@ -58,36 +59,38 @@ TEST(Memory, RecyclesBlocksInsteadOfGrowing) {
 
 TEST(Memory, JoinsFreedNeighbours) {
   // Eight blocks freed in any order make room for one of their joint size.
-  std::vector<void*> blocks;
+  BlockCache cache(BlockCache::Kind::kMemory);
+  std::vector<std::byte*> blocks;
   constexpr i64 kPiece = 1 << 20;
   for (int i = 0; i < 8; ++i) {
-    blocks.push_back(allocate_block(kPiece));
+    blocks.push_back(cache.allocate(kPiece));
   }
-  const i64 reserved = reserved_memory();
+  const i64 reserved = cache.reserved();
   for (const int i : {3, 1, 0, 2, 7, 5, 4, 6}) {
-    free_block(blocks[i], kPiece);
+    cache.free(blocks[i], kPiece);
   }
-  void* whole = allocate_block(8 * kPiece);
-  EXPECT_EQ(reserved_memory(), reserved);
-  free_block(whole, 8 * kPiece);
+  std::byte* whole = cache.allocate(8 * kPiece);
+  EXPECT_EQ(cache.reserved(), reserved);
+  cache.free(whole, 8 * kPiece);
 }
 #endif
 
 TEST(Memory, BlocksNeverOverlap) {
+  BlockCache cache(BlockCache::Kind::kMemory);
   std::mt19937 random(1);
   struct Block {
-    unsigned char* data;
+    std::byte* data;
     i64 bytes;
-    unsigned char mark;
+    std::byte mark;
   };
   std::vector<Block> live;
   for (int round = 0; round < 5000; ++round) {
     if (live.size() < 50 || random() % 2 == 0) {
       const i64 bytes = random() % 8 == 0 ? random() % 200000 : random() % 300;
-      auto* data = static_cast<unsigned char*>(allocate_block(bytes));
+      std::byte* data = cache.allocate(bytes);
       ASSERT_EQ(reinterpret_cast<std::uintptr_t>(data) % 64, 0U);
-      const auto mark = static_cast<unsigned char>(random());
-      std::memset(data, mark, bytes);
+      const auto mark = static_cast<std::byte>(random());
+      std::memset(data, static_cast<int>(mark), bytes);
       live.push_back({data, bytes, mark});
     } else {
       std::swap(live[random() % live.size()], live.back());
@@ -96,11 +99,11 @@ TEST(Memory, BlocksNeverOverlap) {
       for (i64 i = 0; i < b.bytes; ++i) {
         ASSERT_EQ(b.data[i], b.mark);
       }
-      free_block(b.data, b.bytes);
+      cache.free(b.data, b.bytes);
     }
   }
   for (const Block& b : live) {
-    free_block(b.data, b.bytes);
+    cache.free(b.data, b.bytes);
   }
 }
 

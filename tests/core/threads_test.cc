@@ -7,7 +7,7 @@
 #include <cstdlib>
 
 #include "core/address_space.h"
-#include "core/memory/memory.h"
+#include "core/memory/block_cache.h"
 #include "core/parallel.h"
 #include "tests/support/memory_limit.h"
 
@@ -52,12 +52,12 @@ TEST(AddressSpace, WhatFitsUnderALimitIsGranted) {
     EXPECT_EXIT(
         {
           const MemoryLimit limit(megabytes << 20);
-          void* small = allocate_block(100);
+          BlockCache cache(BlockCache::Kind::kMemory);
+          std::byte* small = cache.allocate(100);
           const i64 bytes = std::min(kMost, (megabytes << 20) / 2);
-          void* large = allocate_block(bytes);
-          static_cast<char*>(small)[0] = 1;
-          static_cast<char*>(large)[0] = 1;
-          free_block(large, bytes);
+          std::byte* large = cache.allocate(bytes);
+          small[0] = large[0] = std::byte{1};
+          cache.free(large, bytes);
           std::exit(0);
         },
         ::testing::ExitedWithCode(0), "")

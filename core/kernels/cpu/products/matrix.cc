@@ -3,6 +3,7 @@
 
 #include "core/error.h"
 #include "core/kernels/cpu/products/matrix_decode.h"
+#include "core/parallel.h"
 
 namespace inlay::kernels {
 namespace {
@@ -38,6 +39,15 @@ void decode_row(const MatrixRef& m, i64 row, i64 col, i64 count, float* out) {
   } else {
     decoders.row[static_cast<int>(m.format)](data + stored_row * m.row_bytes, col, count, out);
   }
+}
+
+void decode_rows(const MatrixRef& m, i64 begin, i64 end, std::span<float> out) {
+  constexpr i64 kRowsATask = 8;
+  parallel_rows(end - begin, kRowsATask, [&](i64 first, i64 last) {
+    for (i64 r = first; r < last; ++r) {
+      decode_row(m, begin + r, 0, m.cols, out.data() + r * m.cols);
+    }
+  });
 }
 
 BlockSize block_size(MatrixFormat format) {

@@ -11,7 +11,7 @@ namespace inlay::kernels {
 namespace {
 
 // A task's values: drawing for them takes some 40 microseconds.
-constexpr i64 kValuesATask = 1 << 16;
+constexpr i64 kDroppedATask = 1 << 16;
 // Backward, each slice of the rows has sums of its own, added when all are there: at most this many
 // slices, and at most 4 MB of sums.
 constexpr i64 kMaxSlices = 32;
@@ -33,14 +33,14 @@ i64 slice_rows(const DroppedInput& input, i64 ranks) {
 }  // namespace
 
 void draw_kept(i64 values, float dropout, u64 key, u32* kept) {
-  parallel_rows(values, kValuesATask, [&](i64 begin, i64 end) {
+  parallel_rows(values, kDroppedATask, [&](i64 begin, i64 end) {
     INLAY_SELECT(dropped_input).draw(begin, end, dropout, key, kept);
   });
 }
 
 void dropped_products(const DroppedInput& input, std::span<const DroppedFactor> factors, float* t,
                       i64 t_columns) {
-  const i64 grain = kValuesATask / (input.columns + 1) + 1;
+  const i64 grain = kDroppedATask / (input.columns + 1) + 1;
   const i64 blocks = ceil_over(input.rows, grain);
   const i64 count = static_cast<i64>(factors.size());
   parallel_for(blocks * count, [&](i64 task) {

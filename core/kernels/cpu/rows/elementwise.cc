@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/kernels/elementwise.h"
 
+#include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <vector>
 
 #include "core/kernels/cpu/rows/elementwise.isa.h"
@@ -127,8 +129,8 @@ void scale_output_backward(std::span<const float> dy, std::span<const float> z,
 }
 
 void scale_output_backward_bf16(std::span<const u16> dy, std::span<const u16> z,
-                           std::span<const float> factors, std::span<u16> dz,
-                           std::span<float> dfactors) {
+                                std::span<const float> factors, std::span<u16> dz,
+                                std::span<float> dfactors) {
   scale_rows_backward(dy, z, factors, dz, dfactors, INLAY_SELECT(elementwise).scaled_block_bf16);
 }
 
@@ -154,27 +156,30 @@ void dropout(std::span<const float> x, float p, u64 key, std::span<float> y) {
   });
 }
 
-double sum_of_squares(std::span<const float> x) {
+void fill(std::span<float> y, float value) {
+  std::ranges::fill(y, value);
+}
+
+void mean(std::span<const float> x, std::span<float> mean) {
+  double sum = 0.0;
+  for (const float value : x) {
+    sum += value;
+  }
+  mean[0] = x.empty() ? 0.0F : static_cast<float>(sum / static_cast<double>(x.size()));
+}
+
+void sum_of_squares(std::span<const float> x, std::span<double> sum) {
   const i64 n = static_cast<i64>(x.size());
   std::vector<double> parts((n + kSquaresBlock - 1) / kSquaresBlock);
   parallel_rows(n, kSquaresBlock, [&](i64 begin, i64 end) {
     parts[begin / kSquaresBlock] =
         INLAY_SELECT(elementwise).sum_of_squares(x.data() + begin, end - begin);
   });
-  double sum = 0.0;
-  for (const double part : parts) {
-    sum += part;
-  }
-  return sum;
+  sum[0] = std::accumulate(parts.begin(), parts.end(), 0.0);
 }
 
-i64 first_not_finite(std::span<const float> x) {
-  for (std::size_t i = 0; i < x.size(); ++i) {
-    if (!std::isfinite(x[i])) {
-      return static_cast<i64>(i);
-    }
-  }
-  return -1;
+void count_not_finite(std::span<const float> x, std::span<i64> count) {
+  count[0] = std::ranges::count_if(x, [](float value) { return !std::isfinite(value); });
 }
 
 }  // namespace inlay::kernels

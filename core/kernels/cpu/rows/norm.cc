@@ -9,13 +9,13 @@
 namespace inlay::kernels {
 namespace {
 
-constexpr i64 kValuesATask = 1 << 14;
-constexpr i64 kColumnBlock = 64;
+constexpr i64 kNormedATask = 1 << 14;
+constexpr i64 kNormColumns = 64;
 
-// body(row) for every row of D values, in tasks of about kValuesATask values.
+// body(row) for every row of D values, in tasks of about kNormedATask values.
 void for_rows(std::size_t values, std::size_t D, FunctionRef<void(i64 row)> body) {
   const i64 rows = D == 0 ? 0 : static_cast<i64>(values / D);
-  parallel_rows(rows, kValuesATask / static_cast<i64>(D + 1) + 1, [&](i64 begin, i64 end) {
+  parallel_rows(rows, kNormedATask / static_cast<i64>(D + 1) + 1, [&](i64 begin, i64 end) {
     for (i64 row = begin; row < end; ++row) {
       body(row);
     }
@@ -25,8 +25,8 @@ void for_rows(std::size_t values, std::size_t D, FunctionRef<void(i64 row)> body
 void weight_gradient(std::span<const float> x, const float* mean, std::span<const float> rstd,
                      std::span<const float> dy, std::span<float> dweight) {
   const i64 D = static_cast<i64>(dweight.size());
-  parallel_rows(D, kColumnBlock, [&](i64 begin, i64 end) {
-    double sums[kColumnBlock];
+  parallel_rows(D, kNormColumns, [&](i64 begin, i64 end) {
+    double sums[kNormColumns];
     INLAY_SELECT(norms).weight_block(x.data() + begin, mean, rstd.data(), dy.data() + begin, D,
                                      static_cast<i64>(rstd.size()), end - begin, sums);
     for (i64 c = begin; c < end; ++c) {

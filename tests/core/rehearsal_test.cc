@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "core/memory/planning.h"
+#include "core/backend/rehearsal.h"
 
 #include <gtest/gtest.h>
 
@@ -11,31 +11,43 @@
 #include "core/memory/memory.h"
 #include "core/ops/elementwise.h"
 #include "core/ops/linear.h"
-#include "core/parallel.h"
 #include "tests/support/temp_directory.h"
 
 namespace inlay {
 namespace {
 
-TEST(Planning, RunsNoTaskAndEndsWithItsScope) {
-  int runs = 0;
+TEST(Rehearsal, AsksForNoWorkAndEndsWithItsScope) {
+  RehearsalBackend rehearsal;
   {
-    const Planning plan;
-    EXPECT_TRUE(planning());
-    parallel_for(3, [&](i64) { ++runs; });
+    const UseBackend use(rehearsal);
+    const Tensor x = Tensor::full({3}, 2.0F);
+    EXPECT_EQ(scale(x, 2.0F).to_vector(), std::vector<float>(3)) << "nothing is computed";
   }
-  EXPECT_FALSE(planning());
-  EXPECT_EQ(runs, 0);
-  parallel_for(1, [&](i64) { ++runs; });
-  EXPECT_EQ(runs, 1);
+  EXPECT_EQ(Tensor::full({1}, 2.0F).item(), 2.0F);
 }
 
-TEST(Planning, KeepsBooksOfItsOwn) {
+TEST(Rehearsal, AnswersQuestionsLikeTheProcessor) {
+  const RehearsalBackend rehearsal;
+  for (const GemmCompute compute : {GemmCompute::kF32, GemmCompute::kBf16, GemmCompute::kInt8}) {
+    EXPECT_EQ(rehearsal.kernels().has_bf16_operands(compute), kernels::has_bf16_operands(compute));
+  }
+}
+
+TEST(Rehearsal, KeepsTheHostFromItsMemory) {
+  RehearsalBackend rehearsal;
+  const UseBackend use(rehearsal);
+  const Tensor x = Tensor::zeros({3});
+  EXPECT_THROW(x.values(), Error);
+  EXPECT_THROW(x.mutable_values(), Error);
+}
+
+TEST(Rehearsal, KeepsBooksOfItsOwn) {
   const Tensor before = Tensor::empty({1000});
   const MemoryReport real = current_memory();
   const i64 peak = peak_memory().total();
   {
-    const Planning plan;
+    RehearsalBackend rehearsal;
+    const UseBackend use(rehearsal);
     EXPECT_EQ(current_memory().total(), 0);
     {
       const MemoryScope scope(MemoryClass::kWeights);
@@ -48,13 +60,12 @@ TEST(Planning, KeepsBooksOfItsOwn) {
   EXPECT_EQ(peak_memory().total(), peak);
 }
 
-#if !defined(__SANITIZE_ADDRESS__)
-
 // What a step needs can be asked of a machine that has not half of it.
-TEST(Planning, TakesNoMemoryForTensors) {
+TEST(Rehearsal, TakesNoMemoryForTensors) {
   constexpr i64 kRows = i64{1} << 22;
   const i64 rss = current_rss();
-  const Planning plan;
+  RehearsalBackend rehearsal;
+  const UseBackend use(rehearsal);
   {
     const Tensor x = Tensor::zeros({kRows, 1024});  // 16 GB
     x.set_requires_grad(true);
@@ -66,19 +77,16 @@ TEST(Planning, TakesNoMemoryForTensors) {
   EXPECT_LE(current_rss() - rss, 8 << 20);
 }
 
-#endif
-
-TEST(Planning, CountsEveryPieceOfAMappedFileOnce) {
+TEST(Rehearsal, CountsEveryPieceOfAMappedFileOnce) {
   const std::vector<std::byte> file(1000);
   const auto owner = std::make_shared<int>(0);
-  note_mapped(file.data(), 1000);
-  EXPECT_EQ(mapped_memory(), 0) << "outside of a rehearsal nobody asks";
-  const Planning plan;
+  RehearsalBackend rehearsal;
+  const UseBackend use(rehearsal);
   for (int i = 0; i < 2; ++i) {
     Tensor::borrow(std::span(file).first(400), {100}, DType::kF32, owner);
     Tensor::borrow(std::span(file).subspan(400, 80), {80}, DType::kU8, owner);
   }
-  EXPECT_EQ(mapped_memory(), 480);
+  EXPECT_EQ(rehearsal.host_bytes(), 480);
 }
 
 TEST(ByteText, ReadsSizesAsPeopleWriteThem) {
