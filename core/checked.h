@@ -8,8 +8,8 @@
 
 namespace inlay {
 
-/// A count, shape product, size or offset that comes from a file. Arithmetic that would leave [0,
-/// 2^63) throws DataError naming `what`, so no reader can be led into a small allocation or a
+/// A count, shape product, size or offset that comes from a file. Arithmetic that would leave
+/// [0, 2^63) throws DataError naming `what`, so no reader can be led into a small allocation or a
 /// wrapped offset. All sizes read from files pass through this one type; plain integers come out of
 /// it with `value()`.
 class CheckedSize {

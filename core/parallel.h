@@ -20,8 +20,8 @@ class FunctionRef<Result(Args...)> {
  public:
   template <class Callable,
             class = std::enable_if_t<!std::is_same_v<std::decay_t<Callable>, FunctionRef>>>
-  FunctionRef(Callable&& callable)  // NOLINT(google-explicit-constructor): a parameter type, meant
-                                    // to convert
+  // Implicit: a parameter type, meant to convert.
+  FunctionRef(Callable&& callable)  // NOLINT(google-explicit-constructor)
       : object_(const_cast<void*>(static_cast<const void*>(std::addressof(callable)))),
         call_([](void* object, Args... args) -> Result {
           return (*static_cast<std::remove_reference_t<Callable>*>(object))(

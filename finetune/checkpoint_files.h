@@ -17,8 +17,7 @@
 ///   trainable.safetensors        the trained parameters of full training
 ///   optimizer.safetensors        the optimizer's tensors
 ///   trainer_state.json           step, tokens, SHA-256 of data, base, tokenizer and template,
-///   sizes
-///                                and SHA-256 of the other files, and SHA-256 of its own text
+///                                sizes and SHA-256 of the other files, and SHA-256 of its own text
 namespace inlay {
 
 /// SHA-256 of the files that a run reads its rows from; `validation` is "" when there is none.

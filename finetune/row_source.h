@@ -8,8 +8,8 @@
 
 namespace inlay {
 
-/// Rows of a matrix that need not exist as one: decodes rows [begin, end), f32 [end - begin,
-/// width].
+/// Rows of a matrix that need not exist as one: decodes rows [begin, end), f32
+/// [end - begin, width].
 using RowFunction = std::function<Tensor(i64 begin, i64 end)>;
 
 /// The bytes of `count` rows in `dtype` (f32, bf16 or f16), made piece by piece as they are

@@ -87,8 +87,8 @@ MappedRange::MappedRange(std::span<const std::byte> bytes, std::string path,
   }
   const bool made = entry_ == nullptr;
   if (made) {
-    entry_ = new detail::MappedEntry;  // NOLINT(cppcoreguidelines-owning-memory): never freed, as
-                                       // said above
+    // Never freed, as said above.
+    entry_ = new detail::MappedEntry;  // NOLINT(cppcoreguidelines-owning-memory)
   }
   entry_->shown = printable(path, 300);
   entry_->path = std::move(path);

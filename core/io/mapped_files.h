@@ -17,8 +17,7 @@ struct MappedEntry;
 /// in its place.
 ///
 ///   cut        a page behind the new end raises SIGBUS when it is touched. A handler of that
-///   signal
-///              asks `mapped_path_at` which file it was.
+///              signal asks `mapped_path_at` which file it was.
 ///   written    nothing is raised, and old pages may stand beside new ones. Whoever has a result to
 ///              call good calls `require_mapped_files_unchanged` first.
 ///   replaced   the mapping goes on showing the old file, but the name now means another than the

@@ -11,9 +11,10 @@ namespace inlay::kernels {
 /// What the products multiply. All tensors are f32, and so are sums and softmax.
 enum class AttentionCompute {
   kF32,
-  kBf16,  // q, k, v, dO, the weights and their gradients rounded to bf16 where they are multiplied,
-          // by the processor's own dot products where it has them. A decoder's segment (at most
-          // 16 query rows a KV head, or few beside thousands of keys) is computed in f32.
+  /// q, k, v, dO, the weights and their gradients rounded to bf16 where they are multiplied, by the
+  /// processor's own dot products where it has them. A decoder's segment (at most 16 query rows a
+  /// KV head, or few beside thousands of keys) is computed in f32.
+  kBf16,
 };
 
 /// Row t, head h of a tensor starts at data + t * stride + h * head_dim, so q, k and v may share
@@ -25,11 +26,12 @@ struct AttentionParams {
   bool causal = true;    // key c is seen by query r iff c <= r + (k_count - q_count)
   i64 window = 0;        // > 0: and r + (k_count - q_count) - c < window
   float softcap = 0.0F;  // > 0: scores y become softcap * tanh(y / softcap)
-  float dropout =
-      0.0F;  // probability that a weight is dropped; the kept ones are scaled by 1 / (1 - dropout)
-  u64 dropout_key = 0;  // RandomKey::value(); weight (segment s, head h, query r, key c), r and c
-                        // counted inside the segment, is dropped iff word c % 4 of philox(key, r <<
-                        // 32 | c / 4, h << 32 | s) < dropout * 2^32
+  /// Probability that a weight is dropped; the kept ones are scaled by 1 / (1 - dropout).
+  float dropout = 0.0F;
+  /// RandomKey::value(). The weight of segment s, head h, query r and key c, r and c counted inside
+  /// the segment, is dropped iff
+  ///   word c % 4 of philox(key, r << 32 | c / 4, h << 32 | s) < dropout * 2^32
+  u64 dropout_key = 0;
   AttentionCompute compute = AttentionCompute::kF32;
 };
 
@@ -39,9 +41,9 @@ struct AttentionForwardOf {
   const T* q = nullptr;
   const T* k = nullptr;
   const T* v = nullptr;
-  T* o = nullptr;    // [rows of q, heads * head_dim], row stride o_stride
-  T* lse = nullptr;  // [heads, total_q]: natural log-sum-exp of each row's scores; +inf for a row
-                     // that sees nothing
+  T* o = nullptr;  // [rows of q, heads * head_dim], row stride o_stride
+  /// [heads, total_q]: natural log-sum-exp of each row's scores; +inf for a row that sees nothing.
+  T* lse = nullptr;
   i64 total_q = 0;
 };
 

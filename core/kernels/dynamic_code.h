@@ -22,8 +22,8 @@ u8 nearest_code(std::span<const float, 256> code, float z);
 
 enum class DynamicMap : u8 { kSigned, kUnsigned };
 
-/// Encodes a block of values: codes[i] = nearest_code(map, x[i] * (1 / absmax)). Returns absmax =
-/// max |x|. A block whose absmax is below 1e-38 gets the codes of numbers near 0.
+/// Encodes a block of values: codes[i] = nearest_code(map, x[i] * (1 / absmax)), and returns
+/// absmax = max |x|. A block whose absmax is below 1e-38 gets the codes of numbers near 0.
 float encode_dynamic(DynamicMap map, std::span<const float> x, std::span<u8> codes);
 /// x[i] = map[codes[i]] * absmax
 void decode_dynamic(DynamicMap map, float absmax, std::span<const u8> codes, std::span<float> x);

@@ -14,9 +14,10 @@ enum class MatrixFormat : u8 {
   kF32,
   kBf16,
   kF16,
-  kFourBit,  // bitsandbytes NF4 / FP4: a 16-entry code, a scale a block, blocks over the flattened
-             // matrix
-  kQ8_0,     // GGUF blocks, along a row; a row is a whole number of blocks
+  // bitsandbytes NF4 / FP4: a 16-entry code, a scale a block, blocks over the flattened matrix.
+  kFourBit,
+  // GGUF blocks, along a row; a row is a whole number of blocks.
+  kQ8_0,
   kQ4_0,
   kQ4_1,
   kQ5_0,
@@ -54,7 +55,7 @@ struct MatrixRef {
   /// in another order).
   const i32* row_map = nullptr;
   FourBitScales four_bit;
-  /// The same values laid down for products (gemm.h), or null.
+  /// The same values packed for products (gemm.h), or null.
   const PackedPanels* panels = nullptr;
 };
 

@@ -8,9 +8,8 @@
 namespace inlay::kernels {
 
 /// Rotary position embedding (Su et al. 2021, arXiv:2104.09864) on rows of `heads` heads of
-/// `head_dim` values, row r at x + r * stride. In each head the pair (k, k + half), k < half =
-/// rotary_dim / 2, turns by the angle of its row's position; values from rotary_dim on pass
-/// through.
+/// `head_dim` values, row r at x + r * stride. In each head the pair (k, k + half), k < half, turns
+/// by the angle of its row's position; values from rotary_dim = 2 half on pass through.
 struct RopeArgs {
   i64 rows = 0, heads = 1, head_dim = 64, half = 32;
   i64 x_stride = 0, y_stride = 0;

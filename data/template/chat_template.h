@@ -40,14 +40,12 @@
 ///
 /// Where the answer ends, three rules:
 ///   1. White space behind the end-of-turn marker ("\n" after <|im_end|>) is the template's, and
-///   not
-///      part of the answer: generation stops at the marker. When nothing but white space follows
-///      the content, it is the marker itself and stays.
+///      not part of the answer: generation stops at the marker. When nothing but white space
+///      follows the content, it is the marker itself and stays.
 ///   2. Some templates close the whole conversation with eos_token when no generation prompt is
-///   asked
-///      for (Phi-3). It is recognised by the prompt: closing the messages before the answer adds
-///      it, asking for the answer does not. It belongs to no answer, except to the last one of a
-///      template whose turns have no marker of their own: something must teach the model to stop.
+///      asked for (Phi-3). It is recognised by the prompt: closing the messages before the answer
+///      adds it, asking for the answer does not. It belongs to no answer, except to the last one of
+///      a template whose turns have no marker of their own: something must teach the model to stop.
 ///   3. Everything else between prompt and end is the answer: also a blank before the content
 ///      (Llama 2) or tool calls.
 ///

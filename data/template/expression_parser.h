@@ -12,8 +12,8 @@
 
 /// Expressions by recursive descent, weakest operator first:
 ///
-///   a if b else c · or · and · not · comparisons, in · + - · ~ · * / // % · ** · sign · .x [x] (x)
-///   · |x, is x
+///   a if b else c · or · and · not · comparisons, in · + - · ~ · * / // % · ** · sign
+///   · .x [x] (x) · |x, is x
 ///
 /// Two of Jinja's surprises are kept: ~ binds tighter than +, and a filter tighter than any
 /// operator except that -x|f is (-x)|f.

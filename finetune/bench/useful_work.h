@@ -10,15 +10,13 @@ namespace inlay {
 /// are seen), and nothing that a program might do besides:
 ///
 ///   N = parameters in products: blocks and head; the embedding's look-up is free
-///   a = 2 L (T + 1) H d = attention forward, L layers of H heads of size d, (T + 1) / 2 keys a
-///   query
+///   a = 2 L (T + 1) H d: attention forward, L layers of H heads of size d, (T + 1) / 2 keys a query
 ///
-///   forward    2 N + a
-///   training   2 N + 2 N (gradient of the inputs) + 2 N_trained (of the weights) + 6 N_lora + 3.5
-///   a
-///
-/// (Attention's backward is five products to the forward's two.) So LoRA needs 4 N + 6 N_lora + 3.5
-/// a and full training 6 N + 3.5 a.
+///   forward       2 N + a
+///   training      2 N + 2 N (gradient of the inputs) + 2 N_trained (of the weights) + 6 N_lora
+///                 + 3.5 a (attention's backward is five products to the forward's two)
+///   so LoRA       4 N + 6 N_lora + 3.5 a
+///   and full      6 N + 3.5 a
 struct UsefulWork {
   i64 parameters = 0;          // N
   i64 trained_parameters = 0;  // those of N that are trained whole

@@ -6,8 +6,9 @@
 // is what is multiplied.
 //
 // A product C[i][j] += sum over k A[i][k] B[k][j] takes bf16 operands and adds in f32, two k at a
-// time: A lies as rows (pairs of k side by side), B as pairs, B2[k / 2][j] = (B[k][j], B[k +
-// 1][j]).
+// time: A is stored by rows (pairs of k side by side), B as pairs,
+//
+//   B2[k / 2][j] = (B[k][j], B[k + 1][j])
 //
 //                                            A                 B in pairs of
 //   forward    S[key][row]  =  K Qt          K copy            d      (Q, packed a tile)

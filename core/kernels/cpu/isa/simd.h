@@ -11,8 +11,9 @@
 //   v.stream(p);                     past the caches; p is aligned to the vector
 //   v.store_bf16(q);  v.store_bf16(q, n);   rounded as the processor's own conversion does it
 //   max(a, b), min(a, b)             b where either is NaN, so a bound goes first: max(bound, x)
-//   keeps a NaN in x fma(a, b, c) = a * b + c         one rounding with AVX2 and AVX-512, two in
-//   the portable form reduce_add(v)                    a fixed tree, halves first
+//                                    keeps a NaN in x
+//   fma(a, b, c) = a * b + c         one rounding with AVX2 and AVX-512, two in the portable form
+//   reduce_add(v)                    a fixed tree, halves first
 
 #include "core/types.h"
 
