@@ -9,8 +9,8 @@
 namespace inlay {
 
 /// Keys and values of the tokens already seen, for `slots` sequences of at most `capacity` tokens
-/// each, f32: layers * 2 * slots * capacity * width * 4 bytes. In each layer slot s holds rows [s *
-/// capacity, (s + 1) * capacity).
+/// each, f32: layers * 2 * slots * capacity * width * 4 bytes. In each layer slot s holds rows
+/// [s * capacity, (s + 1) * capacity).
 class KvCache {
  public:
   KvCache(i64 layers, i64 width, i64 slots, i64 capacity);

@@ -30,9 +30,10 @@ struct PackedTokens {
 /// arXiv:2205.05198).
 enum class Recompute : u8 {
   kNone,
-  kSelective,  // the results of the MLP's first products, the widest of a block, and of the
-               // attention's last, the cheapest
-  kBlock,      // all of a block but its input
+  /// The results of the MLP's first products, the widest of a block, and of attention's last, the
+  /// cheapest.
+  kSelective,
+  kBlock,  // all of a block but its input
 };
 
 /// What a forward pass needs to know besides the values. The tokens must outlive the backward pass.

@@ -22,8 +22,8 @@ struct SelfAttentionSizes {
 
 /// Attention of a pass's tokens on each other, sequence by sequence, and with a cache on what came
 /// before.
-///   q [N, heads * head_dim]   k, v [N, kv_heads * head_dim], already turned by RoPE where the
-///   model has it
+///   q [N, heads * head_dim]         already turned by RoPE, where the model has it
+///   k, v [N, kv_heads * head_dim]   k likewise
 Tensor attend(const SelfAttentionSizes& sizes, const Tensor& q, const Tensor& k, const Tensor& v,
               const Pass& pass);
 

@@ -18,8 +18,8 @@ struct LinearSpec {
   bool bias = false;
   WeightLayout layout = WeightLayout::kOutIn;
   double init_std = 0.02;  // from scratch: N(0, init_std^2), bias 0
-  i64 rope_head_dim = 0;   // > 0: the output is turned by RoPE in heads of this size (GGUF orders
-                           // those rows otherwise)
+  /// > 0: the output is turned by RoPE in heads of this size. (GGUF orders those rows otherwise.)
+  i64 rope_head_dim = 0;
 };
 
 class WeightSource {

@@ -61,8 +61,9 @@ std::unique_ptr<Checkpoint> open_checkpoint(const std::string& path);
 std::unique_ptr<Checkpoint> open_safetensors_checkpoint(const std::string& folder);
 std::unique_ptr<Checkpoint> open_gguf_checkpoint(const std::string& path);
 
-/// GGUF's order of the rows of a projection that RoPE turns, undone: entry h D + t (D/2) + j is h D
-/// + 2 j + t, for heads of size D, t in {0, 1}.
+/// GGUF's order of the rows of a projection that RoPE turns, undone, for heads of size D, t in
+/// {0, 1}:
+///   entry h D + t (D/2) + j  is  h D + 2 j + t
 std::vector<i32> unpermuted_rope_rows(i64 rows, i64 head_dim);
 
 }  // namespace inlay

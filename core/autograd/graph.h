@@ -16,9 +16,9 @@
 /// bill, so an op captures through `save`:
 ///   * save(x, needed) holds nothing when the value will not be read (a frozen weight's x, say);
 ///   * where x can be made again from cheaper things that are held anyway (its `set_recipe`: a
-///   norm's output from its
-///     input, a gate's product from its factors), save holds the recipe and x itself can be freed.
-///     Backward makes x once and keeps it until the last holder of the recipe is done with it.
+///     norm's output from its input, a gate's product from its factors), save holds the recipe and
+///     x itself can be freed. Backward makes x once and keeps it until the last holder of the
+///     recipe is done with it.
 namespace inlay {
 
 struct Recipe;

@@ -10,7 +10,8 @@ namespace inlay {
 
 /// Sum of the cross-entropies of the rows of `logits`, divided by `normalizer`, in nats.
 ///   logits [N, V] f32, overwritten with their gradient when it is wanted and `logits` is the only
-///   handle targets [N] in [0, V)
+///                 handle
+///   targets [N]   in [0, V)
 /// Saved for backward: the gradient of the logits, as f32 or, for operations that round it anyway,
 /// bf16.
 Tensor cross_entropy(Tensor logits, std::span<const i32> targets, double normalizer,
@@ -24,8 +25,9 @@ std::vector<double> cross_entropy_rows(const Tensor& logits, std::span<const i32
 /// be packed for little, with more the logits would be most of the memory) go through the head,
 /// their loss and at once their gradient, and are dropped. What comes out of the forward pass is
 /// already d(loss)/dh, and the gradients of the head's own leaves.
-///   h [N, C]; `head` maps [n, C] to [n, V] through recorded operations; it may use trainable
-///   leaves. `gradient` is the type of the logits' gradient, which `head` must take.
+///   h [N, C]   f32
+///   head       maps [n, C] to [n, V] through recorded operations; it may use trainable leaves
+///   gradient   the type of the logits' gradient, which `head` must take
 /// Saved for backward: d(loss)/dh [N, C], in place of h. When nothing wants a gradient only the
 /// loss is computed. The gradient arriving for the loss must be 1: scale the loss through
 /// `normalizer`.

@@ -26,11 +26,11 @@ struct LoraSpec {
   LoraInit init = LoraInit::kDefault;
 };
 
-/// y = W x + b + s B A dropout(x), eq. 3.
-/// DoRA: V = W + s B A, n_o = |V_o|, y = (m / n) V x + b, n recomputed each pass and no gradient
-/// through it. Dropout is of what A reads, as without DoRA: y = (m / n) (W x + s B A dropout(x)) +
-/// b. (PEFT gives the dropped x to (m / n - 1) W as well: the same on the mean, for a second
-/// product with W.)
+/// LoRA, eq. 3:   y = W x + b + s B A dropout(x)
+/// DoRA, eq. 5:   y = (m / n) (W x + s B A dropout(x)) + b,   n_o = |V_o|,   V = W + s B A
+/// n is computed anew each pass and no gradient goes through it. Dropout is of what A reads, as
+/// without DoRA. (PEFT gives the dropped x to (m / n - 1) W as well: the same on the mean, for a
+/// second product with W.)
 class LoraLinear final : public LinearLike {
  public:
   /// `name` is the wrapped layer's path; the factors are drawn from `key` by it.
