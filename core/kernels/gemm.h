@@ -10,13 +10,13 @@ namespace inlay::kernels {
 
 /// One product of a sum: A[M, K] * B[K, N].
 ///
-///   A      f32, a(i, k) = a[i * a_row_stride + k * a_col_stride]; one of the strides is 1. Or bf16,
-///          at `a_bf16`, where has_bf16_operands(compute); then a_col_stride is 1.
-///   B      any MatrixRef. b_transposed: stored [N, K], a weight [out, in] read forward (y = x W^T);
-///          else stored [K, N], the same weight read for the input gradient (dx = dy W), or any
-///          right-hand factor.
-///   exact  with kInt8: this product is rounded to bf16 and not to 8 bits. For an adapter's factors,
-///          which are trained.
+///   A      f32, a(i, k) = a[i * a_row_stride + k * a_col_stride]; one of the strides is 1.
+///          Or bf16, at `a_bf16`, where has_bf16_operands(compute); then a_col_stride is 1.
+///   B      any MatrixRef. b_transposed: stored [N, K], a weight [out, in] read forward
+///          (y = x W^T); else stored [K, N], the same weight read for the input gradient
+///          (dx = dy W), or any right-hand factor.
+///   exact  with kInt8: this product is rounded to bf16 and not to 8 bits. For an adapter's
+///          factors, which are trained.
 struct GemmTerm {
   i64 K = 0;
   const float* a = nullptr;

@@ -30,7 +30,7 @@ struct AttentionOptions {
 };
 
 /// softmax(mask(scale q k^T)) v for every head of every segment.
-///   q [Nq, heads * head_dim]   k, v [Nk, kv_heads * head_dim]   returns [Nq, heads * head_dim]; f32
+///   q [Nq, heads * head_dim]   k, v [Nk, kv_heads * head_dim]   returns [Nq, heads * head_dim]
 /// Query head h reads key/value head h / (heads / kv_heads). Rows of q, k, v may be strided
 /// (columns of one product). Saved for backward: q, k, v, the result, and one log-sum-exp a row and
 /// head; never the scores. Rows outside every segment must not exist. FlashAttention-2, Dao 2023,

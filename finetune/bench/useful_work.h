@@ -10,7 +10,8 @@ namespace inlay {
 /// are seen), and nothing that a program might do besides:
 ///
 ///   N = parameters in products: blocks and head; the embedding's look-up is free
-///   a = 2 L (T + 1) H d: attention forward, L layers of H heads of size d, (T + 1) / 2 keys a query
+///   a = 2 L (T + 1) H d: attention forward, L layers of H heads of size d, (T + 1) / 2 keys each
+///       query
 ///
 ///   forward       2 N + a
 ///   training      2 N + 2 N (gradient of the inputs) + 2 N_trained (of the weights) + 6 N_lora
