@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdio>
-#include <utility>
 
 #include "core/error.h"
 #include "data/template/civil_time.h"

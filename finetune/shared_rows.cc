@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "finetune/shared_rows.h"
 
-#include <algorithm>
 #include <string_view>
 #include <unordered_map>
 

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <cstdio>
-#include <functional>
 #include <nlohmann/json.hpp>
 
 #include "apps/bench_output.h"
@@ -18,7 +17,7 @@ using Json = nlohmann::ordered_json;
 
 // Sizes are multiplied with one another: none may come near the end of a 64-bit integer, and what
 // does not fit in memory is refused where it is allocated.
-constexpr i64 kMostBenchSize = i64{1} << 24;
+constexpr i64 kMaxBenchSize = i64{1} << 24;
 
 struct KernelCase {
   std::string name;
@@ -28,7 +27,7 @@ struct KernelCase {
 
 void require_size(const char* option, i64 value) {
   require_at_least(option, value, 1);
-  require_at_most(option, value, kMostBenchSize);
+  require_at_most(option, value, kMaxBenchSize);
 }
 
 Json case_json(const KernelCase& one, double peak_flops) {

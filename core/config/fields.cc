@@ -1,13 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/config/fields.h"
 
-#include <algorithm>
 #include <charconv>
 #include <limits>
 #include <nlohmann/json.hpp>
-#include <utility>
-
-#include "core/error.h"
 
 namespace inlay {
 namespace {

@@ -28,7 +28,7 @@
 /// The values of a default-constructed struct are the defaults. The work is done by
 ///   reader.h   read_config<T>(document)     one sentence for each mistake
 ///   writer.h   config_text(value)           the resolved config
-///   help.h     field_rows<T>()              a row a field, for --help and the README
+///   help.h     field_rows<T>()              a row a field, for --help
 ///   schema.h   config_schema<T>(title)      JSON Schema
 /// and documents with "extends" and --set come from run_file.h.
 namespace inlay {

@@ -60,15 +60,6 @@ std::string wrapped(const std::string& text, std::size_t indent) {
   return out + line + "\n";
 }
 
-/// A bar would end the cell.
-std::string table_cell(const std::string& text) {
-  std::string cell;
-  for (const char c : text) {
-    cell += c == '|' ? "\\|" : std::string(1, c);
-  }
-  return cell;
-}
-
 }  // namespace
 
 std::vector<FieldRow> field_rows(const Fields& defaults) {
@@ -92,16 +83,6 @@ std::string help_text(std::span<const FieldRow> rows) {
     text += dotted_key(row.pointer);
     text += row.default_value.empty() ? "" : " = " + row.default_value;
     text += "   (" + row.type + ")\n" + wrapped(row.help, 4);
-  }
-  return text;
-}
-
-std::string help_markdown(std::span<const FieldRow> rows) {
-  std::string text = "| key | default | type | meaning |\n| --- | --- | --- | --- |\n";
-  for (const FieldRow& row : rows) {
-    const std::string shown = row.default_value.empty() ? "" : "`" + row.default_value + "`";
-    text += "| `" + dotted_key(row.pointer) + "` | " + table_cell(shown) + " | " +
-            table_cell(row.type) + " | " + table_cell(row.help) + " |\n";
   }
   return text;
 }

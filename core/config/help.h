@@ -7,7 +7,7 @@
 
 #include "core/config/fields.h"
 
-/// The fields of a config struct as rows, for `--help`, the README and "did you mean".
+/// The fields of a config struct as rows, for `--help` and "did you mean".
 namespace inlay {
 
 struct FieldRow {
@@ -31,7 +31,5 @@ std::string dotted_key(const std::string& pointer);
 
 /// A paragraph a field: key, default and type on the first line, the help under it, wrapped.
 std::string help_text(std::span<const FieldRow> rows);
-/// A table with the columns key, default, type and meaning.
-std::string help_markdown(std::span<const FieldRow> rows);
 
 }  // namespace inlay

@@ -12,7 +12,6 @@
 #include <climits>
 #include <cstring>
 #include <mutex>
-#include <string_view>
 #include <utility>
 
 #include "core/types.h"

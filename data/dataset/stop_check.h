@@ -3,7 +3,6 @@
 
 #include <optional>
 #include <string>
-#include <vector>
 
 #include "data/dataset/remark.h"
 #include "data/example.h"

@@ -2,7 +2,6 @@
 #include "data/dataset/text_rows.h"
 
 #include <nlohmann/json.hpp>
-#include <utility>
 
 #include "core/error.h"
 

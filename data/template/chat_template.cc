@@ -193,11 +193,6 @@ RenderedChat ChatTemplate::render_with_spans(std::span<const Message> messages,
                                           : with_derived_spans(messages, options);
 }
 
-bool ChatTemplate::starts_with_bos(std::string_view text) const {
-  const std::string_view bos = token("bos_token");
-  return !bos.empty() && text.starts_with(bos);
-}
-
 RenderedChat ChatTemplate::with_generation_blocks(std::span<const Message> messages,
                                                   const ChatOptions& options) const {
   const JinjaTemplate& used = chosen(options);

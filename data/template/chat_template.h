@@ -54,8 +54,7 @@
 /// answer is found from within, see opening_answer.cc.
 ///
 /// Templates that trim the content, add a default system message (SmolLM2, Qwen 2.5) or a bos token
-/// need no care here, since only rendered texts are compared. Those that start with bos_token do
-/// when the text is encoded: see `starts_with_bos`.
+/// need no care here, since only rendered texts are compared.
 namespace inlay {
 
 /// Bytes [begin, end) of the text that message number `message` has to teach.
@@ -106,9 +105,6 @@ class ChatTemplate {
   /// grows with the square of their number.
   RenderedChat render_with_spans(std::span<const Message> messages,
                                  const ChatOptions& options = {}) const;
-
-  /// Whether a rendered text begins with bos_token already, so that encoding must not add another.
-  bool starts_with_bos(std::string_view text) const;
 
   /// Whether one of the templates names strftime_now, so that its text may be another every day.
   bool reads_date() const;

@@ -39,14 +39,6 @@ std::string byte_letter(u8 byte) {
   return out;
 }
 
-std::string to_byte_letters(std::string_view bytes) {
-  std::string out;
-  for (const char byte : bytes) {
-    append_utf8(out, kAlphabet.letter_of[static_cast<u8>(byte)]);
-  }
-  return out;
-}
-
 std::optional<std::string> from_byte_letters(std::string_view piece) {
   std::string bytes;
   for (i64 at = 0; at < static_cast<i64>(piece.size());) {

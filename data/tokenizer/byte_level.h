@@ -15,9 +15,6 @@ namespace inlay {
 /// The letter of one byte, as UTF-8.
 std::string byte_letter(u8 byte);
 
-/// `bytes` spelt in the alphabet.
-std::string to_byte_letters(std::string_view bytes);
-
 /// The bytes that `piece` (UTF-8) spells; nothing if it has a character outside of the alphabet.
 std::optional<std::string> from_byte_letters(std::string_view piece);
 

@@ -10,8 +10,8 @@
 #include "finetune/config/peft_config.h"
 
 /// The file of a run, section by section. Keys, defaults and ranges stand in the `fields` functions
-/// of run_config.cc and nowhere else; what must hold between fields is in check.h; reading a file
-/// with all of it is load.h.
+/// of run_config.cc and nowhere else; what must hold between fields, and reading a file with all of
+/// it, is in check.h.
 namespace inlay {
 
 struct ModelConfig {

@@ -5,7 +5,6 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
-#include <numeric>
 
 #include "core/kernels/gemm.h"
 #include "core/parallel.h"

@@ -72,14 +72,5 @@ TEST(ConfigHelp, PrintsAParagraphAFieldWrapped) {
             "    word word word\n");
 }
 
-TEST(ConfigHelp, PrintsAMarkdownTable) {
-  const FieldRow rows[] = {{"/peft/r", "a|b", "8", "the rank"}, {"/x", "y", "", "z"}};
-  EXPECT_EQ(help_markdown(rows),
-            "| key | default | type | meaning |\n"
-            "| --- | --- | --- | --- |\n"
-            "| `peft.r` | `8` | a\\|b | the rank |\n"
-            "| `x` |  | y | z |\n");
-}
-
 }  // namespace
 }  // namespace inlay

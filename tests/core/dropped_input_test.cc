@@ -3,9 +3,6 @@
 
 #include <gtest/gtest.h>
 
-#include <cmath>
-
-#include "core/kernels/convert.h"
 #include "core/kernels/elementwise.h"
 #include "core/random.h"
 #include "core/tensor/tensor.h"

@@ -269,13 +269,6 @@ TEST(ChatTemplate, CountsGenerationBlocksOfTemplatesThatWalkByIndex) {
             "which cannot be told");
 }
 
-TEST(ChatTemplate, KnowsWhetherTheTextBeginsWithBos) {
-  const auto gemma = golden_template("gemma");
-  EXPECT_TRUE(gemma.starts_with_bos(gemma.render(conversation("pair"))));
-  const auto chatml = golden_template("chatml");
-  EXPECT_FALSE(chatml.starts_with_bos(chatml.render(conversation("pair"))));
-}
-
 TEST(ChatTemplate, VariablesWinOverSpecialTokens) {
   const auto chat = from_source("{{ eos_token }}{{ tools }}{{ documents }}{{ extra }}");
   ChatOptions options;
