@@ -15,8 +15,8 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 // More steps than anyone waits for, and more threads than any machine has.
-constexpr i64 kMostSteps = 1000000;
-constexpr i64 kMostBenchThreads = 1024;
+constexpr i64 kMaxSteps = 1000000;
+constexpr i64 kMaxBenchThreads = 1024;
 
 // "A / B unit", one number a thread count.
 std::string readable_rates(const std::vector<MachinePeak>& peaks, double MachinePeak::*rate,
@@ -38,9 +38,9 @@ void BenchArguments::declare(Arguments& arguments) {
 
 void BenchArguments::apply() const {
   require_at_least("--steps", steps, 1);
-  require_at_most("--steps", steps, kMostSteps);
+  require_at_most("--steps", steps, kMaxSteps);
   require_at_least("--threads", threads, 0);
-  require_at_most("--threads", threads, kMostBenchThreads);
+  require_at_most("--threads", threads, kMaxBenchThreads);
   set_num_threads(threads == 0 ? available_processors() : static_cast<int>(threads));
 }
 

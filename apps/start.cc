@@ -27,7 +27,7 @@ constexpr i64 kThreadStack = 1 << 20;
 // The command itself also parses: nested JSON, templates and patterns, to the depth their limits
 // allow.
 constexpr i64 kMainStack = 8 << 20;
-constexpr i64 kLeastMainStack = 2 << 20;
+constexpr i64 kMinMainStack = 2 << 20;
 
 void open_stream(int descriptor, int flags) {
   if (::fcntl(descriptor, F_GETFD) != -1) {
@@ -100,7 +100,7 @@ void settle_environment(char** argv) {
 int on_enough_stack(FunctionRef<int()> body) {
   struct rlimit limit {};
   if (::getrlimit(RLIMIT_STACK, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY ||
-      limit.rlim_cur >= static_cast<rlim_t>(kLeastMainStack)) {
+      limit.rlim_cur >= static_cast<rlim_t>(kMinMainStack)) {
     return body();
   }
   struct Call {

@@ -24,13 +24,13 @@ static void __tsan_release(void* /*address*/) {}
 namespace inlay {
 namespace {
 
-// The tasks of a region, handed out in as many ranges as there are threads. A thread works through
-// its own range first and then helps with the others', so that work split in the same way in one
-// region after the other (rows of a batch) mostly stays with one thread, in its caches: between two
-// cores, a line of memory may take longer than from memory itself.
+// The tasks of a region, divided into as many ranges as there are threads. A thread works through
+// its own range first and then takes tasks from the others', so that work split in the same way in
+// one region after the other (rows of a batch) mostly stays with one thread, in its caches: between
+// two cores, a cache line may take longer than from memory itself.
 class TaskRanges {
  public:
-  TaskRanges(i64 count, int threads) : count_(count), ranges_(std::min(threads, kMost)) {
+  TaskRanges(i64 count, int threads) : count_(count), ranges_(std::min(threads, kMaxRanges)) {
     for (int r = 0; r < ranges_; ++r) {
       next_[r].index.store(begin(r), std::memory_order_relaxed);
     }
@@ -51,7 +51,9 @@ class TaskRanges {
   }
 
  private:
-  static constexpr int kMost = 64;
+  // Beyond as many threads, several share a range; the array then still fits the stack.
+  static constexpr int kMaxRanges = 64;
+  // A cache line each, or threads would invalidate one another's at every task.
   struct alignas(64) Next {
     std::atomic<i64> index;
   };
@@ -61,7 +63,7 @@ class TaskRanges {
 
   i64 count_;
   int ranges_;
-  Next next_[kMost];
+  Next next_[kMaxRanges];
 };
 
 // How many threads may work, and how many the system is known to start.
@@ -104,7 +106,8 @@ int thread_index() {
   return omp_in_parallel() != 0 ? omp_get_thread_num() : 0;
 }
 
-// What the threads of a region are handed is read before they can say so: not watched.
+// libgomp's threads read the region's arguments before they reach __tsan_acquire, so the thread
+// sanitizer would report a race here that the barrier of the region excludes.
 __attribute__((no_sanitize("thread"))) void parallel_for(i64 count,
                                                          FunctionRef<void(i64 task)> task) {
   const int threads = static_cast<int>(std::min<i64>(count, num_threads()));

@@ -27,7 +27,7 @@ constexpr const char* kOptimizer = "optimizer.safetensors";
 constexpr const char* kTrainable = "trainable.safetensors";
 constexpr const char* kChecksum = "checksum";
 constexpr const char* kSources = "sources";
-constexpr i64 kMostStateBytes = 1 << 20;
+constexpr i64 kMaxStateBytes = 1 << 20;
 
 void write_tensors(const std::string& path, const std::vector<Parameter>& parameters) {
   std::vector<TensorToWrite> tensors;
@@ -93,7 +93,7 @@ Json read_state(const std::string& directory) {
   if (!is_file(path)) {
     throw DataError(str(directory, ": not a checkpoint: it has no ", kState));
   }
-  const std::string text = file_system().read(path, kMostStateBytes);
+  const std::string text = file_system().read(path, kMaxStateBytes);
   Json state = parse_json(text, path);
   // Versions before the checksum wrote these keys and no other.
   constexpr std::string_view kUnsealed[] = {"step",           "tokens", "window_loss_bits",

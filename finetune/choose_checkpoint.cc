@@ -15,7 +15,7 @@
 namespace inlay {
 namespace {
 
-constexpr i64 kMostNameBytes = 256;
+constexpr i64 kMaxNameBytes = 256;
 
 bool is_sound(const std::string& checkpoint) {
   try {
@@ -67,7 +67,7 @@ std::string last_checkpoint(const RunDirectory& directory) {
     throw DataError(str(pointer, ": there is no such file, which names the last checkpoint"));
   }
   const i64 size = file_system().info(pointer).size;
-  std::string name = size > kMostNameBytes ? "" : file_system().read(pointer, kMostNameBytes);
+  std::string name = size > kMaxNameBytes ? "" : file_system().read(pointer, kMaxNameBytes);
   name.erase(name.find_last_not_of(" \n\r") + 1);
   const auto step = step_of_name(name);
   if (!step) {

@@ -162,8 +162,8 @@ std::optional<ChatTemplate> find_chat_template(const std::string& wanted,
                       ": there is no such file, nor a chat template of the model ", "by this name",
                       did_you_mean(wanted, names), "; it has ", list));
   }
-  constexpr i64 kMostTemplateBytes = 1 << 20;
-  return ChatTemplate::from_text(file_system().read(wanted, kMostTemplateBytes), tokens, wanted);
+  constexpr i64 kMaxTemplateBytes = 1 << 20;
+  return ChatTemplate::from_text(file_system().read(wanted, kMaxTemplateBytes), tokens, wanted);
 }
 
 }  // namespace

@@ -11,10 +11,10 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr i64 kMostLogBytes = i64{1} << 32;
+constexpr i64 kMaxLogBytes = i64{1} << 32;
 
 std::string text_of(const std::string& path) {
-  return is_file(path) ? file_system().read(path, kMostLogBytes) : "";
+  return is_file(path) ? file_system().read(path, kMaxLogBytes) : "";
 }
 
 }  // namespace

@@ -14,7 +14,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr i64 kMostConfigBytes = 16 << 20;
+constexpr i64 kMaxConfigBytes = 16 << 20;
 constexpr const char* kFree[] = {"logging", "eval", "save", "runtime"};
 
 // Every key there is, at its default.
@@ -68,7 +68,7 @@ void check_same_run(const std::string& file, const RunConfig& config) {
     throw ConfigError(
         str(parent_path(file), ": there is no run to resume (it has no ", base_name(file), ")"));
   }
-  Json before = parse_ordered_json(file_system().read(file, kMostConfigBytes), file);
+  Json before = parse_ordered_json(file_system().read(file, kMaxConfigBytes), file);
   if (before.is_object()) {
     for (const char* section : {"peft", "quantization"}) {  // not there means none
       before.emplace(section, nullptr);
@@ -98,7 +98,7 @@ void keep_recomputation(const std::string& file, RunConfig& config) {
   if (training.gradient_checkpointing != "auto" || !is_file(file)) {
     return;
   }
-  const Json before = parse_ordered_json(file_system().read(file, kMostConfigBytes), file);
+  const Json before = parse_ordered_json(file_system().read(file, kMaxConfigBytes), file);
   const Json& section = before.contains("training") ? before["training"] : Json::object();
   const Json kind = section.value("gradient_checkpointing", Json());
   const Json layers = section.value("gradient_checkpointing_layers", Json());
@@ -114,7 +114,7 @@ void keep_template_date(const std::string& file, RunConfig& config) {
   if (config.model.template_date || !is_file(file)) {
     return;
   }
-  const Json before = parse_ordered_json(file_system().read(file, kMostConfigBytes), file);
+  const Json before = parse_ordered_json(file_system().read(file, kMaxConfigBytes), file);
   const Json& section = before.contains("model") ? before["model"] : Json::object();
   if (const Json date = section.value("template_date", Json()); date.is_string()) {
     config.model.template_date = date.get<std::string>();

@@ -19,14 +19,14 @@ using Names = std::set<std::string>;
 constexpr const char* kSettings = "config.resolved.json";
 constexpr const char* kManifest = "manifest.json";
 constexpr const char* kCheckpoints = "checkpoints";
-constexpr i64 kMostMarkBytes = 16 << 20;
+constexpr i64 kMaxMarkBytes = 16 << 20;
 
 // A mark is worth what it says: null for one that is not there or not ours.
 Json read_mark(const std::string& path, std::initializer_list<const char*> keys) {
-  if (!is_file(path) || file_system().info(path).size > kMostMarkBytes) {
+  if (!is_file(path) || file_system().info(path).size > kMaxMarkBytes) {
     return {};
   }
-  Json json = Json::parse(file_system().read(path, kMostMarkBytes), nullptr, false);
+  Json json = Json::parse(file_system().read(path, kMaxMarkBytes), nullptr, false);
   const bool ours = json.is_object() &&
                     std::ranges::all_of(keys, [&](const char* k) { return json.contains(k); });
   return ours ? json : Json();

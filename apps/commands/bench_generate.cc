@@ -17,7 +17,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 // A million tokens: more than any model here has positions for.
-constexpr i64 kMostBenchTokens = 1 << 20;
+constexpr i64 kMaxBenchTokens = 1 << 20;
 
 LoadedModel load_for_bench(const std::string& model, const std::string& shape,
                            const std::string& dtype) {
@@ -67,8 +67,8 @@ int bench_generate(std::span<const std::string> arguments) {
   require_choice("--dtype", dtype, {"auto", "f32", "bf16"});
   require_at_least("--length", length, 1);
   require_at_least("--new-tokens", new_tokens, 2);
-  if (length + new_tokens > kMostBenchTokens) {
-    throw ConfigError(str("--length: expected at most ", kMostBenchTokens,
+  if (length + new_tokens > kMaxBenchTokens) {
+    throw ConfigError(str("--length: expected at most ", kMaxBenchTokens,
                           " tokens with the new ones, found ", length, " and ", new_tokens));
   }
   const LoadedModel loaded = load_for_bench(model, shape, dtype);

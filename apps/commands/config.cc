@@ -43,7 +43,7 @@ constexpr const char* kStartingConfig = R"({
 }
 )";
 
-constexpr i64 kMostConfigBytes = 1 << 20;
+constexpr i64 kMaxConfigBytes = 1 << 20;
 
 // Whether nothing but a run config goes with the file: it has sections of one and no other key.
 bool is_run_config(const std::string& file) {
@@ -54,7 +54,7 @@ bool is_run_config(const std::string& file) {
   }
   try {
     const auto json =
-        parse_ordered_json(file_system().read(file, kMostConfigBytes), file, {.comments = true});
+        parse_ordered_json(file_system().read(file, kMaxConfigBytes), file, {.comments = true});
     bool ours = json.is_object();
     for (const auto& [key, value] : json.items()) {
       ours = ours && std::ranges::find(known, key) != known.end();

@@ -20,7 +20,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 // More rows of a thousand tokens at once would only need more memory.
-constexpr i64 kMostLossRows = 16;
+constexpr i64 kMaxLossRows = 16;
 
 int report_loss(const LoadedModel& loaded, const Dataset& data, i64 batch_size,
                 AttentionKind attention, bool json) {
@@ -135,8 +135,8 @@ int run_eval(std::span<const std::string> arguments) {
     print_notice(summary);
   }
   return metric == "loss"
-             ? report_loss(loaded, data, std::min(batch_size, kMostLossRows),
-                           model.attention_kind(), json)
+             ? report_loss(loaded, data, std::min(batch_size, kMaxLossRows), model.attention_kind(),
+                           json)
              : report_matches(loaded, data, batch_size, model.attention_kind(), json, show);
 }
 

@@ -21,7 +21,7 @@
 namespace inlay {
 namespace {
 
-constexpr i64 kMostPromptBytes = 64 << 20;
+constexpr i64 kMaxPromptBytes = 64 << 20;
 
 // The options of sampling, shared by generate and chat.
 struct SamplingArguments {
@@ -184,7 +184,7 @@ int run_generate(std::span<const std::string> arguments) {
     throw ConfigError("generate: give one of --prompt and --prompt-file");
   }
   if (!prompt_file.empty()) {
-    prompt = read_text_file(prompt_file == "-" ? "/dev/stdin" : prompt_file, kMostPromptBytes);
+    prompt = read_text_file(prompt_file == "-" ? "/dev/stdin" : prompt_file, kMaxPromptBytes);
   }
   const LoadedModel loaded = model.load();
   const Tokenizer& tokenizer = loaded.require_tokenizer("a prompt");

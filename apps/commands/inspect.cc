@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <algorithm>
 #include <cstdio>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -19,10 +18,10 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr i64 kMostJsonBytes = 64 << 20;
+constexpr i64 kMaxJsonBytes = 64 << 20;
 
 Json read_json(const std::string& path) {
-  return parse_ordered_json(file_system().read(path, kMostJsonBytes), path);
+  return parse_ordered_json(file_system().read(path, kMaxJsonBytes), path);
 }
 
 Json tensor_row(const std::string& name, const std::string& type, std::span<const i64> shape,

@@ -17,11 +17,11 @@
 namespace inlay {
 namespace {
 
-constexpr i64 kMostIdBytes = 256 << 20;
+constexpr i64 kMaxIdBytes = 256 << 20;
 constexpr const char* kTensor = "logits";
 
 std::vector<std::vector<i32>> read_ids(const std::string& file, i64 vocab_size) {
-  const nlohmann::json json = parse_json(file_system().read(file, kMostIdBytes), file);
+  const nlohmann::json json = parse_json(file_system().read(file, kMaxIdBytes), file);
   const auto rows = json.is_object() ? json.find("input_ids") : json.end();
   if (!json.is_object() || rows == json.end() || !rows->is_array() || rows->empty()) {
     throw DataError(str(file, R"(: expected {"input_ids": [[…], …]})"));

@@ -13,7 +13,7 @@ std::string data_text(const RunPlan& plan);
 /// What backward computes again: "nothing", "selected products of the first 12 layers".
 std::string recomputed_text(const RunPlan& plan);
 
-/// What is laid down ahead, where something is.
+/// What is prepacked, where something is.
 inline constexpr const char* kPrepackedText =
     "the frozen weights, as products read them (prepack_weights always)";
 

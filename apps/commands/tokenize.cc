@@ -16,11 +16,11 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr i64 kMostTextBytes = i64{1} << 30;
+constexpr i64 kMaxTextBytes = i64{1} << 30;
 
 // The texts of a file: with --json a JSON array of strings, else the file itself.
 std::vector<std::string> texts_of(const std::string& file, bool json) {
-  const std::string content = file_system().read(file, kMostTextBytes);
+  const std::string content = file_system().read(file, kMaxTextBytes);
   if (!json) {
     return {content};
   }

@@ -43,10 +43,10 @@ std::string directory_of(const std::string& path) {
 /// Whether the path leads to an open descriptor of a process, as /dev/stdin and /dev/fd/63 do.
 bool leads_to_descriptor(const std::string& path) {
   namespace fs = std::filesystem;
-  constexpr int kMostLinks = 40;  // as many as the system follows
+  constexpr int kMaxLinks = 40;  // as many as the system follows
   std::error_code error;
   fs::path at = path;
-  for (int links = 0; links < kMostLinks; ++links) {
+  for (int links = 0; links < kMaxLinks; ++links) {
     const fs::path folder =
         fs::weakly_canonical(at.has_parent_path() ? at.parent_path() : ".", error);
     if (folder.string().starts_with("/proc/")) {

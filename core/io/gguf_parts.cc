@@ -37,9 +37,9 @@ GgufFile GgufFile::with_all_parts(const std::string& path) {
   if (count <= 1) {
     return whole;
   }
-  constexpr i64 kMostParts = 99'999;  // five digits
+  constexpr i64 kMaxParts = 99'999;  // five digits
   const i64 number = whole.find_int("split.no").value_or(0) + 1;
-  if (count > kMostParts || number < 1 || number > count) {
+  if (count > kMaxParts || number < 1 || number > count) {
     throw DataError(str(detail::gguf_where(path, "split.no"), ": part ", number, " of ", count));
   }
   const std::string ending = required_ending(whole, number, count);

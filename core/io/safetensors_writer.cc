@@ -13,7 +13,7 @@ namespace inlay {
 namespace {
 
 constexpr std::string_view kMetadataName = "__metadata__";
-constexpr i64 kMostHeaderBytes = 100'000'000;  // readers refuse more
+constexpr i64 kMaxWrittenHeaderBytes = 100'000'000;  // readers refuse more
 
 // The reference implementation's order: wide types first, which keeps every tensor aligned.
 constexpr std::array<DType, 10> kOrder = {DType::kI64,  DType::kF64, DType::kF32, DType::kI32,
@@ -74,9 +74,9 @@ std::string make_header(const std::string& path, const std::vector<TensorToWrite
   }
   header += "}";
   header.resize((header.size() + 7) / 8 * 8, ' ');
-  if (static_cast<i64>(header.size()) > kMostHeaderBytes) {
+  if (static_cast<i64>(header.size()) > kMaxWrittenHeaderBytes) {
     throw DataError(str(printable(path, 300), ": the header would take ", header.size(),
-                        " bytes, more than the ", kMostHeaderBytes, " allowed"));
+                        " bytes, more than the ", kMaxWrittenHeaderBytes, " allowed"));
   }
   return header;
 }

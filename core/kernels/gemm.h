@@ -56,10 +56,10 @@ bool has_bf16_products();
 /// on such a processor.
 bool has_bf16_operands(GemmCompute compute);
 
-/// A matrix laid down once as the panels in which products of one arithmetic read it, as a B that
-/// is transposed or is not: what a product of many rows else does first, each time. For matrices
-/// that are multiplied often and never change, where there is memory for them: 2 bytes a value for
-/// bf16, 4 for f32, each way.
+/// A matrix packed once into the panels in which products of one arithmetic read it, as a B that is
+/// transposed or is not: what a product of many rows does first, each time, without them. For
+/// matrices that are multiplied often and never change, where there is memory for them: 2 bytes a
+/// value for bf16, 4 for f32, each way.
 struct PackedPanels {
   GemmCompute compute = GemmCompute::kF32;
   const float* transposed = nullptr;  // where b_transposed; or null

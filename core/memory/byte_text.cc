@@ -19,7 +19,7 @@ struct ByteUnit {
 constexpr ByteUnit kByteUnits[] = {{"b", 1.0},      {"kb", 1e3},     {"mb", 1e6},
                                    {"gb", 1e9},     {"tb", 1e12},    {"kib", 0x1p10},
                                    {"mib", 0x1p20}, {"gib", 0x1p30}, {"tib", 0x1p40}};
-constexpr double kMostBytes = 0x1p62;
+constexpr double kMaxByteCount = 0x1p62;
 
 std::string in_units(const char* format, double value) {
   char text[64];
@@ -49,7 +49,7 @@ std::optional<i64> bytes_from_text(std::string_view text) {
   std::ranges::transform(unit, unit.begin(), [](unsigned char c) { return std::tolower(c); });
   const auto* known = std::ranges::find(kByteUnits, unit, &ByteUnit::name);
   if (error != std::errc() || known == std::end(kByteUnits) || !(number >= 0.0) ||
-      number * known->bytes > kMostBytes) {
+      number * known->bytes > kMaxByteCount) {
     return {};
   }
   return static_cast<i64>(number * known->bytes);

@@ -15,7 +15,7 @@ namespace {
 constexpr std::size_t kScanned = 16;
 
 /// Of a tuple that is a key: each look-up reads them all.
-constexpr std::size_t kMostParts = 16;
+constexpr std::size_t kMaxParts = 16;
 
 std::size_t key_hash(const Value& key) {
   switch (key.kind()) {
@@ -215,7 +215,7 @@ bool Dict::can_be_key(const Value& value) {
   const auto is_plain = [](const Value& v) {
     return v.is(Kind::kNone) || v.is(Kind::kUndefined) || v.is_number() || v.is(Kind::kString);
   };
-  return is_plain(value) || (value.is(SequenceKind::kTuple) && value.items().size() <= kMostParts &&
+  return is_plain(value) || (value.is(SequenceKind::kTuple) && value.items().size() <= kMaxParts &&
                              std::ranges::all_of(value.items(), is_plain));
 }
 

@@ -58,8 +58,8 @@ class NameFile {
  public:
   static std::optional<NameFile> open(const std::string& directory, const std::string& name) {
     const std::string path = join_path(directory, name);
-    constexpr i64 kMostBytes = i64{64} << 20;
-    return is_file(path) ? std::optional(NameFile(path, file_system().read(path, kMostBytes)))
+    constexpr i64 kMaxBytes = i64{64} << 20;
+    return is_file(path) ? std::optional(NameFile(path, file_system().read(path, kMaxBytes)))
                          : std::nullopt;
   }
 

@@ -16,7 +16,7 @@
 namespace inlay {
 namespace {
 
-constexpr unsigned kMostSeconds = 60;
+constexpr unsigned kMaxSeconds = 60;
 
 std::string content_of(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
@@ -69,7 +69,7 @@ ChildProcess::ChildProcess(const std::string& directory, const std::vector<std::
     redirect(stream("out"), O_WRONLY, STDOUT_FILENO);
     redirect(stream("err"), O_WRONLY, STDERR_FILENO);
     ::setenv("HF_HUB_CACHE", "no-cache", 1);
-    ::alarm(kMostSeconds);  // outlives exec
+    ::alarm(kMaxSeconds);  // outlives exec
     if (::chdir(directory.c_str()) == 0) {
       if (prepare) {
         prepare();

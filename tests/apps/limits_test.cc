@@ -36,8 +36,8 @@ void set_limit(decltype(RLIMIT_AS) resource, rlim_t value) {
 
 /// So many open files, the three streams among them and nothing that this process left open.
 void allow_files(rlim_t count) {
-  constexpr int kMost = 64;
-  for (int descriptor = 3; descriptor < kMost; ++descriptor) {
+  constexpr int kMaxDescriptors = 64;
+  for (int descriptor = 3; descriptor < kMaxDescriptors; ++descriptor) {
     ::close(descriptor);
   }
   set_limit(RLIMIT_NOFILE, count);

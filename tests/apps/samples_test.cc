@@ -14,11 +14,11 @@
 namespace inlay {
 namespace {
 
-constexpr i64 kMostBytes = 1 << 20;
+constexpr i64 kMaxSampleBytes = 1 << 20;
 constexpr std::array kSplits = {"train.jsonl", "validation.jsonl", "test.jsonl"};
 
 std::string committed(const std::string& name) {
-  return file_system().read(INLAY_SOURCE_DIR "/data/samples/" + name, kMostBytes);
+  return file_system().read(INLAY_SOURCE_DIR "/data/samples/" + name, kMaxSampleBytes);
 }
 
 TEST(Samples, AreWhatTheirGeneratorWrites) {
@@ -26,7 +26,7 @@ TEST(Samples, AreWhatTheirGeneratorWrites) {
   const std::string command = str(INLAY_MAKE_SAMPLES, " '", directory.path(), "'");
   ASSERT_EQ(std::system(command.c_str()), 0);  // NOLINT(cert-env33-c): a program of this build
   for (const char* name : kSplits) {
-    EXPECT_EQ(file_system().read(directory.path() + "/" + name, kMostBytes), committed(name))
+    EXPECT_EQ(file_system().read(directory.path() + "/" + name, kMaxSampleBytes), committed(name))
         << name;
   }
 }

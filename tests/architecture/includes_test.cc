@@ -196,9 +196,8 @@ TEST(Includes, TheRulesForbidWhatTheyShould) {
 }
 
 TEST(Includes, NoArrowPointsUp) {
-  constexpr std::size_t kLeastSources =
-      200;  // so that a wrong root does not pass for an empty tree
-  ASSERT_GT(library_sources().size(), kLeastSources);
+  constexpr std::size_t kMinSources = 200;  // so that a wrong root does not pass for an empty tree
+  ASSERT_GT(library_sources().size(), kMinSources);
   for (const std::string& file : library_sources()) {
     for (const Include& include : includes(read(file))) {
       if (include.ours) {
@@ -251,9 +250,9 @@ TEST(Sources, HeadersAreReadOnce) {
 }
 
 TEST(Sources, NoFileIsOverAMegabyte) {
-  constexpr std::uintmax_t kMost = 1'000'000;
+  constexpr std::uintmax_t kMaxBytes = 1'000'000;
   for (const std::string& file : files()) {
-    EXPECT_LE(fs::file_size(root() + "/" + file), kMost) << file;
+    EXPECT_LE(fs::file_size(root() + "/" + file), kMaxBytes) << file;
   }
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Products of operands rounded to bf16, and what rides along with them.
+// Products of operands rounded to bf16, and the short products that join them.
 
 #include <gtest/gtest.h>
 
@@ -411,7 +411,7 @@ TEST(GemmLowRank, HasTheBitsOfEachProductInTurn) {
   for (const Isa isa : isas_and_dots()) {
     const IsaScope scope(isa);
     for (const GemmCompute compute : {GemmCompute::kF32, GemmCompute::kBf16}) {
-      for (const i64 rank : {3, 200}) {       // short, and too long to ride
+      for (const i64 rank : {3, 200}) {       // short, and too long to join
         for (const i64 inner : {70, 1700}) {  // short, and cut
           for (const i64 rows : {1, 140}) {
             const LowRank group(rows, {130, 40, 64}, inner, rank, compute);
@@ -427,8 +427,8 @@ TEST(GemmLowRank, HasTheBitsOfEachProductInTurn) {
   }
 }
 
-// Long products ride along where there is room for their steps: all, some, none.
-TEST(GemmLowRank, AddsProductsThatRideAlong) {
+// Long products join the one before where there is room for their steps: all, some, none.
+TEST(GemmLowRank, AddsProductsThatJoinTheOneBefore) {
   const std::vector<std::vector<i64>> groups = {{576, 192, 192}, {700, 900, 130}, {1500, 140, 200}};
   for (const Isa isa : isas_and_dots()) {
     const IsaScope scope(isa);

@@ -75,7 +75,7 @@ class Product {
     return c;
   }
 
-  // The same with B laid down ahead.
+  // The same with B prepacked.
   std::vector<float> computed_prepacked() const {
     std::vector<float> c = c0_;
     GemmArgs args = arguments(c.data());
@@ -85,7 +85,7 @@ class Product {
     places.compute = case_.compute;
     (case_.b_transposed ? places.transposed : places.straight) = panels.data();
     args.b.panels = &places;
-    args.b.data = nullptr;  // what is laid down is not read again
+    args.b.data = nullptr;  // what is prepacked is not read again
     std::vector<float> scratch(gemm_scratch(args));
     gemm(args, scratch);
     return c;

@@ -47,14 +47,14 @@ TEST(AddressSpace, WhatFitsUnderALimitIsGranted) {
 #endif
   // The arenas of this process may have been reserved before, so it is a fresh one that asks.
   GTEST_FLAG_SET(death_test_style, "threadsafe");
-  constexpr i64 kMost = 1 << 30;  // of any machine's memory
+  constexpr i64 kMaxBlockBytes = 1 << 30;  // of any machine's memory
   for (const i64 megabytes : {64, 300, 1000, 4500, 17'200, 68'600}) {
     EXPECT_EXIT(
         {
           const MemoryLimit limit(megabytes << 20);
           BlockCache cache(BlockCache::Kind::kMemory);
           std::byte* small = cache.allocate(100);
-          const i64 bytes = std::min(kMost, (megabytes << 20) / 2);
+          const i64 bytes = std::min(kMaxBlockBytes, (megabytes << 20) / 2);
           std::byte* large = cache.allocate(bytes);
           small[0] = large[0] = std::byte{1};
           cache.free(large, bytes);

@@ -96,7 +96,7 @@ TEST_P(Recomputing, ChangesNoBitOfLossAndGradients) {
   }
 }
 
-// Frozen weights that are laid down for products give the values they give themselves.
+// Frozen weights that are prepacked for products give the values they give themselves.
 TEST_P(Recomputing, OfPackedWeightsChangesNoBitEither) {
   const RecomputedModel c = recomputed_models()[GetParam()];
   for (const GemmCompute compute : {GemmCompute::kF32, GemmCompute::kBf16}) {

@@ -57,8 +57,8 @@ inline void write_lines(const std::string& path, const std::vector<OrderedJson>&
 }
 
 inline std::string read_text(const std::string& path) {
-  constexpr i64 kMost = 1 << 28;
-  return file_system().read(path, kMost);
+  constexpr i64 kMaxBytes = 1 << 28;
+  return file_system().read(path, kMaxBytes);
 }
 
 /// The lines of a run's metrics.jsonl, with what depends on the clock and the machine left out.

@@ -75,7 +75,7 @@ struct Bf16Rows {
   Bf16Rows from(i64 row, i64 word) const { return {at(row, word), stride}; }
 };
 
-/// A thread's scratch memory, handed out part by part.
+/// Cuts a thread's scratch memory into parts, one after the other.
 class ScratchParts {
  public:
   explicit ScratchParts(float* scratch) : next_(scratch) {}

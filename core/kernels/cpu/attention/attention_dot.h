@@ -180,8 +180,8 @@ inline void for_each_dot_block(KeyRange keys, Meet meet) {
   }
 }
 
-/// Rows that will be wanted when `turns` groups of keys are done. They come from far away, as they
-/// are met only once; asked for earlier than in the last turns, they would be gone again.
+/// Rows that will be wanted when `turns` groups of keys are done. Each is read only once, so they
+/// come from memory; prefetched earlier than in the last turns, they would be evicted again.
 template <i64 kTensors>
 class RowsAhead {
  public:

@@ -25,12 +25,12 @@ struct Rows {
   i64 stride = 0, count = 0, width = 0;
 };
 
-/// What a product asks for while it runs.
+/// What a product prefetches while it runs.
 struct Ahead {
   Rows first, second;
 };
 
-/// Asks for rows at once. (Inlined: see row_values.h.)
+/// Prefetches all rows at once. (Inlined: see row_values.h.)
 [[maybe_unused, gnu::always_inline]] inline void fetch(const Rows& rows) {
   for (i64 r = 0; r < rows.count; ++r) {
     for (i64 d = 0; d < rows.width; d += kCacheLine) {
@@ -39,20 +39,20 @@ struct Ahead {
   }
 }
 
-/// Asks for some rows at a time, for the second-level cache: many requests at once would stall the
+/// Prefetches some rows at a time into the second-level cache: many requests at once would stall the
 /// product's own loads.
 class Fetcher {
  public:
   Fetcher() = default;
-  /// In `helpings` equal ones.
-  Fetcher(const Rows& rows, i64 helpings)
+  /// All of `rows` after that many calls of fetch(), the same number in each.
+  Fetcher(const Rows& rows, i64 calls)
       : rows_(rows),
-        helping_(rows.count > 0 && helpings > 0 ? (rows.count + helpings - 1) / helpings : 0) {}
+        rows_per_call_(rows.count > 0 && calls > 0 ? (rows.count + calls - 1) / calls : 0) {}
 
   bool busy() const { return rows_.count > 0; }
 
   void fetch() {
-    for (i64 r = 0; r < helping_ && rows_.count > 0; ++r) {
+    for (i64 r = 0; r < rows_per_call_ && rows_.count > 0; ++r) {
       for (i64 d = 0; d < rows_.width; d += kCacheLine) {
         __builtin_prefetch(rows_.base + d, 0, 2);
       }
@@ -63,7 +63,7 @@ class Fetcher {
 
  private:
   Rows rows_;
-  i64 helping_ = 0;
+  i64 rows_per_call_ = 0;
 };
 
 // The block of sums that stays in registers is M x N vectors. AVX-512 (32 registers): 8 x 3 = 24
@@ -106,7 +106,7 @@ inline void add_step(Sums<M, N>& sums, const RowValues<M>& a, const float* b) {
   }
 }
 
-/// Steps between two helpings of what is fetched.
+/// Steps of the contraction between two prefetches: some 200 cycles of a block of 8 x 3 sums.
 constexpr i64 kFetchSteps = 16;
 
 /// c[i][0 .. N vectors) = or += sum over k < depth of a(i, k) * b[k][0 .. N vectors), i < M.
@@ -153,8 +153,8 @@ template <int N>
 void product_panel(i64 rows, Broadcast a, const float* b, i64 b_stride, i64 depth, float* c,
                    i64 c_stride, bool add, const Ahead& ahead) {
   constexpr int kRows = kBlockRows<N>;
-  const i64 helpings = rows / kRows * (depth / kFetchSteps);
-  Fetcher first(ahead.first, helpings), second(ahead.second, helpings);
+  const i64 calls = rows / kRows * (depth / kFetchSteps);
+  Fetcher first(ahead.first, calls), second(ahead.second, calls);
   i64 i = 0;
   const auto at = [&](i64 at_row) { return Broadcast{a.data + at_row * a.row, a.row, a.step}; };
   for (; i + kRows <= rows; i += kRows) {

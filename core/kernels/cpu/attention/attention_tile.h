@@ -111,7 +111,7 @@ inline i64 lse_index(const Head& head, i64 total_q, i64 query, i64 member) {
   return (head.first_head + member) * total_q + head.q_begin + query;
 }
 
-/// The rows of a tile: it meets them only once, so they come from far away.
+/// The rows of a tile: each is read only once, so they come from memory, not from a cache.
 inline Rows tile_span(const Head& head, const Tile& tile, const float* base, i64 stride) {
   const i64 D = head.params->head_dim;
   const i64 first = tile.begin / head.group;

@@ -12,7 +12,7 @@ namespace inlay::kernels {
 namespace {
 
 #if INLAY_X86
-// Linux hands out the 8 KB of AMX tile state only on request.
+// Linux grants the 8 KB of AMX tile state only on request.
 bool request_amx() {
   constexpr long kRequestPermission = 0x1023;  // ARCH_REQ_XCOMP_PERM
   constexpr long kTileData = 18;

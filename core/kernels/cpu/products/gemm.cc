@@ -47,9 +47,9 @@ bool one_walk(std::span<const GemmArgs> inner, std::span<const GemmArgs> outer) 
 }  // namespace
 
 bool can_stream(const GemmArgs& args) {
-  constexpr i64 kLeastFloats = i64{1} << 19;
+  constexpr i64 kMinFloats = i64{1} << 19;
   constexpr i64 kLine = 64;
-  return args.c_bf16 == nullptr && args.M * args.N >= kLeastFloats &&
+  return args.c_bf16 == nullptr && args.M * args.N >= kMinFloats &&
          args.c_row_stride * static_cast<i64>(sizeof(float)) % kLine == 0 &&
          reinterpret_cast<std::uintptr_t>(args.c) % kLine == 0;
 }

@@ -13,15 +13,15 @@
 //
 //   for each chunk of the contraction
 //     for each group of panels of B, of whichever product
-//       pack the group, but for what is laid down already; with the first, A
+//       pack the group, but for what is prepacked; with the first, A
 //       with the first, where there are inner products: they, and the rows of A they make
 //       for each block of A's rows x block of the group's panels      tasks
 //         for each tile's rows of A                       after the first panel from L1
 //           for each panel                                its part of B comes from L2
 //             one tile of C                               (with AMX the panels are the outer loop)
 //
-// Few rows are one block: there, who packs some panels multiplies them, too. An A of bf16 is read
-// where it lies, but for the rows that fill no tile.
+// Few rows are one block: there, the task that packs some panels multiplies them, too. An A of bf16
+// is read in place, but for the rows at its end that fill no tile.
 //
 // Scratch: A's rows, of the pieces all products share and of the short pieces of each; the group;
 // the sums so far of a C of bf16 that has several chunks.
@@ -41,15 +41,15 @@ constexpr i64 kBlockRows = 128;
 constexpr i64 kRowRun = 4;  // blocks
 // So few rows are one block; then the tasks of a group, and their panels.
 constexpr i64 kOneBlockRows = 256;
-constexpr i64 kLeastOwnTasks = 16;
-constexpr i64 kMostOwnPanels = 4;
+constexpr i64 kMinOwnTasks = 16;
+constexpr i64 kMaxOwnPanels = 4;
 // Of B stored [N, K], panels packed by one task; of B stored [K, N], panels and steps: long runs of
 // its rows are read, and of each panel whole cache lines written.
 constexpr i64 kPackedPanels = 2;
 constexpr i64 kPackedWide = 16;
 constexpr i64 kPackedSteps = 64;
 // With fewer tasks, some threads would wait for others at the end.
-constexpr i64 kLeastTasks = 32;
+constexpr i64 kMinTasks = 32;
 constexpr i64 kTileValues = i64{32} * 48;
 // Everything starts on a cache line.
 constexpr i64 kLineFloats = 16;
@@ -63,8 +63,8 @@ bool is_short(const GemmTerm& term) {
   return term.K <= kShortProduct;
 }
 
-// Whether piece p of a chunk is a short one that rides along with the others.
-bool rides(const Chunk& chunk, i64 p) {
+// Whether piece p of a chunk is a short product that joined the one before it.
+bool is_joined(const Chunk& chunk, i64 p) {
   return p > 0 && is_short(*chunk.pieces[p].term);
 }
 
@@ -74,7 +74,7 @@ i64 padded_columns(i64 N, const GemmBf16& kernels) {
   return whole + (whole < N ? kernels.panel_width(N - whole) : 0);
 }
 
-// Where the slice that begins with step k is in a B laid down whole, in dwords: slice by slice, the
+// Where the slice that begins with step k is in a prepacked B, in dwords: slice by slice, the
 // panels of all columns one after the other. Slices but the last are whole numbers of every
 // kernel's steps.
 i64 slice_place(i64 N, i64 k, const GemmBf16& kernels) {
@@ -118,8 +118,8 @@ class Bf16Nest {
   }
 
  private:
-  // A piece of A: its rows from `first` on are packed, and start at `at` in `a_`; those before lie
-  // as they are read.
+  // A piece of A: its rows from `first` on are packed, and start at `at` in `a_`; those before are
+  // read in place.
   struct Rows {
     i64 at = 0, first = 0;
     i64 K = 0, stride = 0;  // of packed rows
@@ -129,13 +129,13 @@ class Bf16Nest {
     const GemmArgs* args = nullptr;
     Chunk chunk;
     Rows a[kMaxPieces];
-    const u32* laid_down[kMaxPieces] = {};  // the panels of a piece's B, if it has some
+    const u32* prepacked[kMaxPieces] = {};  // the panels of a piece's B, where it has them
     i64 first_panel = 0, end_panel = 0;
     bool streams = false;  // to C, which is complete after this chunk
     i64 sums = -1;         // where in `sums_` [M, N] of the chunks so far are, if not in C
 
     bool across() const {
-      return chunk.count > 0 && !chunk.pieces[0].term->b_transposed && laid_down[0] == nullptr;
+      return chunk.count > 0 && !chunk.pieces[0].term->b_transposed && prepacked[0] == nullptr;
     }
   };
   struct Range {
@@ -167,7 +167,7 @@ class Bf16Nest {
     const Chunk main = chunk_at(outer_[0], c, kLongestSlice);
     Rows main_a[kMaxPieces];
     for (i64 p = 0; p < main.count; ++p) {
-      if (!rides(main, p)) {
+      if (!is_joined(main, p)) {
         main_a[p] = place(main.pieces[p]);
         add_inner(main.pieces[p], main_a[p]);
       }
@@ -210,10 +210,10 @@ class Bf16Nest {
     i64 steps = 0;
     i64 packed = 0;
     for (i64 p = 0; p < chunk.count; ++p) {
-      part.a[p] = rides(chunk, p) ? place(chunk.pieces[p]) : a[p];
+      part.a[p] = is_joined(chunk, p) ? place(chunk.pieces[p]) : a[p];
       steps += part.a[p].K;
-      part.laid_down[p] = panels_of(args, chunk.pieces[p]);
-      packed += part.laid_down[p] == nullptr ? part.a[p].K : 0;
+      part.prepacked[p] = panels_of(args, chunk.pieces[p]);
+      packed += part.prepacked[p] == nullptr ? part.a[p].K : 0;
     }
     panel_ = std::max(panel_, packed / 2 * kernels_.width);
     reach_ = std::max(reach_, steps / 2 * kernels_.width);
@@ -253,7 +253,7 @@ class Bf16Nest {
     }
     const i64 near = std::max<i64>(1, kBlockDwords / reach_);
     const i64 column_blocks = std::min(
-        outer.size(), std::max(ceil_div(outer.size(), near), ceil_div(kLeastTasks, row_blocks)));
+        outer.size(), std::max(ceil_div(outer.size(), near), ceil_div(kMinTasks, row_blocks)));
     // A few blocks of rows meet a block of panels before the next does: it stays in L2, and the
     // rows are near.
     parallel_for(row_blocks * column_blocks, [&](i64 task) {
@@ -271,7 +271,7 @@ class Bf16Nest {
   // Few rows: who packs some panels multiplies them with all rows, and finds them in its own
   // caches.
   void multiply_with_own_panels(const Range& group) {
-    const i64 wide = std::clamp<i64>(group.size() / kLeastOwnTasks, 1, kMostOwnPanels);
+    const i64 wide = std::clamp<i64>(group.size() / kMinOwnTasks, 1, kMaxOwnPanels);
     parallel_for(ceil_div(group.size(), wide), [&](i64 task) {
       const i64 begin = group.begin + task * wide;
       const Range own = {begin, std::min(group.end, begin + wide)};
@@ -290,7 +290,7 @@ class Bf16Nest {
     const i64 N = std::min(panels.size() * kernels_.width, part.args->N - n);
     i64 k2 = 0;
     for (i64 p = 0; p < part.chunk.count; ++p) {
-      if (part.laid_down[p] == nullptr) {
+      if (part.prepacked[p] == nullptr) {
         const BPart piece = b_part(part.chunk.pieces[p], n, N);
         packing_.columns(piece, k2, b_ + (panels.begin - group.begin) * panel_, panel_);
         k2 += packing_.padded(piece.K) / 2;
@@ -304,7 +304,7 @@ class Bf16Nest {
       const Range rows = {task * kPackedRows, std::min(M_, (task + 1) * kPackedRows)};
       const Part& outer = parts_[count_ - 1];
       for (i64 p = 0; p < outer.chunk.count; ++p) {
-        if (!rides(outer.chunk, p)) {
+        if (!is_joined(outer.chunk, p)) {
           pack_rows(outer, p, rows);
         }
       }
@@ -350,7 +350,7 @@ class Bf16Nest {
     u32* to = b_ + (panel - group.begin) * panel_;
     i64 k2 = 0;
     for (i64 p = 0; p < part.chunk.count; ++p) {
-      if (part.laid_down[p] != nullptr) {
+      if (part.prepacked[p] != nullptr) {
         continue;
       }
       BPart piece = b_part(part.chunk.pieces[p], n, N);
@@ -382,7 +382,7 @@ class Bf16Nest {
   void pack_short_rows(const Range& rows) {
     for (i64 i = inner_count_; i < count_; ++i) {
       for (i64 p = 1; p < parts_[i].chunk.count; ++p) {
-        if (rides(parts_[i].chunk, p)) {
+        if (is_joined(parts_[i].chunk, p)) {
           pack_rows(parts_[i], p, rows);
         }
       }
@@ -431,7 +431,7 @@ class Bf16Nest {
       steps[p] = steps_of(part, p, rows.begin);
       steps[p].ahead = fetch ? kernels_.height * steps[p].a_stride : 0;
       steps[p].b =
-          part.laid_down[p] == nullptr ? nullptr : part.laid_down[p] + n * (part.a[p].K / 2);
+          part.prepacked[p] == nullptr ? nullptr : part.prepacked[p] + n * (part.a[p].K / 2);
     }
     const i64 width = kernels_.panel_width(part.args->N - n);
     const i64 cols = std::min(width, part.args->N - n);
@@ -489,7 +489,7 @@ class Bf16Nest {
   Part parts_[2 * kProductsTogether];  // the inner products of the chunk, then the outer ones
   i64 count_ = 0, inner_count_ = 0;
   i64 panel_ = 1;  // dwords of one
-  i64 reach_ = 1;  // the same, with what is laid down
+  i64 reach_ = 1;  // the same, prepacked pieces included
   i64 group_panels_ = 0;
   i64 a_values_ = 0;
   float* sums_ = nullptr;

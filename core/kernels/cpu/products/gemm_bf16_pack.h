@@ -32,7 +32,7 @@ class Bf16Packing {
   /// then rows of zeros up to `height`.
   void rows(const GemmTerm& term, i64 i, i64 k, i64 K, i64 count, i64 height, u16* to) const;
 
-  /// Whether K steps of whole tiles of A can be read where they lie.
+  /// Whether K steps of whole tiles of A can be read in place.
   bool in_place(const GemmTerm& term, i64 K) const {
     return term.a_bf16 != nullptr && K == padded(K) && term.a_row_stride % 2 == 0;
   }

@@ -4,7 +4,7 @@
 #include "core/kernels/cpu/products/gemm_nest.h"
 #include "core/kernels/cpu/products/gemm_pack.h"
 
-// Products of many rows in f32. A is read where it lies, unless it runs across the rows (a sum over
+// Products of many rows in f32. A is read in place, unless it runs across the rows (a sum over
 // tokens).
 //
 // Where bf16 products are asked for and the processor has no instructions for them, the same
@@ -37,7 +37,7 @@ class F32Panels {
     const i64 steps = packed_steps(chunk);
     i64 k = 0;
     for (i64 p = 0; p < chunk.count; ++p) {
-      if (!laid_down(chunk.pieces[p])) {
+      if (!is_prepacked(chunk.pieces[p])) {
         pack_b(b_part(chunk.pieces[p], columns.n, columns.N), {to, panel_floats(steps), k});
         k += chunk.pieces[p].K;
       }
@@ -140,7 +140,7 @@ class F32Panels {
     }
   }
 
-  bool laid_down(const Piece& piece) const {
+  bool is_prepacked(const Piece& piece) const {
     return panels_of(*piece.term, args_.compute) != nullptr;
   }
 
@@ -148,7 +148,7 @@ class F32Panels {
   i64 packed_steps(const Chunk& chunk) const {
     i64 steps = 0;
     for (i64 p = 0; p < chunk.count; ++p) {
-      steps += laid_down(chunk.pieces[p]) ? 0 : chunk.pieces[p].K;
+      steps += is_prepacked(chunk.pieces[p]) ? 0 : chunk.pieces[p].K;
     }
     return steps;
   }

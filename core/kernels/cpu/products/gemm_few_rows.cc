@@ -8,7 +8,7 @@
 // Decoding a token, or the gradient of a low-rank factor: B is large, and each of its values is
 // used a few times only. Packing it for everybody would cost more than the product, so a task takes
 // some columns through a chunk of K by itself, in strips that stay in the first-level cache; A is
-// read where it lies and the sums rest in memory between strips. Where there are several chunks,
+// read in place and the sums rest in memory between strips. Where there are several chunks,
 // each is a task of its own, whose sums wait in the scratch memory for those before them.
 namespace inlay::kernels {
 namespace {
@@ -223,11 +223,11 @@ class StoredRowsProduct {
   // The first rows of a thread's share nobody has asked for: at once, in the order of their
   // addresses, rather than one wait after the other; but no more than a strip's.
   void fetch_first(i64 n) const {
-    constexpr std::size_t kMostAtOnce = 24 << 10;
+    constexpr std::size_t kMaxFetchedBytes = 24 << 10;
     static thread_local const u8* expected = nullptr;
     const std::span<const u8> bytes = bytes_of(args_.b, n);
     if (bytes.data() != expected) {
-      const std::size_t size = std::min(bytes.size(), kMostAtOnce);
+      const std::size_t size = std::min(bytes.size(), kMaxFetchedBytes);
       for (std::size_t at = 0; at < size; at += 64) {
         __builtin_prefetch(bytes.data() + at, 0, 2);
       }
@@ -248,13 +248,13 @@ bool reads_stored_rows(const GemmArgs& args) {
 }
 
 void stored_rows_products(std::span<const GemmArgs> products) {
-  constexpr std::size_t kMost = 8;
-  while (products.size() > kMost) {
-    stored_rows_products(products.first(kMost));
-    products = products.subspan(kMost);
+  constexpr std::size_t kMaxTogether = 8;
+  while (products.size() > kMaxTogether) {
+    stored_rows_products(products.first(kMaxTogether));
+    products = products.subspan(kMaxTogether);
   }
   const GemmStoredRows& kernels = INLAY_SELECT(kGemmStoredRows);
-  i64 first[kMost + 1] = {};  // task of each product
+  i64 first[kMaxTogether + 1] = {};  // task of each product
   for (std::size_t i = 0; i < products.size(); ++i) {
     first[i + 1] = first[i] + StoredRowsProduct(products[i], kernels).tasks();
   }
@@ -277,7 +277,7 @@ struct FewRowsGroups {
     group = args.b_transposed ? 1 : std::clamp(panels / 8, kMinFewGroup, kMaxFewGroup);
     groups = ceil_div(panels, group);
     chunks = count_chunks(args);
-    splits_chunks = chunks > 1 && args.a_col_stride != 1 && all_floats() <= kMostWaiting;
+    splits_chunks = chunks > 1 && args.a_col_stride != 1 && all_floats() <= kMaxWaitingFloats;
   }
 
   ColumnsProduct columns(i64 index) const {
@@ -288,7 +288,7 @@ struct FewRowsGroups {
   i64 all_floats() const { return chunks * groups * group_floats(); }
 
   // Beyond 2 MB of sums there are columns enough to share out.
-  static constexpr i64 kMostWaiting = i64{1} << 19;
+  static constexpr i64 kMaxWaitingFloats = i64{1} << 19;
 
   const GemmArgs& args;
   const PanelShape shape;

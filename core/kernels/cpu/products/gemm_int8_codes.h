@@ -49,7 +49,7 @@ constexpr float kWholes = 0x1.8p23F;
 constexpr u32 kWholesBits = 0x4B400000U;
 constexpr u32 kMagnitude = 0x7FFFFFFFU;
 constexpr u32 kInfinityBits = 0x7F800000U;
-constexpr u32 kLeastBits = (127U - 100U) << 23;  // 2^-100
+constexpr u32 kMinBits = (127U - 100U) << 23;  // 2^-100
 
 u32 bits_of(float x) {
   return __builtin_bit_cast(u32, x);
@@ -57,12 +57,12 @@ u32 bits_of(float x) {
 
 // Of a block whose largest magnitude has these bits.
 float scale_of(u32 largest) {
-  const float scale = largest < kLeastBits ? 0.0F : __builtin_bit_cast(float, largest) / 127.0F;
+  const float scale = largest < kMinBits ? 0.0F : __builtin_bit_cast(float, largest) / 127.0F;
   return largest >= kInfinityBits ? __builtin_nanf("") : scale;
 }
 
 float factor_of(u32 largest) {
-  const bool is_zero = largest < kLeastBits || largest >= kInfinityBits;
+  const bool is_zero = largest < kMinBits || largest >= kInfinityBits;
   return is_zero ? 0.0F : 127.0F / __builtin_bit_cast(float, largest);
 }
 
@@ -131,7 +131,7 @@ __m128i largest_of_four(const float* const* values) {
 void quantise_four(const float* const* values, CodeOfA* const* codes, float* const* scales) {
   const __m128i largest = largest_of_four(values);
   const __m128 size = _mm_castsi128_ps(largest);
-  const __mmask8 zero = _mm_cmplt_epu32_mask(largest, _mm_set1_epi32(kLeastBits));
+  const __mmask8 zero = _mm_cmplt_epu32_mask(largest, _mm_set1_epi32(kMinBits));
   const __mmask8 bad = _mm_cmpge_epu32_mask(largest, _mm_set1_epi32(kInfinityBits));
   const auto none = static_cast<__mmask8>(~(zero | bad));
   const __m128 most = _mm_set1_ps(127.0F);

@@ -51,20 +51,20 @@ struct Rows {
 /// Rows of A packed together: when they run across A, whole cache lines of each step.
 inline constexpr i64 kRunRows = 64;
 
-/// Rows of A for the next tile: they come from afar, and are needed all at once, so each panel asks
-/// for an equal helping.
+/// Prefetches the rows of A for the next tile. They come from memory and are needed all at once, so
+/// each panel of the tile before prefetches an equal share of their lines.
 class RowsAhead {
  public:
   RowsAhead() = default;
-  RowsAhead(const float* data, i64 row_stride, i64 rows, i64 columns, i64 helpings)
+  RowsAhead(const float* data, i64 row_stride, i64 rows, i64 columns, i64 calls)
       : row_(data),
         row_stride_(row_stride),
         rows_(rows),
         columns_(columns),
-        helping_(ceil_div(rows * ceil_div(columns, kLine), helpings)) {}
+        lines_per_call_(ceil_div(rows * ceil_div(columns, kLine), calls)) {}
 
   void fetch() {
-    for (i64 n = 0; n < helping_ && rows_ > 0; ++n) {
+    for (i64 n = 0; n < lines_per_call_ && rows_ > 0; ++n) {
       __builtin_prefetch(row_ + column_);
       column_ += kLine;
       if (column_ >= columns_) {
@@ -79,7 +79,7 @@ class RowsAhead {
   static constexpr i64 kLine = 16;  // floats
 
   const float* row_ = nullptr;
-  i64 row_stride_ = 0, rows_ = 0, columns_ = 0, helping_ = 0, column_ = 0;
+  i64 row_stride_ = 0, rows_ = 0, columns_ = 0, lines_per_call_ = 0, column_ = 0;
 };
 
 template <class Policy>

@@ -39,7 +39,7 @@ const Value* dense_row(const MatrixRef& m, i64 row, i64 col) {
          col;
 }
 
-/// The address of row k of B, columns n onwards, when B can be multiplied where it lies: dense
+/// The address of row k of B, columns n onwards, when B can be multiplied in place: dense
 /// floats, or bf16 for u16, not transposed, its rows in order. Null otherwise. Rows are row_bytes
 /// apart.
 template <class Value>

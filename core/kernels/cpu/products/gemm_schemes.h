@@ -12,11 +12,15 @@
 // What the two loop nests of a product share: how the contraction is cut, and what becomes of the
 // sums.
 //
-// Each product's K is cut into slices by its length alone; a product rides along with the last
-// slice of the one before it where it is short, or there is room in a slice for both. The pieces
-// met in this way are a chunk: within it the sum of an element is one chain of fma from 0, k
-// upwards, and the chunks are added to C in turn. This is the order gemm.h promises, and everything
-// else may be split in any way.
+// Each product's K is cut into slices by its length alone. A product joins the last slice of the
+// one before it where it is short, or where there is room in a slice for both. The pieces joined in
+// this way are a chunk: within it the sum of an element is one chain of fma from 0, k upwards, and
+// the chunks are added to C in turn. This is the order gemm.h promises, and everything else may be
+// split in any way.
+//
+//   the product's K        |------ slice ------|------ slice ------|-- slice --|
+//   an adapter's rank                                                           |-|
+//   chunks                 |         0         |         1         |      2       |
 namespace inlay::kernels {
 
 // Three panels of B, each a slice x 48 floats, fill half an L2 of 2 MB. Longer slices spare reading
@@ -29,7 +33,7 @@ inline constexpr i64 kTokenSlice = 512;
 inline constexpr i64 kMaxInt8Slice = 3072;
 // Slices are multiples of this, so as not to cut blocks of quantised weights.
 inline constexpr i64 kSliceStep = 64;
-// A product no longer than this rides along: the ranks of adapters.
+// A product no longer than this always joins the one before it: the ranks of adapters.
 inline constexpr i64 kShortProduct = 128;
 inline constexpr i64 kMaxPieces = 4;
 
@@ -84,8 +88,8 @@ void for_chunks(const GemmArgs& args, Body body, i64 longest_slice = kMaxSlice) 
   };
   const auto append = [&](const GemmTerm& term) {
     const bool fits = term.K <= kShortProduct || chunk.K + term.K <= room;
-    const bool rides = fits && chunk.count < kMaxPieces;
-    if (!rides && chunk.K > 0) {
+    const bool joins = fits && chunk.count < kMaxPieces;
+    if (!joins && chunk.K > 0) {
       finish();
     }
     const bool tokens = args.compute == GemmCompute::kF32 && term.a_col_stride != 1;

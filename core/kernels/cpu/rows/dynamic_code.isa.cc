@@ -23,11 +23,11 @@ float largest_size(const float* x, i64 n) {
 
 // The reciprocal of a smaller scale would be infinite, and zero times that no number. So small a
 // block turns to zeros.
-constexpr float kLeastScale = 1e-38F;
+constexpr float kMinScale = 1e-38F;
 
 float encode(const DynamicSearch& search, const float* x, u8* codes, i64 n) {
   const float absmax = largest_size(x, n);
-  const float reciprocal = 1.0F / (absmax > kLeastScale ? absmax : kLeastScale);
+  const float reciprocal = 1.0F / (absmax > kMinScale ? absmax : kMinScale);
   for (i64 i = 0; i < n; ++i) {
     const float z = x[i] * reciprocal;
     const u8 first = search.first[__builtin_bit_cast(u32, z) >> 16];

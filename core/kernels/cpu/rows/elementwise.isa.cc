@@ -32,9 +32,9 @@ void add_scaled(float* y, const float* x, float factor, i64 n) {
 // Rows are summed in f32 sixteen at a time and those sums in double: the error of the f32 part
 // stays at a few ulps.
 constexpr i64 kRowsInFloat = 16;
-constexpr i64 kMostColumns = 64;
+constexpr i64 kMaxColumns = 64;
 
-/// out[c] = sum over the rows r of term(r, c, lanes), for up to kMostColumns columns.
+/// out[c] = sum over the rows r of term(r, c, lanes), for up to kMaxColumns columns.
 template <class Term>
 void sum_rows(i64 rows, i64 columns, double* out, Term term) {
   for (i64 c = 0; c < columns; ++c) {
@@ -42,7 +42,7 @@ void sum_rows(i64 rows, i64 columns, double* out, Term term) {
   }
   for (i64 first = 0; first < rows; first += kRowsInFloat) {
     const i64 last = first + kRowsInFloat < rows ? first + kRowsInFloat : rows;
-    float part[kMostColumns] = {};
+    float part[kMaxColumns] = {};
     for (i64 r = first; r < last; ++r) {
       sweep(columns, [&](i64 c, auto lanes) {
         store(load(part + c, lanes) + term(r, c, lanes), part + c, lanes);
