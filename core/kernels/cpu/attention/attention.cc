@@ -7,8 +7,26 @@
 #include "core/kernels/cpu/attention/attention.isa.h"
 #include "core/parallel.h"
 
-// How the work is split: by the shape of a segment alone, so that neither the threads nor the other
-// segments of a batch change a bit of the result.
+// How the work of attention is split into tasks. The tiles themselves are computed by the .isa.cc
+// files (attention_tile.h draws their layout).
+//
+//   forward    a task is kTaskTiles query tiles of one head. Where the tiles are too few to share
+//              out (a decoder's single query), the keys of each are split into parts as well:
+//              every part leaves a running softmax in shared scratch, and a second pass joins them.
+//   backward   a task is a chunk of one head's query tiles. It writes its own rows of dQ, and adds
+//              up dK and dV in sums of its own; a second pass adds the chunks' sums.
+//
+// Scratch, in floats:
+//
+//   | one part a thread | copies of K and V, head by head | forward: states; backward: sums |
+//
+// Invariants
+//   1. Tiles, parts and chunks follow from the shape of a segment alone, so neither the threads nor
+//      the other segments of a batch change a bit of the result.
+//   2. An element of O, lse or dQ is written by one task. dK and dV are added chunk by chunk, in
+//      the order of the chunks.
+//   3. Nothing is allocated: a task finds its place in the scratch by adding up the heads before
+//      its own (sum_before). A batch has few segments, so that costs less than a table would.
 namespace inlay::kernels {
 namespace {
 
@@ -32,6 +50,8 @@ i64 key_parts(const Head& head) {
   constexpr i64 kPartKeys = 1024;
   constexpr i64 kMaxParts = 16;
   const i64 tiles = head_tiles(head);
+  // Heads that go to the dot products were found to have one part before they were marked so
+  // (segment_head), and must keep it.
   return tiles < kFewTiles && !head.dots ? std::clamp<i64>(head.k_count / kPartKeys, 1, kMaxParts)
                                          : 1;
 }
@@ -72,6 +92,7 @@ i64 count_tasks(const AttentionParams& params, Segments segments, PerHead per_he
 
 /// The tasks of a segment follow one another, and in it those of a head.
 HeadTask find_task(const AttentionParams& params, Segments segments, i64 task, PerHead per_head) {
+  // Found by walking over the segments, of which a batch has few.
   i64 s = 0;
   i64 each = per_head(segment_head(params, segments, s, 0));
   while (task >= params.kv_heads * each) {
@@ -95,10 +116,13 @@ float* aligned(float* p) {
   return p + (64 - address % 64) % 64 / sizeof(float);
 }
 
+// Query tiles of a forward task: with one, nothing could be prefetched for the next; with many,
+// long segments would end with some threads idle.
 constexpr i64 kTaskTiles = 4;
 
 KeyRange key_part(const Tile& tile, i64 part, i64 parts) {
   const i64 count = tile.some.end - tile.some.begin;
+  // Whole blocks of the 8 keys whose scores stay in registers together.
   const i64 length = attention::round_up((count + parts - 1) / parts, 8);
   const i64 begin = std::min(tile.some.begin + part * length, tile.some.end);
   return {begin, std::min(begin + length, tile.some.end)};
@@ -341,9 +365,13 @@ struct BackwardTask {
     if (chunk < private_chunks(head)) {
       sums = partial_sums(head, segments, chunk, partials);
     } else {
+      // This chunk adds up in dK and dV themselves, to which the others' sums are added later: rows
+      // of keys that it does not see must hold 0 by then.
       clear(sums, {0, keys.begin}, head.params->head_dim);
       clear(sums, {keys.end, head.k_count}, head.params->head_dim);
     }
+    // The rows behind are not cleared here but by the kernels, just before they are first added to:
+    // then they are in the cache for the addition.
     sums.fresh = keys.begin;
     if (query_chunks(head) == 1) {
       source.fill(head);
@@ -362,9 +390,11 @@ struct BackwardTask {
     const i64 D = head.params->head_dim;
     const KeyGradients to = final_sums(head, args);
     const i64 chunks = private_chunks(head);
+    // No chunk added up in place.
     if (chunks == query_chunks(head)) {
       clear(to, keys, D);
     }
+    // The last chunk is in `to` already, the others follow from the first on: a fixed order.
     for (i64 chunk = 0; chunk < chunks; ++chunk) {
       const KeyGradients from = partial_sums(head, segments, chunk, partials);
       const KeyRange seen = chunk_keys(head, chunk_tiles(head, chunk));
@@ -410,6 +440,7 @@ void attention_forward(const AttentionParams& params, Segments segments,
     const i64 before = sum_before(head, segments, shared_states) + tile * key_parts(head);
     return shared + before * state_floats;
   };
+  // Copies that several tasks read are made before any of them starts.
   source.fill(shared_forward_pieces);
   parallel_for(count_tasks(params, segments, forward_tasks), [&](i64 task) {
     auto [head, index] = find_task(params, segments, task, forward_tasks);
@@ -461,12 +492,14 @@ void attention_backward(const AttentionParams& params, Segments segments,
                              source,
                              shared + count_tasks(params, segments, backward_copies)};
 
+  // As in forward: copies that several tasks read come first.
   source.fill(shared_backward_pieces);
   parallel_for(count_tasks(params, segments, query_chunks), [&](i64 task) {
     const auto [head, chunk] = find_task(params, segments, task, query_chunks);
     work.run_chunk(head, chunk, threads + thread_index() * thread_floats);
   });
 
+  // Keys of a task that adds the chunks' sums.
   constexpr i64 kSumKeys = 256;
   const auto sums = [](const Head& head) {
     return private_chunks(head) == 0 ? 0 : (head.k_count + kSumKeys - 1) / kSumKeys;

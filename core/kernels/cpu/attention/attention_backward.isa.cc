@@ -129,6 +129,8 @@ void backward_tile(const Head& head, const Tile& tile, const Tile& next,
     product(count, vectors, D, value, p.dOt + row, kTileRows, p.dP + row, kTileRows, false,
             {rows_of(dv, into.dv_stride, count), at_last(next, args.q, params.q_stride)});
     gradients(head, draws, sums, block, p.S, p.dP);
+    // Hidden pairs become 0 once all is computed, whatever came out for them (2^(S - lse) may
+    // overflow): they are few, and the arithmetic needs no branch.
     hide(tile, mask, block, 0.0F, p.S);
     hide(tile, mask, block, 0.0F, p.dP);
     if (head.rounds) {

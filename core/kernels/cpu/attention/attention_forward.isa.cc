@@ -98,6 +98,8 @@ void run_keys(const Head& head, const Tile& tile, KeyRange keys, const Attention
   const TileDraws draws = params.dropout > 0.0F ? tile_draws(head, tile) : TileDraws{};
 
   const float scale = score_scale(params);
+  // Rounded first and scaled then, as the kernels of bf16 dot products have it: a scale is no power
+  // of two, and bf16(scale q) would be other numbers than theirs.
   pack_transposed(args.q, tile_rows(head, tile, params.q_stride), D, head.rounds ? 1.0F : scale,
                   Qt);
   if (head.rounds) {
@@ -125,7 +127,10 @@ void run_keys(const Head& head, const Tile& tile, KeyRange keys, const Attention
     if (params.softcap > 0.0F) {
       cap_scores(params, 1.0F, count, vectors, S + row);  // Qt carries scale / softcap
     }
+    // After the cap, which would make -cap of the -inf.
     hide(tile, mask, block, -kInfinity, S);
+    // l sums the weights before dropout: softmax divides by all of them, and only what meets V is
+    // dropped.
     const bool shrinks = softmax_block(count, vectors, S + row, m + row, l + row, shrink + row);
     if (params.dropout > 0.0F) {
       drop_weights(draws, block, S);
@@ -133,6 +138,7 @@ void run_keys(const Head& head, const Tile& tile, KeyRange keys, const Attention
     if (head.rounds) {
       round_to_bf16(count, vectors * kLanes, 1.0F, S + row, kTileRows);
     }
+    // Seldom: m follows the maximum only in steps of kSlack.
     if (shrinks) {
       scale_rows(D, vectors, shrink + row, Ot + row);
     }
@@ -153,6 +159,7 @@ void join(i64 D, const float* part, float* state) {
   for (i64 j = 0; j < kTileRows; j += kLanes) {
     const Vec m0 = Vec::load(state + j), m1 = Vec::load(part + j);
     const Vec top = max(m0, m1);
+    // -inf - -inf would be NaN, where no key of either part was seen.
     const Vec base = select_less(top, Vec::set(kLowest), Vec::zero(), top);
     const Vec factor0 = exp2(m0 - base), factor1 = exp2(m1 - base);
     top.store(state + j);

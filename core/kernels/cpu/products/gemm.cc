@@ -47,6 +47,7 @@ bool one_walk(std::span<const GemmArgs> inner, std::span<const GemmArgs> outer) 
 }  // namespace
 
 bool can_stream(const GemmArgs& args) {
+  // 2 MB, as much as an L2. Streaming stores need C's lines aligned.
   constexpr i64 kMinFloats = i64{1} << 19;
   constexpr i64 kLine = 64;
   return args.c_bf16 == nullptr && args.M * args.N >= kMinFloats &&
@@ -132,6 +133,8 @@ void gemm_together(std::span<const GemmArgs> products, std::span<float> scratch)
   const auto is_short = [](const GemmArgs& args) {
     return is_small(args) && reads_stored_rows(args);
   };
+  // Decoding a token: every product is over before a sleeping thread has woken, so all of them
+  // share one parallel region.
   if (!products.empty() && std::ranges::all_of(products, is_short)) {
     stored_rows_products(products);
     return;

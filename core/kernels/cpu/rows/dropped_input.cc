@@ -59,6 +59,9 @@ i64 dropped_gradients_scratch(const DroppedInput& input, const DroppedGradients&
 void dropped_gradients(const DroppedInput& input, std::span<const DroppedFactor> factors,
                        const DroppedGradients& gradients, std::span<float> scratch) {
   INLAY_ASSERT(static_cast<i64>(scratch.size()) >= dropped_gradients_scratch(input, gradients));
+  // dA sums over rows. Slices of them are summed by tasks of their own and added in order at the
+  // end: the slices follow from the shape, so the bits do not depend on the threads. dx needs no
+  // sums, and its rows are written by whichever task has them.
   const i64 each = slice_rows(input, gradients.u_columns);
   const i64 slices = ceil_over(input.rows, each);
   const i64 chunks = ceil_over(input.columns, kDroppedColumns);
@@ -78,6 +81,8 @@ void dropped_gradients(const DroppedInput& input, std::span<const DroppedFactor>
           std::fill_n(dA + k * input.columns + block.column, block.columns, 0.0F);
         }
       }
+      // One factor after the other over a block that stays in the first-level cache: the first
+      // writes dx, the others add to it.
       INLAY_SELECT(dropped_input).gradients(input, factors[j], block, gradients, dA, j == 0);
     }
   });

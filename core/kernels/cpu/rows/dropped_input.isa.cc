@@ -12,6 +12,7 @@ constexpr i64 kRanks = 8;  // sums in registers at once
 
 void draw(i64 begin, i64 end, float dropout, u64 key, u32* kept) {
   constexpr i64 kDrawn = 4 * kLanes;  // values a vector of counters decides on
+  // Lane l draws words for values 4 l to 4 l + 3.
   const u32 lanes[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
   const Words lane = Words::load(lanes);
   // Rounded to the nearest, as `dropout` has it.
@@ -23,6 +24,7 @@ void draw(i64 begin, i64 end, float dropout, u64 key, u32* kept) {
                   Words::set(static_cast<u32>(counter >> 32)), Words::set(0), Words::set(0)};
     philox_rounds(key, x);
     const u64 bits = bits_from(x, bound);
+    // The lower kDrawn bits: 64 for AVX-512, 32 for the others.
     __builtin_memcpy(kept + i / 32, &bits, kDrawn / 8);
   }
 }
@@ -37,6 +39,8 @@ class KeptValues {
 
   /// Of values i to i + kLanes - 1, i a multiple of 8.
   u32 at(i64 i) const {
+    // A row may begin at any bit: four bytes hold kLanes (at most 16) bits from any bit of the
+    // first on. draw_kept leaves room to read behind the end (kept_words).
     u32 window;
     __builtin_memcpy(&window, bytes_ + i / 8, sizeof window);
     return window >> shift_;
@@ -128,6 +132,8 @@ void products(const DroppedInput& input, const DroppedFactor& factor, i64 row, i
               i64 t_columns) {
   const float scale = factor.scale * kept_factor(factor);
   for (i64 r = row; r < row + rows; r += kPair) {
+    // A last row alone stands for both of a pair, and its sums for both: no second form of the
+    // loop.
     const i64 pair[kPair] = {r, r + 1 < row + rows ? r + 1 : r};
     float* const sums[kPair] = {t + pair[0] * t_columns + factor.first,
                                 t + pair[1] * t_columns + factor.first};
@@ -181,6 +187,7 @@ void strip_gradients(const Strip& strip, const Value* x, const KeptValues (&kept
     }
     for (i64 r = 0; dx != nullptr && r < strip.rows; ++r) {
       float* to = dx + r * strip.stride + i;
+      // The mask is linear and the same for all factors k of the row: applied once, to the sum.
       const Vec v = keep(g[r], kept[r].at(i));
       store(add ? load(to, lanes) + v : v, to, lanes);
     }

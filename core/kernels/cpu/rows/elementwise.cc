@@ -18,6 +18,7 @@ constexpr i64 kSquaresBlock = 1 << 16;
 
 void column_products(const float* a, const float* b, i64 rows, i64 columns, float* out,
                      bool accumulate) {
+  // By columns, so that a sum's order does not depend on the threads.
   parallel_rows(columns, kColumnBlock, [&](i64 begin, i64 end) {
     double sums[kColumnBlock];
     INLAY_SELECT(elementwise)
@@ -147,6 +148,8 @@ void column_dots(std::span<const float> a, std::span<const float> b, std::span<f
 }
 
 void dropout(std::span<const float> x, float p, u64 key, std::span<float> y) {
+  // A comparison of whole numbers: the same on every processor, where one of floats could be
+  // rounded.
   const u32 threshold = static_cast<u32>(std::lround(static_cast<double>(p) * 0x1p32));
   const float factor = 1.0F / (1.0F - p);
   parallel_rows(static_cast<i64>(x.size()), kElementGrain, [&](i64 begin, i64 end) {
@@ -170,6 +173,8 @@ void mean(std::span<const float> x, std::span<float> mean) {
 
 void sum_of_squares(std::span<const float> x, std::span<double> sum) {
   const i64 n = static_cast<i64>(x.size());
+  // A part for each block of the length, added in their order below: the bits do not depend on the
+  // threads.
   std::vector<double> parts((n + kSquaresBlock - 1) / kSquaresBlock);
   parallel_rows(n, kSquaresBlock, [&](i64 begin, i64 end) {
     parts[begin / kSquaresBlock] =

@@ -57,6 +57,7 @@ void backward(const float* x, const float* weight, float mean, float rstd, const
               bool centred, float* dx, i64 n) {
   const Vec m = Vec::set(mean);
   const Vec r = Vec::set(rstd);
+  // Both means are known before the first store: dx may be written over dy.
   const double along = blocked_sum(n, [&](i64 i, auto lanes) {
     return load(dy + i, lanes) * load(weight + i, lanes) * ((load(x + i, lanes) - m) * r);
   });

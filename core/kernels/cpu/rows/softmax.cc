@@ -12,6 +12,7 @@ namespace inlay::kernels {
 namespace {
 
 void for_rows(std::size_t values, i64 V, FunctionRef<void(i64 row)> body) {
+  // Half of what a norm's task has: exp makes a value more work.
   constexpr i64 kSoftmaxValuesATask = 1 << 13;
   const i64 rows = V == 0 ? 0 : static_cast<i64>(values) / V;
   parallel_rows(rows, kSoftmaxValuesATask / std::max<i64>(1, V) + 1, [&](i64 begin, i64 end) {
@@ -58,6 +59,7 @@ RowLoss row_loss(const float* x, i64 V, i32 target, float scale, double& loss) {
   const float most = k.maximum(x, V);
   const double sum = k.sum_of_exp(x, most, nullptr, V);
   loss = std::log(sum) + static_cast<double>(most) - static_cast<double>(x[target]);
+  // One factor for softmax and scale: a pass over the row less.
   return {most, static_cast<float>(static_cast<double>(scale) / sum)};
 }
 
@@ -75,6 +77,7 @@ void cross_entropy_in_place(std::span<float> logits, i64 V, std::span<const i32>
     float* x = logits.data() + row * V;
     const RowLoss row_of = row_loss(x, V, targets[row], scale, losses[row]);
     INLAY_SELECT(softmaxes).scaled_exp(x, row_of.most, row_of.factor, x, V);
+    // - onehot: the one value that it concerns. Before, the row is softmax * scale.
     x[targets[row]] -= scale;
   });
 }
@@ -87,6 +90,8 @@ void cross_entropy_to_bf16(std::span<float> logits, i64 V, std::span<const i32> 
     const float* x = logits.data() + row * V;
     const i32 target = targets[row];
     const auto [most, factor] = row_loss(x, V, target, scale, losses[row]);
+    // The target's gradient, rounded once from f32: taking `scale` from the rounded softmax would
+    // round twice. It is read before the row is written, which for row 0 is over itself.
     float of_target = 0.0F;
     k.scaled_exp(x + target, most, factor, &of_target, 1);
     of_target -= scale;
