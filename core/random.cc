@@ -30,6 +30,8 @@ float unit_float(u32 bits) {
 }  // namespace
 
 RandomKey RandomKey::with(u64 number) const {
+  // Mixed before and after: without the first, keys that differ by the same bits as two numbers
+  // would meet.
   return RandomKey(mix(mix(value_) ^ number));
 }
 
@@ -43,6 +45,8 @@ RandomKey RandomKey::with(std::string_view name) const {
   return with(mix(hash ^ name.size()));
 }
 
+// The second counter word keeps the three kinds of draws apart: 0 for bits, 1 for bounded integers,
+// 2 for normals. So one key can serve all of them.
 u32 random_bits(RandomKey key, u64 index) {
   return kernels::philox(key.value(), index / 4, 0).word[index % 4];
 }
@@ -55,6 +59,8 @@ __extension__ using Wide = unsigned __int128;
 
 u64 random_below(RandomKey key, u64 index, u64 bound) {
   const kernels::PhiloxWords words = kernels::philox(key.value(), index, 1);
+  // Lemire's multiplication: the upper half of wide * bound is uniform in [0, bound) to 2^-32 and
+  // needs no division.
   const u64 wide = (u64{words.word[0]} << 32) | words.word[1];
   return static_cast<u64>((static_cast<Wide>(wide) * bound) >> 64);
 }
@@ -85,6 +91,7 @@ std::vector<i64> random_permutation(i64 count, RandomKey key) {
   std::vector<i64> order(count);
   std::iota(order.begin(), order.end(), i64{0});
   for (i64 i = count - 1; i > 0; --i) {
+    // Draw i decides place i: the order is a function of key and count alone.
     const u64 j = random_below(key, static_cast<u64>(i), static_cast<u64>(i) + 1);
     std::swap(order[i], order[j]);
   }

@@ -43,6 +43,8 @@ class WaitingThreads {
     pthread_attr_t attributes;
     pthread_attr_init(&attributes);
     pthread_attr_setstacksize(&attributes, static_cast<std::size_t>(thread_stack_bytes()));
+    // Held while they start, so that none ends before the last one is there: all are alive at once,
+    // as libgomp's will be.
     pthread_mutex_lock(&mutex_);
     pthread_t thread{};
     while (std::ssize(threads_) < count &&
@@ -91,6 +93,7 @@ i64 thread_stack_bytes() {
 }
 
 int startable_threads(int wanted) {
+  // An eighth of the addresses for stacks: the rest is for the model.
   constexpr i64 kPart = 8;
   const std::optional<i64> addresses = addresses_left();
   const i64 most = addresses ? 1 + *addresses / kPart / thread_stack_bytes() : wanted;

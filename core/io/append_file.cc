@@ -9,6 +9,7 @@
 namespace inlay {
 namespace {
 
+// Bytes up to and with the last newline: what is behind was cut short by a kill.
 i64 whole_lines(FileSystem& files, const std::string& path) {
   if (files.info(path).kind == FileKind::kNone) {
     return 0;

@@ -82,12 +82,15 @@ void remove_leftovers_of(FileSystem& files, const std::string& path) {
   const std::string target = base_name(path);
   try {
     for (const std::string& name : files.list(folder)) {
+      // All three must agree before another's file is touched: its lock is free, and its process is
+      // gone or its name so old that the number may be another's.
       const bool old = original_name(name, kOld) == target;
       const std::string leftover = join_path(folder, name);
       if ((!old && original_name(name, kTemporary) != target) || !is_unlocked(leftover) ||
           !(writer_is_gone(leftover, old ? kOld : kTemporary) || is_old(leftover))) {
         continue;
       }
+      // Cut short between the two renames of replace(): the old directory is all there is.
       if (old && files.info(path).kind == FileKind::kNone) {
         files.rename(leftover, path);
       } else {
@@ -140,6 +143,7 @@ void require_place_for_file(const std::string& path) {
 AtomicFile::AtomicFile(std::string path, i64 expected_bytes)
     : files_(file_system()), path_(std::move(path)) {
   remove_leftovers_of(files_, path_);
+  // create() returns null, and does not throw, when the name is taken.
   while (!file_) {  // a killed process of the same number may have left the name
     temporary_ = name_beside(path_, kTemporary);
     named_ = TemporaryPath(temporary_);
@@ -161,6 +165,7 @@ AtomicFile::~AtomicFile() {
 }
 
 void AtomicFile::write(std::span<const std::byte> bytes) {
+  // Before a piece that goes straight through, too: bytes keep their order.
   if (buffer_.size() + bytes.size() > kBufferBytes) {
     flush();
   }
@@ -184,13 +189,17 @@ void AtomicFile::commit() {
   file_->sync();
   file_->close();
   try {
+    // Only what is synced may get the name: after a power cut a name can be there whose content is
+    // not.
     files_.rename(temporary_, path_);
   } catch (const IoError&) {
     require_place_for_file(path_);
     throw;
   }
   committed_ = true;
+  // From here on a signal must not remove the path: it would find the name free, or another's.
   named_.forget();
+  // The new name itself outlives a power cut only with this.
   files_.sync(parent_path(path_));
 }
 
@@ -221,6 +230,7 @@ AtomicDirectory::AtomicDirectory(std::string path, const AtomicDirectoryOptions&
     : files_(file_system()), target_(std::move(path)), options_(options) {
   make_directories(parent_path(target_));
   remove_leftovers_of(files_, target_);
+  // Refused here and not at commit(): before the work, not after it.
   const FileKind kind = files_.info(target_).kind;
   const bool full = kind == FileKind::kDirectory && !files_.list(target_).empty();
   if ((kind != FileKind::kNone && kind != FileKind::kDirectory) || (full && !options_.replace)) {
@@ -231,6 +241,7 @@ AtomicDirectory::AtomicDirectory(std::string path, const AtomicDirectoryOptions&
   } while (files_.info(temporary_).kind != FileKind::kNone);
   named_ = TemporaryPath(temporary_);
   files_.make_directory(temporary_);
+  // Taken a moment after the name is there: see is_old().
   lock_ = WriterLock(temporary_);
 }
 
@@ -242,6 +253,7 @@ AtomicDirectory::~AtomicDirectory() {
 }
 
 void AtomicDirectory::commit() {
+  // All content first: the rename may reach the disk before what it names.
   sync_tree(files_, temporary_);
   if (options_.replace && files_.info(target_).kind != FileKind::kNone) {
     replace();
@@ -254,6 +266,7 @@ void AtomicDirectory::commit() {
 
 void AtomicDirectory::replace() {
   std::string old = temporary_;
+  // One act where the disk knows how to swap two names; then the old one has the temporary name.
   if (!files_.exchange(temporary_, target_)) {
     // Between these two renames the name is free; remove_leftovers knows what to make of that.
     old = name_beside(target_, kOld);
@@ -284,6 +297,7 @@ void remove_whole(const std::string& path) {
     hidden = name_beside(path, kTemporary);
   }
   const TemporaryPath named(hidden);  // a signal in between finishes the removal
+  // The one act. What follows may be cut short: the rest has a leftover's name.
   files.rename(path, hidden);
   files.sync(parent_path(path));
   remove_tree(hidden);
@@ -299,6 +313,7 @@ void remove_leftovers(const std::string& directory) {
   for (const std::string& name : files.list(directory)) {
     const std::string path = join_path(directory, name);
     const std::string replaced = original_name(name, kOld);
+    // As in remove_leftovers_of(): put aside, and its successor never came.
     if (!replaced.empty() && !exists(join_path(directory, replaced))) {
       files.rename(path, join_path(directory, replaced));
     } else if (!replaced.empty() || !original_name(name, kTemporary).empty()) {
@@ -308,6 +323,7 @@ void remove_leftovers(const std::string& directory) {
     }
     changed = true;
   }
+  // Put back and removed names are to outlive a power cut.
   if (changed) {
     files.sync(directory);
   }

@@ -33,6 +33,7 @@ bool same_content(const FileStamp& before, const FileStamp& now) {
   }
   // A writer can set the time of its write back, but not that of the change. A link, a chmod or a
   // chown alone changes it too.
+  // ctime moves with either, so a change of ctime alone counts unless it is explained.
   const bool only_about_the_file =
       now.inode == before.inode && (now.mode != before.mode || now.links != before.links ||
                                     now.owner != before.owner || now.group != before.group);
@@ -94,8 +95,10 @@ MappedRange::MappedRange(std::span<const std::byte> bytes, std::string path,
   entry_->path = std::move(path);
   entry_->stamp = stamp;
   entry_->size = bytes.size();
+  // Last, for the handler: whoever sees `begin` sees the rest.
   entry_->begin = bytes.data();
   if (made) {
+    // Linked when whole; entries are never unlinked, so a walk needs no lock.
     entry_->next = first_entry;
     first_entry = entry_;
   }

@@ -68,6 +68,7 @@ void remove_entry(int folder, const char* name, int depth) noexcept {
   for (int pass = 0; pass < kPasses && remove_entries(inside, depth + 1); ++pass) {
   }
   ::close(inside);
+  // Fails quietly for what is not empty after all: then it is a leftover for the next writer.
   ::unlinkat(folder, name, AT_REMOVEDIR);
 }
 
@@ -81,6 +82,7 @@ TemporaryPath::TemporaryPath(const std::string& path) {
   for (std::size_t i = 0; i < slots.size(); ++i) {
     if (!slots[i].used) {
       std::memcpy(slots[i].path, path.c_str(), path.size() + 1);
+      // Last: a handler that runs now sees a whole path or none.
       slots[i].used = true;
       slot_ = i;
       return;

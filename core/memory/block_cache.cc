@@ -76,6 +76,7 @@ void require_machine_has(i64 more, i64 used) {
 /// machine's memory between them.
 std::byte* distant_place(int number) {
   constexpr i64 kPlaces = 32;
+  // Mapped once and given back: tells where the system puts things.
   void* const near = mmap(nullptr, kGrowth, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (near == MAP_FAILED) {
     return nullptr;
@@ -101,6 +102,7 @@ class Arena {
 
   std::byte* allocate(i64 bytes) {
     const std::lock_guard lock(mutex_);
+    // The smallest that fits; among equals the null address makes it the lowest.
     auto fit = by_size_.lower_bound({bytes, nullptr});
     if (fit == by_size_.end()) {
       grow(bytes);
@@ -117,6 +119,7 @@ class Arena {
   void free(std::byte* block, i64 bytes) {
     const std::lock_guard lock(mutex_);
     std::byte* address = block;
+    // Joined with the free block behind, then with the one before (invariant 1).
     const auto above = by_address_.lower_bound(address);
     if (above != by_address_.end() && above->first == address + bytes) {
       bytes += above->second;
@@ -152,10 +155,12 @@ class Arena {
   // Gives the arena its place.
   void settle() {
     if (!addresses_left()) {
+      // Without access and without a reservation of swap, addresses cost nothing.
       void* range = mmap(nullptr, kReserve + kGrowth, PROT_NONE,
                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
       reserved_ = range != MAP_FAILED;
       if (reserved_) {
+        // Whole huge pages need a base that is a multiple of their size.
         const i64 skip =
             rounded_up(reinterpret_cast<i64>(range), kGrowth) - reinterpret_cast<i64>(range);
         range_ = range;
@@ -195,6 +200,7 @@ class Arena {
     if (base_ == nullptr) {
       settle();
     }
+    // A free block at the top grows rather than lie beside a new one (invariant 1).
     i64 tail = 0;
     if (!by_address_.empty()) {
       const auto [start, size] = *by_address_.rbegin();
@@ -202,6 +208,7 @@ class Arena {
     }
     const i64 more = rounded_up(bytes - tail, kGrowth);
     const i64 used = top_ - base_;
+    // A rehearsal touches none of its addresses: it may ask for more than there is, and say so.
     if (!planned_) {
       require_machine_has(more, used);
     }
