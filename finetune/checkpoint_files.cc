@@ -105,6 +105,8 @@ Json read_state(const std::string& directory) {
   for (const auto& [key, value] : state.items()) {
     unsealed = unsealed && std::ranges::find(kUnsealed, key) != std::end(kUnsealed);
   }
+  // The keys tell which kind it is, not the presence of the checksum: a damaged file could have
+  // lost that.
   if (!unsealed && sealed_text(state) != text) {
     throw DataError(str(path, ": the file is damaged: its text is not that of its checksum"));
   }
@@ -135,6 +137,7 @@ void check_counts(const std::string& directory, const TrainerState& state) {
 }
 
 void verify_files(const std::string& directory, const Json& files) {
+  // A file that is not listed has come later: a folder that somebody else wrote to is none of ours.
   for (const std::string& name : file_system().list(directory)) {
     if (name != kState && !files.contains(name)) {
       throw DataError(str(join_path(directory, name), ": the checkpoint's ", kState,
@@ -146,6 +149,7 @@ void verify_files(const std::string& directory, const Json& files) {
     if (!is_plain_name(name) || !is_file(path)) {
       throw DataError(str(path, ": the checkpoint lacks this file"));
     }
+    // The size first: most damage is a file cut short, and is seen without reading it.
     if (file_system().info(path).size != expected.at("bytes").get<i64>() ||
         sha256_file(path) != expected.at("sha256").get<std::string>()) {
       throw DataError(
@@ -199,6 +203,7 @@ void save_checkpoint(const std::string& directory, Trainer& trainer, const Adapt
   write_tensors(join_path(folder.path(), kOptimizer), trainer.optimizer().state());
   const TrainerState& state = trainer.state();
   const DataDigests data = digests_of(sources);
+  // Last of all files, since it has the checksums of the others.
   const Json json = {{"step", state.step},
                      {"tokens", state.tokens},
                      {"window_loss_bits", bits_of(state.window_loss)},

@@ -15,6 +15,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr i64 kMaxConfigBytes = 16 << 20;
+// Sections that touch no number of the run: they may be another after a resume.
 constexpr const char* kFree[] = {"logging", "eval", "save", "runtime"};
 
 // Every key there is, at its default.
@@ -78,8 +79,11 @@ void check_same_run(const std::string& file, const RunConfig& config) {
         training.is_object() && training.value("weight_decay", Json(0.0)) != 0.0) {
       training.emplace("weight_decay_on", "all");
     }
+    // Keys that the version which began the run did not know: it did what is now their default.
     add_missing(before, defaults());
   }
+  // Written as the file was, so that the same path is the same text from wherever the command is
+  // called.
   const Json now = Json::parse(config_text(config, {.directory = parent_path(file)}));
   for (const auto& [section, value] : now.items()) {
     if (std::ranges::find(kFree, section) != std::end(kFree)) {
@@ -95,6 +99,7 @@ void check_same_run(const std::string& file, const RunConfig& config) {
 
 void keep_recomputation(const std::string& file, RunConfig& config) {
   TrainingConfig& training = config.training;
+  // Where the user says which, check_same_run() compares it as any other setting.
   if (training.gradient_checkpointing != "auto" || !is_file(file)) {
     return;
   }

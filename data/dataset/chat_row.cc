@@ -22,6 +22,7 @@ const Json& message_list(const Json& row, const std::string& column) {
   }
   const std::string error = str("/", column, ": must be a list of messages, not ",
                                 list.is_array() ? "an empty one" : list.type_name());
+  // Without messages a row is empty; a completion without its prompt is a mistake.
   if ((list.is_array() || list.is_null()) && column != "prompt") {
     throw EmptyRow(error);
   }
@@ -136,6 +137,7 @@ RowText ChatRowReader::sharegpt(const Json& row) {
 
 RowText ChatRowReader::prompt_completion(const Json& row) {
   const Conversation chat = conversation(row, {"prompt", "completion"});
+  // Both columns make one list, in which the completion's messages begin here.
   const i64 first = row["prompt"].size();
   const bool completion_only = options_.loss.completion_only.value_or(true);
   if (options_.loss.assistant_only.value_or(true)) {
@@ -156,12 +158,15 @@ ChatRowReader::Conversation ChatRowReader::conversation(const Json& row,
     read[column] = message_list(row, column);
   }
   Conversation chat;
+  // Before anything is read: tools and variables may spell a control token as well as messages.
   chat.spells_control =
       options_.parse_control ? control_.is_in_any(read) : control_.break_all(read);
   chat.options.tools = read_tools(read);
   chat.options.variables = read_variables(read);
   chat.options.now = options_.now;
   for (const std::string& column : columns) {
+    // Only where a row has parts is the template asked whether it takes them: that costs a
+    // rendering.
     const MessageStyle style = {
         .sharegpt = column == "conversations",
         .join_parts = has_parts(read[column]) && !roles_.reads_parts(chat.options)};
@@ -196,6 +201,8 @@ RowText ChatRowReader::answers(const Conversation& chat, i64 first) {
       continue;
     }
     any = true;
+    // Every answer is cut off, learnt or not, so that the one after it is encoded as the model will
+    // see it.
     row.cuts.push_back(static_cast<i64>(answer.begin));
     if (!weight || weight->learnt) {
       row.learnt->push_back({static_cast<i64>(answer.begin), static_cast<i64>(answer.end)});
@@ -224,6 +231,7 @@ RowText ChatRowReader::answers(const Conversation& chat, i64 first) {
 
 RowText ChatRowReader::behind_prompt(const Conversation& chat, i64 first) {
   RowText row = checked(chat, chat_.render(chat.messages(), chat.options));
+  // The text that the model is given when it is asked for the completion.
   ChatOptions asking = chat.options;
   asking.add_generation_prompt = true;
   const std::string prompt = chat_.render(chat.messages().first(first), asking);

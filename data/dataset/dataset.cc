@@ -142,9 +142,11 @@ void Loader::add_json_row(const RawRow& raw) {
     });
     return;
   }
+  // The first row that has something in it decides for the whole file.
   if (!format_) {
     std::optional<RowFormat> judged;
     at_line(raw, [&] { judged = judge_row_format(json); });
+    // Outside of at_line(): what it refuses is true of the file, not of this line.
     set_format(*judged);
   }
   at_line(raw, [&] {
@@ -166,6 +168,8 @@ void Loader::check_ids(const Example& example) const {
 }
 
 void Loader::keep(Example example, const RawRow& raw) {
+  // Before anything is counted: a token that the model has no row for is an error of the file,
+  // whatever becomes of the row.
   check_ids(example);
   example.line = raw.line;
   const i64 length = example.ids.size();
@@ -192,6 +196,7 @@ void Loader::keep(Example example, const RawRow& raw) {
     report.longest = length;
     report.longest_line = example.line;
   }
+  // An example lives as long as the run; its vectors grew by doubling.
   example.ids.shrink_to_fit();
   example.labels.shrink_to_fit();
   dataset_.lengths.push_back(length);
@@ -207,6 +212,7 @@ void Loader::cut(Example& example) const {
                         " (truncation \"error\")"));
   }
   const bool keep_start = options_.truncation == Truncation::kKeepStart;
+  // Found before the cut, for the sentence that says why nothing is left.
   const auto first_learnt = std::find_if(example.labels.begin(), example.labels.end(),
                                          [](i32 label) { return label != kIgnoreLabel; });
   const i64 prompt = first_learnt - example.labels.begin();

@@ -68,6 +68,7 @@ RoleCheck::LeftOut RoleCheck::check(const MessageList& list, const ChatOptions& 
     const std::string content = message.text();
     const std::string_view wanted = jinja::strip(content);
     const bool known = known_roles_.count(message.role()) > 0;
+    // Nearly every message ends here, without a rendering of its own.
     if (known && text.find(wanted) != std::string_view::npos) {
       continue;
     }
@@ -86,6 +87,7 @@ RoleCheck::LeftOut RoleCheck::check(const MessageList& list, const ChatOptions& 
 bool RoleCheck::is_written(const MessageList& list, std::size_t at,
                            const ChatOptions& options) const {
   std::vector<Message> probed = list.messages;
+  // A content may be found in the text by chance ("Hi"); the probe is not.
   probed[at] = probed[at].with_content(kProbe);
   try {
     return chat_.render(probed, options).find(kProbe) != std::string::npos;

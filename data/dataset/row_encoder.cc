@@ -48,6 +48,7 @@ std::vector<TokenSpan> encode_without_marks(const Tokenizer& tokenizer, std::str
       plain += text[at++];
     }
   }
+  // The end of the last token is a place, too.
   places.push_back(static_cast<i64>(text.size()));
   std::vector<TokenSpan> tokens = tokenizer.encode_with_offsets(plain, kPlain);
   for (TokenSpan& token : tokens) {
@@ -67,6 +68,8 @@ void append_moved(std::vector<TokenSpan> tokens, i64 by, std::vector<TokenSpan>&
 
 RowEncoder::RowEncoder(const Tokenizer& tokenizer, bool add_eos)
     : tokenizer_(tokenizer), add_eos_(add_eos), can_cut_(cuts_change_nothing(tokenizer)) {
+  // What the tokenizer puts around a text is seen by encoding one: tokens that stand for none of
+  // its bytes.
   bool before = true;
   for (const TokenSpan& token : tokenizer.encode_with_offsets("a")) {
     before = before && token.begin == token.end;
@@ -93,11 +96,13 @@ Example RowEncoder::encode_user(const RowText& row) const {
   Example example;
   if (!row.parse_control) {
     for (const i32 id : prefix_) {
+      // A bos is part of the prompt, where there is one.
       push(example, id, !row.learnt);
     }
   }
   auto turn_end = row.turn_ends.begin();
   for (const TokenSpan& token : tokens) {
+    // Before the first token behind an earlier answer.
     if (turn_end != row.turn_ends.end() && token.begin >= *turn_end) {
       ++turn_end;
       if (eos && add_eos_) {
@@ -106,6 +111,7 @@ Example RowEncoder::encode_user(const RowText& row) const {
     }
     push(example, token.id, is_learnt(row, token));
   }
+  // One end is enough: the text's own, the tokenizer's suffix, or an eos put here.
   bool ended = row.parse_control && ends_in_control(row, tokens);
   if (!row.parse_control) {
     for (const i32 id : suffix_) {

@@ -36,6 +36,7 @@ class Cursor {
  public:
   Cursor(const std::string& path, i64 max_row_bytes)
       : path_(path), max_row_bytes_(max_row_bytes), file_(file_system().map(path)) {
+    // Rows come one after the other, once.
     file_->will_read_in_order(file_->bytes());
     text_ = {reinterpret_cast<const char*>(file_->bytes().data()), file_->bytes().size()};
     if (text_.starts_with("\xEF\xBB\xBF")) {
@@ -138,6 +139,7 @@ i64 end_of_value(std::string_view text) {
   for (std::size_t i = 0; i < text.size(); ++i) {
     const char c = text[i];
     if (in_string) {
+      // An escaped quote ends no string.
       i += c == '\\' ? 1 : 0;
       in_string = c != '"';
     } else if (depth == 0 && (c == ',' || c == ']' || c == '}')) {
@@ -168,6 +170,8 @@ class ArrayReader final : public RowReader {
     }
     cursor_.release_pages();
     cursor_.skip_blanks();
+    // Looked for within one row's bytes: a file without the end of a string is refused after these,
+    // not read to its end.
     const RawRow row = cursor_.take(end_of_value(cursor_.window()));
     if (cursor_.at_end()) {
       cursor_.fail(first_line_, "the array that begins here does not end");
@@ -251,6 +255,8 @@ std::unique_ptr<RowReader> open_rows(const std::string& path, i64 max_row_bytes)
   if (plain_text) {
     return std::make_unique<LineReader>(std::move(cursor), /*plain_text=*/true);
   }
+  // Of a file of lines the blanks before the first row count as lines, so `cursor` stays at the
+  // start.
   Cursor start = cursor;
   start.skip_blanks();
   if (start.peek() == '[') {

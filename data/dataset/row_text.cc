@@ -124,6 +124,8 @@ RowText alpaca_row(const Json& row, const LossOptions& loss) {
     ask(turn.instruction);
     if (!turn.response.empty()) {
       answer(turn.response);
+      // The turn's eos comes here, and what follows is encoded as it is when there is an eos before
+      // it.
       text.cuts.push_back(text.learnt->back().end);
       text.turn_ends.push_back(text.learnt->back().end);
     }

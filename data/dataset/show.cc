@@ -94,6 +94,7 @@ std::vector<std::string> shown_tokens(const std::vector<i32>& ids, const Tokeniz
       shown.push_back(text.empty() ? std::string(kUnfinished) : text);
     }
   }
+  // Bytes of a character that never ended: they show at the last token.
   const std::string rest = escaped(stream.finish());
   if (!rest.empty()) {
     shown.back() = (shown.back() == kUnfinished ? "" : shown.back()) + rest;

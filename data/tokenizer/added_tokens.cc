@@ -43,11 +43,13 @@ class PrefixTree {
   Found find(std::string_view text, i64 from) const {
     const i64 size = text.size();
     for (i64 begin = from; begin < size; ++begin) {
+      // Nearly every byte of a text ends here: few begin an added token.
       if (!starts_[static_cast<u8>(text[begin])]) {
         continue;
       }
       Found found{begin, begin, -1};
       i64 node = 0;
+      // On to the longest: `<|im_start|>` before `<|im`.
       for (i64 at = begin; at < size && (node = child(node, text[at])) >= 0; ++at) {
         if (nodes_[node].value >= 0) {
           found = {begin, at + 1, nodes_[node].value};
@@ -148,9 +150,11 @@ std::vector<Stretch> AddedTokens::split(std::string_view text, Kind kind,
     from = found.end;
     const AddedToken& token = tokens_[found.value];
     ByteRange range{found.begin, found.end};
+    // Passed over, text and all: a shorter token inside it is not looked for.
     if ((token.special && !parse_special) || (token.single_word && touches_a_word(text, range))) {
       continue;
     }
+    // Not into white space that the token before has taken.
     if (token.lstrip) {
       range.begin = std::max(before_white_space(text, range.begin), done);
     }

@@ -47,6 +47,7 @@ ByteLevelBpe::ByteLevelBpe(const Vocabulary& vocabulary, const BpeOptions& optio
   for (i32 id = 0; options.ignore_merges && id < vocabulary.id_end(); ++id) {
     const std::string* piece = vocabulary.piece(id);
     if (const auto bytes = piece != nullptr ? from_byte_letters(*piece) : std::nullopt) {
+      // The first of two ids with the same bytes stays.
       whole_.emplace(*bytes, id);
     }
   }
@@ -64,6 +65,7 @@ void ByteLevelBpe::add_merge(const Vocabulary& vocabulary, std::string_view left
   };
   const u64 key = pair_key(id_of(left), id_of(right));
   const i32 together = id_of(std::string(left).append(right));
+  // A pair that comes again has the later rank, as in the tokenizers package.
   merges_[key] = {next_rank_++, together};
 }
 
@@ -87,6 +89,7 @@ std::vector<ByteLevelBpe::Symbol> ByteLevelBpe::symbols_of(std::string_view piec
     const bool unknown = id == kNone;
     if (unknown && in_unknown_run && options_.fuse_unk) {
       symbols.back().end = at + 1;
+      // A byte without a token, where there is no unk, has no symbol: it is dropped.
     } else if (!unknown || options_.unk_id) {
       const i32 index = static_cast<i32>(symbols.size());
       symbols.push_back({unknown ? *options_.unk_id : id, at, at + 1, index - 1, index + 1});
@@ -115,17 +118,21 @@ void ByteLevelBpe::merge_all(std::vector<Symbol>& symbols) const {
   for (i32 at = 0; at < static_cast<i32>(symbols.size()); ++at) {
     look_at(at);
   }
+  // All at once: O(n), where pushing each would be O(n log n).
   std::make_heap(heap.begin(), heap.end());
   while (!heap.empty()) {
     const Candidate top = heap.front();
     std::pop_heap(heap.begin(), heap.end());
     heap.pop_back();
     Symbol& left = symbols[top.at];
+    // A stale candidate: its left symbol was merged away, or has nothing to its right any more.
     if (left.id == kNone || left.next == kNone) {
       continue;
     }
     Symbol& right = symbols[left.next];
     const Merge* current = merge_of(left.id, right.id);
+    // Stale as well: one of the two is another token now. Comparing what they would become is
+    // enough, since the candidate that counts for the new pair is in the heap too.
     if (current == nullptr || current->id != top.merge.id) {
       continue;
     }
@@ -136,6 +143,7 @@ void ByteLevelBpe::merge_all(std::vector<Symbol>& symbols) const {
     if (left.next != kNone) {
       symbols[left.next].previous = top.at;
     }
+    // The new token has two new pairs, one to either side.
     if (look_at(left.previous)) {
       std::push_heap(heap.begin(), heap.end());
     }

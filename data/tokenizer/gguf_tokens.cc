@@ -74,6 +74,8 @@ class RoleReader {
 
   GgufTokenRoles read() {
     read_types();
+    // A model without control tokens of its own may name an ordinary piece (a newline, say) as its
+    // end: that stays text where text can come to it.
     for (const auto& id : {data_.bos_id, data_.eos_id, data_.eot_id, data_.eom_id}) {
       if (is_token(id) && !can_be_merged(data_.tokens[*id])) {
         make_control(*id);
@@ -93,6 +95,7 @@ class RoleReader {
         make_control(id);
       }
     }
+    // After all ends are found, for each exception is told by which others there are.
     take_back_ends();
     note_changes();
     return std::move(roles_);

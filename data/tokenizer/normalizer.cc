@@ -21,6 +21,7 @@ ByteRange AlignedText::source_of(i64 begin, i64 end) const {
     return {base_ + begin, base_ + end};
   }
   const Segment& first = segment_at(begin);
+  // That of the last byte, not of the byte behind; an empty range takes that of its begin.
   const Segment& last = segment_at(std::max(begin, end - 1));
   return {first.unchanged ? first.source.begin + (begin - first.begin) : first.source.begin,
           last.unchanged ? last.source.begin + (end - last.begin) : last.source.end};
@@ -57,6 +58,7 @@ void AlignedText::replace(std::string text, std::vector<Segment> segments) {
 void AlignedText::normalize_nfc() {
   INLAY_ASSERT(segments_.empty());  // normalisation comes first, and once
   NormalizedText normalized = inlay::normalize_nfc(text_);
+  // Nearly every text: without segments, places need no search.
   if (normalized.text == text_) {
     return;
   }
@@ -78,6 +80,7 @@ void AlignedText::prefix_with_blanks(std::vector<ByteRange>& pieces) {
     const i64 begin = text.size();
     if (text_[piece.begin] != ' ') {
       const i64 before = source_of(piece.begin, piece.end).begin;
+      // The blank stands for nothing in the source: an empty range before the piece.
       segments.push_back({begin, {before, before}, false});
       text += ' ';
     }

@@ -65,6 +65,7 @@ std::vector<ByteRange> pieces_of(const std::vector<Part>& parts, SplitBehavior b
     case SplitBehavior::kMergedWithPrevious:
       return joined(parts.begin(), parts.end(), match_after_gap);
     case SplitBehavior::kMergedWithNext: {
+      // Backwards, "merged with the next" is "merged with the previous".
       std::vector<ByteRange> pieces = joined(parts.rbegin(), parts.rend(), match_after_gap);
       std::reverse(pieces.begin(), pieces.end());
       return pieces;
@@ -88,6 +89,7 @@ struct PreTokenizer::Step {
       matches.clear();
       regex->find_all(part, matches);
       for (const ByteRange& range : pieces_of(parts_of(matches, part.size(), invert), behavior)) {
+        // An empty match splits, and leaves no piece of its own.
         if (range.begin < range.end) {
           refined.push_back({piece.begin + range.begin, piece.begin + range.end});
         }

@@ -27,6 +27,8 @@ class Reader {
       : directory_(directory), parts_(parts) {}
 
   void read() {
+    // From the file nearest to the tokenizer to the one furthest: what an earlier one says stands,
+    // and read_ids() only fills what is missing.
     read_named_tokens(directory_, parts_);
     with_json_file(directory_, "tokenizer_config.json",
                    [&](const JsonView& root) { compare_flags(root); });

@@ -34,6 +34,7 @@ struct Tokenizer::Impl {
 Tokenizer::Tokenizer(TokenizerParts parts) {
   auto impl = std::make_shared<Impl>();
   if (parts.eos_id) {
+    // Callers that want one id take the first: the tokenizer's own eos.
     std::erase(parts.eos_ids, *parts.eos_id);
     parts.eos_ids.insert(parts.eos_ids.begin(), *parts.eos_id);
   }
@@ -72,10 +73,12 @@ void Tokenizer::Impl::encode_stretch(std::string_view text, i64 base, bool parse
 template <class Emit>
 void Tokenizer::Impl::encode(std::string_view text, const EncodeOptions& options,
                              const Emit& emit) const {
+  // Places in a piece are i32 (PieceToken, Symbol).
   if (text.size() > static_cast<std::size_t>(std::numeric_limits<i32>::max())) {
     throw DataError(str("a text of ", text.size(), " bytes is too long to encode at once; at most ",
                         std::numeric_limits<i32>::max(), " are possible"));
   }
+  // Once, here: all that follows walks over code points without looking.
   check_utf8(text, "text");
   WordCachePool::Loan cache(caches);
   const bool parse_special = options.parse_special && !parts.split_special_tokens;

@@ -29,6 +29,7 @@ class WordCache {
       return found->second;
     }
     if (static_cast<i64>(tokens_.size()) == kMaxPieces) {
+      // Emptied whole: words that are common are back at once, and no order of use need be kept.
       tokens_.clear();
     }
     std::vector<PieceToken>& tokens = tokens_[std::string(piece)];
