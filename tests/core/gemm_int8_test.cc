@@ -43,7 +43,6 @@ std::string int8_text(const Int8Case& c) {
 }
 
 // ---- the definition in gemm.h, word for word
-// -----------------------------------------------------
 
 struct Codes {
   std::vector<float> codes;   // one a value
@@ -183,7 +182,6 @@ std::vector<float> by_definition(const GemmArgs& args) {
 }
 
 // ---- products
-// ------------------------------------------------------------------------------------
 
 // One, with its operands; terms may be added to it.
 class Int8Product {

@@ -57,6 +57,7 @@ void dots_block(Bf16Rows a, Bf16Rows b, i64 depth, float* c, i64 c_stride, bool 
 void dots(i64 rows, i64 columns, i64 depth, Bf16Rows a, Bf16Rows b, float* c, i64 c_stride,
           bool add) {
   for (i64 i = 0; i < rows; i += 2 * kTileSide) {
+    // Two rows of tiles by two columns: each tile of A and of B that is loaded serves two products.
     const Bf16Rows left = a.from(i, 0);
     const bool two = i + kTileSide < rows;
     i64 j = 0;
@@ -91,6 +92,7 @@ inline RowEnds row_ends(const Head& head, const Tile& tile) {
 /// The first two vectors that see one of a strip's keys; all behind them do.
 inline i64 first_vector(const RowEnds& ends, i64 key) {
   i64 from = 0;
+  // Ends only rise with the rows, so the first pair that sees the key begins all that do.
   while (from + 2 < ends.vectors && ends.end[from / 2] <= key) {
     from += 2;
   }

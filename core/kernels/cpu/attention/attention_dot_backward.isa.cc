@@ -2,7 +2,7 @@
 
 // The backward pass of attention_backward.isa.cc with bf16 operands, on processors whose vector
 // units multiply them; attention_bf16.h says how they lie. Two tiles of rows meet a block of keys
-// together, so that dK and dV, which come from far away, are read and written half as often. P and
+// together, so that dK and dV, which no near cache holds, are read and written half as often. P and
 // dS of a block are kept as rows, for dV and dK, and dS as pairs of keys too, for dQ.
 
 #include "core/kernels/cpu/attention/attention_dot.h"
@@ -69,6 +69,7 @@ void weight_gradients(const AttentionParams& params, const Block& group, const T
   const Vec cap = Vec::set(params.softcap * kLog2E);
   for (i64 j = 0; j < group.vectors * kLanes; j += kLanes) {
     const Vec minus_lse = -Vec::load(work.sums.lse + j);
+    // The scale of dK and dQ is in dS, once, before it is rounded.
     const Vec minus_delta = -(scale * Vec::load(work.sums.delta + j));
     Vec t[kGroupKeys], p[kGroupKeys], ds[kGroupKeys];
 #pragma GCC unroll 8
@@ -167,6 +168,7 @@ void meet_keys(const Head& head, const KeyCopies& copies, i64 begin, i64 count, 
     tile_dots<false>(kGroupKeys, work.vectors, depth, copies.k.from(group.begin, 0), work.Q, b.S);
     tile_dots<false>(kGroupKeys, work.vectors, depth, copies.v.from(group.begin, 0), work.dO, b.dP);
     ahead.fetch();
+    // 2^(-inf - lse) is 0, and with it P and dS.
     hide(work.tile, work.mask, group, -kInfinity, b.S);
     gradients(params, group, work, b.S, b.dP, b.P.from(key, index * kTileRows),
               b.dS.from(key, index * kTileRows), work.dS_pairs.from(key / 2, 0));

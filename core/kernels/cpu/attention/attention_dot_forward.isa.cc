@@ -98,6 +98,8 @@ void raise_maxima(i64 D, i64 vectors, float factor, const ForwardBuffers& b) {
     // Before the first key there is nothing to shrink, and -inf - -inf would be NaN.
     const Vec shrink = select_less(old, Vec::set(kLowest), Vec::set(1.0F), exp2(old - base));
     now.store(b.m + j);
+    // Stored as -m, for an fma; and m + kSlack in units of the products, to compare them as they
+    // are.
     (-base).store(b.minus + j);
     (Vec::set(1.0F / factor) * (now + Vec::set(kSlack))).store(b.limit + j);
     shrink.store(b.shrink + j);
@@ -146,6 +148,8 @@ void forward_tile(const Head& head, const Tile& tile, const Tile& next,
   const ForwardBuffers b = forward_buffers(D, scratch);
   const TileMask mask = tile_mask(head, tile);
   const TileDraws draws = params.dropout > 0.0F ? tile_draws(head, tile) : TileDraws{};
+  // Q is packed with the sign of the scale alone, so that it stays the bf16 it was; the factor
+  // comes with the fma before 2^x, or with the cap.
   const float factor = params.softcap > 0.0F ? 1.0F : positive_scale(params);
   const auto weigh_group = params.dropout > 0.0F ? weigh<true> : weigh<false>;
 
@@ -175,8 +179,12 @@ void forward_tile(const Head& head, const Tile& tile, const Tile& next,
       if (params.softcap > 0.0F) {
         cap_scores(params, positive_scale(params), kGroupKeys, vectors, b.S);
       }
+      // After the cap, which would make -cap of the -inf.
       hide(tile, mask, group, -kInfinity, b.S);
+      // may_rise was seen before hidden scores were set to -inf, and before a cap: it can be wrong,
+      // so the scores are looked at again, which is seldom.
       if ((may_rise || params.softcap > 0.0F) && must_rise(vectors, b.S, b.limit)) {
+        // Weights made with the old m belong to sums of the old m: they join Ot before it shrinks.
         meet_values(key);
         raise_maxima(width, vectors, factor, b);
       }

@@ -104,6 +104,7 @@ class Bf16Nest {
 
   void run(std::span<float> scratch) {
     INLAY_ASSERT(static_cast<i64>(scratch.size()) >= this->scratch());
+    // The scratch comes aligned to floats; the panels want cache lines.
     const auto address = reinterpret_cast<std::uintptr_t>(scratch.data()) / sizeof(float);
     sums_ = scratch.data() + (kLineFloats - static_cast<i64>(address % kLineFloats)) % kLineFloats;
     float* start = sums_ + sums_floats();
@@ -164,6 +165,7 @@ class Bf16Nest {
     a_values_ = 0;
     panel_ = 1;
     reach_ = 1;
+    // All outer products share A (share_rows), so the long pieces of the first are those of all.
     const Chunk main = chunk_at(outer_[0], c, kLongestSlice);
     Rows main_a[kMaxPieces];
     for (i64 p = 0; p < main.count; ++p) {
@@ -182,6 +184,8 @@ class Bf16Nest {
       }
     }
     panel_ = round_up(panel_, kLineFloats);
+    // The inner products' panels all go into the first group, with at least one of an outer
+    // product: their rows must be there before a short piece reads them.
     group_panels_ = std::min(panels(), std::max<i64>(inner_panels() + 1, kGroupDwords / panel_));
   }
 
@@ -245,6 +249,8 @@ class Bf16Nest {
     };
     Range outer = group;
     if (group.begin == 0 && inner_count_ > 0) {
+      // Inner products first, by blocks of rows: a block's C is complete when its short rows are
+      // packed.
       parallel_for(row_blocks, [&](i64 block) {
         multiply(group, {0, inner_panels()}, rows(block));
         pack_short_rows(rows(block));
@@ -391,6 +397,8 @@ class Bf16Nest {
 
   void multiply(const Range& group, const Range& panels, const Range& rows) const {
     kernels_.begin();
+    // Without AMX a tile's rows stay in L1 and panels stream from L2; with it, panels are the outer
+    // loop.
     if (kernels_.full[0] != nullptr) {
       for (i64 r = rows.begin; r < rows.end; r += kernels_.height) {
         const Range tile = {r, std::min(rows.end, r + kernels_.height)};
@@ -429,6 +437,7 @@ class Bf16Nest {
     Bf16Steps steps[kMaxPieces];
     for (i64 p = 0; p < part.chunk.count; ++p) {
       steps[p] = steps_of(part, p, rows.begin);
+      // With the first panel of a tile only: once asked for, the next rows are near.
       steps[p].ahead = fetch ? kernels_.height * steps[p].a_stride : 0;
       steps[p].b =
           part.prepacked[p] == nullptr ? nullptr : part.prepacked[p] + n * (part.a[p].K / 2);
@@ -466,6 +475,7 @@ class Bf16Nest {
   TileOutput output_of(const Part& part, i64 i, i64 n) const {
     TileOutput out = chunk_output(*part.args, part.chunk, i, n);
     out.stream = part.streams;
+    // A C of bf16 would round after each chunk: the sums so far are f32, in scratch memory.
     if (part.sums >= 0) {
       float* sums = sums_ + part.sums + i * part.args->N + n;
       if (!part.chunk.first) {

@@ -104,7 +104,9 @@ const u32* add_piece(const Bf16Steps& steps, const u32* b) {
 void product(const Bf16Steps* steps, i64 count, i64 rows, const u32* b, i64 /*panel*/,
              float* sums) {
   constexpr int kRowBytes = kWidth * 4;
+  // With at most 16 rows the lower half of the sums is left out, and half of the work with it.
   const bool both = rows > kTile;
+  // GCC 12 does not know that tile loads read what was stored before (amx.h).
   finish_stores();
   _tile_zero(0);
   _tile_zero(1);

@@ -166,6 +166,7 @@ class F32Panels {
   // A tile at the edge of C.
   void part_of_tile(const TileSteps* steps, i64 count, const float* b, i64 width, i64 rows,
                     i64 cols, const TileOutput& out) const {
+    // A whole tile's sums in memory, of which only what exists is written to C.
     alignas(64) float sums[kMaxTileRows * kMaxTileWidth];
     std::fill_n(sums, rows * width, 0.0F);
     for (i64 p = 0; p < count; ++p) {

@@ -224,6 +224,8 @@ class StoredRowsProduct {
   // addresses, rather than one wait after the other; but no more than a strip's.
   void fetch_first(i64 n) const {
     constexpr std::size_t kMaxFetchedBytes = 24 << 10;
+    // Where this thread's last task said the next would begin: a thread that goes on in order has
+    // asked for these rows already.
     static thread_local const u8* expected = nullptr;
     const std::span<const u8> bytes = bytes_of(args_.b, n);
     if (bytes.data() != expected) {
@@ -277,6 +279,7 @@ struct FewRowsGroups {
     group = args.b_transposed ? 1 : std::clamp(panels / 8, kMinFewGroup, kMaxFewGroup);
     groups = ceil_div(panels, group);
     chunks = count_chunks(args);
+    // A sum over tokens has few columns but many steps, so steps are what threads can share.
     splits_chunks = chunks > 1 && args.a_col_stride != 1 && all_floats() <= kMaxWaitingFloats;
   }
 
@@ -328,6 +331,7 @@ void few_rows_product(const GemmArgs& args, std::span<float> scratch) {
   parallel_for(g.groups, [&](i64 group) {
     const ColumnsProduct columns = g.columns(group);
     i64 number = 0;
+    // In the order of the chunks, which is the order of every sum (gemm_schemes.h).
     for_chunks(args, [&](const Chunk& chunk) { columns.write(chunk, sums_of(number++, group)); });
   });
 }

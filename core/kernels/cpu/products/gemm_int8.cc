@@ -12,8 +12,11 @@
 // get their codes while they are packed. Slices of a contraction are multiples of 64, so a block
 // has the same values whichever slice it is in.
 //
-// Exact products follow in the same panels as floats: bf16 values, whose products f32 holds to the
-// last bit, so that a multiply-add rounds once with every instruction set.
+// `exact` products (an adapter's) follow in the same panels as floats: bf16 values, whose products
+// f32 holds to the last bit, so that a multiply-add rounds once with every instruction set.
+//
+//   a panel of B    | blocks of piece 0 | blocks or floats of piece 1 | ...     panel_bytes_
+//   a tile's A      | blocks of piece 0 | blocks or floats of piece 1 | ...     tile_bytes_
 namespace inlay::kernels {
 namespace {
 
@@ -38,6 +41,7 @@ struct EightBitCode {
     for (i64 q = 0; q < 16; ++q) {
       largest = std::max(largest, std::abs(code[q]));
     }
+    // The largest level becomes 127: a code of 4 bits needs no more than a table to be one of 8.
     const float inverse = largest == 0.0F ? 0.0F : 127.0F / largest;
     for (i64 q = 0; q < 16; ++q) {
       table[q] = static_cast<i8>(std::nearbyint(code[q] * inverse));
@@ -118,6 +122,7 @@ class Int8Panels {
     const u8* a = reinterpret_cast<const u8*>(rows_of_a.packed) + r / height() * tile_bytes_;
     const u8* b = reinterpret_cast<const u8*>(panels);
     const i64 rows = std::min(height(), rows_of_a.count - r);
+    // The next tile's codes, which follow this one's: as one long row.
     RowsAhead ahead(reinterpret_cast<const float*>(a + tile_bytes_), 0, 1,
                     tile_bytes_ / static_cast<i64>(sizeof(float)), ceil_div(columns.N, width()));
     Int8Steps steps[kMaxPieces];
@@ -185,8 +190,7 @@ class Int8Panels {
     }
   }
 
-  // ---- A
-  // ----------------------------------------------------------------------------------------------
+  // ---- Packing A
 
   void pack_codes(const TileA& a, i64 rows, i64 K, u8* to) const {
     if (a.col_stride == 1) {
@@ -214,13 +218,14 @@ class Int8Panels {
     }
   }
 
-  // ---- B
-  // ----------------------------------------------------------------------------------------------
+  // ---- Packing B
 
   // B's columns are rows in memory: sixteen get their codes, whose quads are transposed as floats
   // are.
   void pack_along(const BPart& part, u8* panels) const {
     const MatrixRef& m = part.matrix;
+    // Blocks of 64 along the contraction are blocks of the weight: their codes are looked up, not
+    // decoded to floats and quantised again.
     const bool by_code = m.format == MatrixFormat::kFourBit &&
                          m.four_bit.block_size % kInt8Block == 0 && m.cols % kInt8Block == 0;
     const EightBitCode code(by_code ? m.four_bit.code : kNoCode);
@@ -239,8 +244,8 @@ class Int8Panels {
             kernels_.quantise(values, steps, coded.codes[c], coded.scales[c]);
           }
         }
-        lay_down(coded, count, ceil_div(steps, kInt8Block), j % width(),
-                 panel + k / kInt8Block * b_bytes());
+        store_columns(coded, count, ceil_div(steps, kInt8Block), j % width(),
+                      panel + k / kInt8Block * b_bytes());
       }
     }
     for (i64 j = 0; j < part.N; j += width()) {
@@ -262,16 +267,18 @@ class Int8Panels {
       const i64 at = stored_row * m.cols + col + k;
       kernels_.look_up(static_cast<const u8*>(m.data) + at / 2, code.table, to.codes[c] + k);
       const float scale = four_bit_scale(m.four_bit, at / m.four_bit.block_size) * code.factor;
+      // A block that holds an infinity makes NaNs of all it meets (gemm.h), here by its scale.
       to.scales[c][k / kInt8Block] =
           std::isfinite(scale) ? scale : std::numeric_limits<float>::quiet_NaN();
     }
   }
 
   // Columns [column, column + 16) of `blocks` blocks.
-  void lay_down(const Coded& coded, i64 count, i64 blocks, i64 column, u8* block) const {
+  void store_columns(const Coded& coded, i64 count, i64 blocks, i64 column, u8* block) const {
     for (i64 n = 0; n < blocks; ++n) {
       const float* rows[kColumnsAtOnce];
       for (i64 c = 0; c < kColumnsAtOnce; ++c) {
+        // Columns that do not exist have scale 0, so whatever their codes, they add nothing.
         scales(block)[column + c] = c < count ? coded.scales[c][n] : 0.0F;
         rows[c] = reinterpret_cast<const float*>(coded.codes[c] + n * kInt8Block);
       }

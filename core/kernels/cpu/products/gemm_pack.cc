@@ -39,6 +39,7 @@ void transpose_f32(const BPart& part, const GemmPacking& packing, float* panel, 
 void transpose_decoded(const BPart& part, const GemmPacking& packing, i64 lanes, float* panel,
                        i64 width) {
   alignas(64) float strip[kPackStripFloats];
+  // As many steps as `lanes` rows of them fit in the strip, whole cache lines.
   const i64 length = kPackStripFloats / lanes / 16 * 16;
   for (i64 j = 0; j < part.N; j += lanes) {
     const i64 count = std::min(lanes, part.N - j);

@@ -70,7 +70,6 @@ inline void step(Tile<R, V>& tile, const Values& a, i64 s, const Value* b) {
 }
 
 // ---- a full tile, from panels to C
-// ---------------------------------------------------------------
 
 template <i64 V>
 inline void clear_and_fetch(Tile<kRows, V>& tile, const TileOutput& out) {
@@ -138,7 +137,6 @@ void full(const TileSteps* steps, i64 count, const float* b, const TileOutput& o
 }
 
 // ---- any tile, with its sums in memory
-// -----------------------------------------------------------
 
 template <class Value, i64 R, i64 V>
 void add(i64 K, const TileA& a, const Value* b, i64 b_stride, float* sums, i64 sum_stride) {

@@ -195,7 +195,6 @@ void decode_f16(const u8* row, i64 col, i64 count, float* out) {
 }
 
 // ---- four bits: a 16-entry code times the scale of the block
-// -------------------------------------
 
 // The code times a block's scale: looking up in it gives code[q] * scale, rounded once, as defined.
 // `look_up` decodes kLanes values from kLanes / 2 bytes, high nibble first.
@@ -272,6 +271,7 @@ void decode_block(const u8* nibbles, const float* code, float scale, i64 first, 
                   float* out) {
   const ScaledCode scaled(code, scale);
   i64 i = 0;
+  // A block or a request may begin inside a byte; look_up() starts at whole ones.
   if (first % 2 != 0 && count > 0) {
     out[i++] = code[nibble(nibbles, first)] * scale;
   }
