@@ -137,7 +137,7 @@ void check_counts(const std::string& directory, const TrainerState& state) {
 }
 
 void verify_files(const std::string& directory, const Json& files) {
-  // A file that is not listed has come later: a folder that somebody else wrote to is none of ours.
+  // A file that is not listed came later: the folder is not what was saved.
   for (const std::string& name : file_system().list(directory)) {
     if (name != kState && !files.contains(name)) {
       throw DataError(str(join_path(directory, name), ": the checkpoint's ", kState,

@@ -43,6 +43,7 @@ void ConfigDocument::merge(Json& base, Json&& above, const std::string& pointer,
 }
 
 void ConfigDocument::claim(const std::string& pointer, i64 origin) {
+  // What wrote parts of the value that is now replaced is forgotten.
   const std::string prefix = pointer + "/";
   auto inside = who_.lower_bound(prefix);
   while (inside != who_.end() && inside->first.starts_with(prefix)) {
@@ -56,6 +57,8 @@ void ConfigDocument::set_root_origin(Origin origin) {
 }
 
 const ConfigDocument::Origin& ConfigDocument::origin(std::string_view pointer) const {
+  // Only what a layer wrote as a whole is noted; a value inside of it has the origin of the nearest
+  // one around.
   while (!pointer.empty()) {
     const auto found = who_.find(pointer);
     if (found != who_.end()) {

@@ -51,6 +51,7 @@ std::optional<i64> as_integer(const Json& json) {
   }
   // Above 2^53 a double no longer tells one integer from the next.
   constexpr double kExact = 9007199254740992.0;
+  // Other programs write 1e3 for 1000; 0.5 stands for what is no number: it is refused below.
   const double value = json.is_number_float() ? json.get<double>() : 0.5;
   if (std::abs(value) > kExact || value != std::floor(value)) {
     return std::nullopt;
@@ -256,6 +257,7 @@ class Reader : public FieldVisitor {
       context_.problems.add(pointer, str("expected a list of objects, found ", found(json)));
       return;
     }
+    // Elements start from their defaults, not from those of an earlier layer.
     structs.resize(0);  // the list replaces what is there
     structs.resize(static_cast<i64>(json.size()));
     for (std::size_t i = 0; i < json.size(); ++i) {
@@ -284,6 +286,7 @@ class Reader : public FieldVisitor {
     if (hint != hints_.end()) {
       return str(" (did you mean \"", hint->second, "\"?)");
     }
+    // A key in the wrong section is a likelier slip than a misspelt one.
     for (const FieldRow& row : context_.all_fields) {
       const std::size_t slash = row.pointer.rfind('/');
       if (row.pointer.substr(slash + 1) == key) {
@@ -341,6 +344,7 @@ void read_fields(const ConfigDocument& document, const Fields& target, const Rea
     target.visit(reader);
     reader.refuse_unknown_keys();
   }
+  // All problems at once: one mistake rarely comes alone.
   context.problems.throw_if_any(options.data_file);
 }
 

@@ -67,6 +67,7 @@ Json read_object(const std::string& path) {
     json = parse_ordered_json(
         file_system().read(is_stdin(path) ? "/dev/stdin" : path, kMaxConfigBytes), shown(path),
         options);
+    // Not the config's fault, as all that follows is.
   } catch (const MemoryError&) {
     throw;
   } catch (const Error& error) {  // whatever is wrong with it, it is the config that is wrong
@@ -107,6 +108,7 @@ std::vector<Layer> read_layers(const std::string& path) {
   std::vector<std::string> seen;
   std::optional<std::string> next = path;
   while (next.has_value()) {
+    // By what the path leads to: two spellings of one file are a circle, too.
     if (std::find(seen.begin(), seen.end(), identity(*next)) != seen.end()) {
       throw ConfigError(str(printable(shown(layers.back().path), 300),
                             ": /extends: ", printable(*next, 300), " is extended in a circle"));
@@ -162,6 +164,7 @@ ConfigDocument load_run_file(const std::string& path, std::span<const std::strin
   std::vector<Layer> layers = read_layers(path);
   ConfigDocument document;
   document.set_root_origin({shown(path), directory_of(path)});
+  // The base first, so that what extends it overrides it.
   for (auto layer = layers.rbegin(); layer != layers.rend(); ++layer) {
     document.overlay(std::move(layer->object), {shown(layer->path), directory_of(layer->path)});
   }
@@ -184,6 +187,7 @@ void apply_override(ConfigDocument& document, std::string_view assignment) {
     throw ConfigError(str(source, ": expected UTF-8 text"));
   }
   Json value = parse_value(assignment.substr(equals + 1));
+  // From the inside: c, {"b": c}, {"a": {"b": c}}.
   for (auto key = keys.rbegin(); key != keys.rend(); ++key) {
     Json object = Json::object();
     object[*key] = std::move(value);

@@ -74,6 +74,7 @@ class Reader {
     check_version(cursor_.number<u32>("the version"));
     const u64 tensor_count = cursor_.number<u64>("the number of tensors");
     const u64 key_count = cursor_.number<u64>("the number of keys");
+    // Both counts before either is used: they say how much will be reserved.
     check_count("keys", key_count, kMaxKeys, kMinKeyBytes);
     check_count("tensors", tensor_count, kMaxTensorInfos, kMinTensorBytes);
     for (u64 i = 0; i < key_count; ++i) {
@@ -103,6 +104,8 @@ class Reader {
   }
 
   void check_version(u32 version) const {
+    // Version 1 has 32-bit counts; 3 differs from 2 in allowing big-endian files, which are
+    // refused.
     if (version == 2 || version == 3) {
       return;
     }
@@ -202,6 +205,7 @@ class Reader {
       array.bytes = cursor_.take(count * element, what);
       return array;
     }
+    // Walked over once, to check it and to find its end; its elements are read when asked for.
     const i64 begin = cursor_.position();
     for (u64 i = 0; i < count; ++i) {
       if (array.type == GgufValueType::kString) {
@@ -239,10 +243,13 @@ class Reader {
       tensor.shape.push_back(
           CheckedSize(cursor_.number<u64>(number), where + ": a dimension").value());
     }
+    // ggml writes the fastest axis first.
     std::reverse(tensor.shape.begin(), tensor.shape.end());
     const u32 type = cursor_.number<u32>(number);
     const i64 bytes = gguf_tensor_bytes(where, type, tensor.shape);
     tensor.type = find_gguf_type(type);
+    // The offset adds nothing to the order of the tensors, and is held against it: so no two can
+    // overlap.
     check_offset(where, cursor_.number<u64>(number));
     placed_.push_back({data_bytes_, bytes});
     data_bytes_ = (CheckedSize(data_bytes_, where + ": the end of its data") + bytes)

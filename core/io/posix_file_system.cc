@@ -106,6 +106,7 @@ class PosixMappedFile final : public MappedFile {
     if (!S_ISREG(status.st_mode)) {
       throw IoError(str(printable(path, 300), ": cannot read: not a regular file"));
     }
+    // From the open file, not the name: it is this file's content that is used.
     ReadLog::note(path, FileStamp::of(status));
     size_ = static_cast<std::size_t>(status.st_size);
     if (size_ == 0) {
@@ -194,6 +195,8 @@ class PosixDirectoryLock final : public DirectoryLock {
         announce();
         return;
       }
+      // A holder that is alive will not let go within our second; only an unknown one is waited
+      // for.
       if (const int holder = read_holder(); holder != 0) {
         refuse(directory, str("process ", holder));
       }
@@ -306,6 +309,8 @@ class PosixFileSystem final : public FileSystem {
     std::string text;
     std::size_t size = 0;
     while (true) {
+      // Piece by piece, not by the size the system tells: pipes have none, and files in /proc say
+      // 0.
       text.resize(size + kPiece);
       const ssize_t got = retry([&] { return ::read(file.get(), text.data() + size, kPiece); });
       if (got == -1) {
@@ -339,6 +344,7 @@ class PosixFileSystem final : public FileSystem {
     if (::fstat(file.get(), &status) == -1) {
       throw_io_error(path, "open", errno);
     }
+    // Another program has cut it: writing behind the end would leave a hole.
     if (status.st_size < keep_bytes) {
       throw IoError(str(printable(path, 300), ": cannot append behind byte ", keep_bytes,
                         ": the file has ", status.st_size));
@@ -368,6 +374,7 @@ class PosixFileSystem final : public FileSystem {
     if (::renameat2(AT_FDCWD, a.c_str(), AT_FDCWD, b.c_str(), RENAME_EXCHANGE) == 0) {
       return true;
     }
+    // The three ways in which kernels and disks say that they cannot do this.
     if (errno != EINVAL && errno != ENOSYS && errno != ENOTSUP) {
       throw_io_error(b, str("put ", base_name(a), " in its place"), errno);
     }

@@ -211,6 +211,8 @@ class HeaderReader {
   /// Every byte of the data belongs to exactly one tensor, and every tensor has the bytes its shape
   /// needs.
   void check_layout() {
+    // In the order of their bytes each must begin where the one before ended: one pass finds holes
+    // and overlaps alike.
     std::sort(claims_.begin(), claims_.end(), [](const Claim& a, const Claim& b) {
       return std::pair(a.begin, a.end) < std::pair(b.begin, b.end);
     });
@@ -240,6 +242,7 @@ class HeaderReader {
   }
 
   i64 bytes_needed(const Claim& claim, const std::string& what) const {
+    // In bits, for types of less than a byte.
     CheckedSize bits(1, what);
     for (const i64 dim : claim.entry.shape) {
       bits = bits * dim;

@@ -62,6 +62,7 @@ i64 group_available(const std::string& mount, std::string group, const GroupFile
     const std::optional<i64> limit = number_of(folder + files.limit);
     const std::optional<i64> usage = number_of(folder + files.usage);
     if (limit && usage) {
+      // Pages of files count as used by a group, though the system drops them first.
       const i64 droppable = std::min(*usage, value_of(folder + "memory.stat", files.reclaimable));
       least = std::min(least, std::max<i64>(0, *limit - *usage + droppable));
     }
@@ -69,6 +70,7 @@ i64 group_available(const std::string& mount, std::string group, const GroupFile
     if (group.size() <= 1 || slash == std::string::npos) {
       return least;
     }
+    // Every group around has a limit of its own.
     group.resize(std::max<std::size_t>(1, slash));
   }
 }

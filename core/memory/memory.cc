@@ -52,6 +52,7 @@ void MemoryBooks::book(MemoryClass memory_class, i64 delta) {
   current_total_ += delta;
   if (current_total_ > peak_total_) {
     peak_total_ = current_total_;
+    // Copied only when the total rises: the classes of the peak are those of one moment.
     peak_ = current_;
   }
 }
