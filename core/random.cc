@@ -12,8 +12,8 @@
 namespace inlay {
 namespace {
 
-constexpr i64 kFillGrain =
-    1 << 14;  // values a task fills: enough to hide the cost of handing the task out
+// Values a task fills: enough to hide the cost of taking a task.
+constexpr i64 kFillGrain = 1 << 14;
 
 // SplitMix64's finaliser: every input bit reaches every output bit.
 u64 mix(u64 x) {

@@ -195,8 +195,7 @@ class PosixDirectoryLock final : public DirectoryLock {
         announce();
         return;
       }
-      // A holder that is alive will not let go within our second; only an unknown one is waited
-      // for.
+      // A holder that is known and alive is told of at once; only an unknown one is waited for.
       if (const int holder = read_holder(); holder != 0) {
         refuse(directory, str("process ", holder));
       }

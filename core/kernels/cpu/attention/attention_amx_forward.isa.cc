@@ -34,6 +34,7 @@ bool raise_maxima(const Block& block, float factor, const float* S, float* m, fl
     const Vec old = Vec::load(m + j);
     const Vec now = select_less(old + Vec::set(kSlack), highest, highest, old);
     const Vec base = select_less(now, Vec::set(kLowest), Vec::zero(), now);
+    // Before the first key there is nothing to shrink, and -inf - -inf would be NaN.
     const Vec ratio = select_less(old, Vec::set(kLowest), Vec::set(1.0F), exp2(old - base));
     change = max(change, Vec::set(1.0F) - ratio);
     ratio.store(shrink + j);

@@ -83,6 +83,7 @@ double softmax_row(const Problem& problem, const T* q, const T* k, i64 r, double
     const double x = static_cast<double>(p.scale) *
                      problem.dot(q + problem.query(r, p.q_stride), k + problem.key(c, p.k_stride));
     P[c] = p.softcap > 0.0F ? static_cast<double>(p.softcap) * problem.squashed(x) : x;
+    // Over what is seen alone: a hidden score that is far higher would make all weights 0.
     top = problem.sees(r, c) ? std::max(top, P[c]) : top;
   }
   double sum = 0.0;

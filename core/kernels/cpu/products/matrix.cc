@@ -35,6 +35,7 @@ void decode_row(const MatrixRef& m, i64 row, i64 col, i64 count, float* out) {
   const u8* data = static_cast<const u8*>(m.data);
   const MatrixDecoders& decoders = INLAY_SELECT(kMatrixDecoders);
   if (m.format == MatrixFormat::kFourBit) {
+    // Its blocks run over the flattened matrix, across the ends of rows.
     decoders.four_bit(data, m.four_bit, stored_row * m.cols + col, count, out);
   } else {
     decoders.row[static_cast<int>(m.format)](data + stored_row * m.row_bytes, col, count, out);

@@ -17,13 +17,15 @@ struct Silu {
   static ValueAndSlope both(Vec x) {
     const Vec s = sigmoid(x);
     const Vec one = Vec::set(1.0F);
+    // silu' = s (1 + x (1 - s)): the sigmoid is computed once for both.
     return {x * s, s * fma(x, one - s, one)};
   }
 };
 
 struct GeluTanh {
-  // t = tanh(c (x + a x^3)):  gelu = x (1 + t) / 2,  gelu' = (1 + t) / 2 + x (1 - t^2) c (1 + 3 a
-  // x^2) / 2
+  // With t = tanh(c (x + a x^3)):
+  //   gelu  = x (1 + t) / 2
+  //   gelu' = (1 + t) / 2 + x (1 - t^2) c (1 + 3 a x^2) / 2
   static constexpr float kC = 0.7978845608F;  // sqrt(2 / pi)
   static constexpr float kA = 0.044715F;
   static Vec inner(Vec x) {
@@ -42,8 +44,9 @@ struct GeluTanh {
 };
 
 struct GeluErf {
-  // gelu = x Phi(x),  gelu' = Phi(x) + x phi(x), phi the normal density. erf comes from the C
-  // library, lane by lane.
+  // gelu  = x Phi(x)
+  // gelu' = Phi(x) + x phi(x), phi the normal density
+  // erf comes from the C library, lane by lane.
   static Vec distribution(Vec x) {
     float lanes[Vec::kLanes];
     x.store(lanes);
@@ -106,6 +109,7 @@ void gated_backward(Activation kind, const Value* gate, const Value* up, const V
   with_activation(kind, [&](auto act) {
     sweep(n, [&](i64 i, auto lanes) {
       const ValueAndSlope a = act.both(load(gate + i, lanes));
+      // All three inputs are read before anything is stored: outputs may be inputs.
       const Vec d = load(dy + i, lanes);
       const Vec u = load(up + i, lanes);
       store(d * u * a.slope, dgate + i, lanes);

@@ -11,9 +11,12 @@
 namespace inlay::kernels {
 namespace {
 
+// A multiple of kMomentBlock, so that a task has whole blocks of 8-bit moments.
 constexpr i64 kValuesOfATask = 1 << 15;
 
 AdamwFactors factors_of(const AdamwStep& step) {
+  // All that is the same for every value, in double: beta2^t is near 1 for thousands of steps, and
+  // 1 - beta2^t must not lose its digits to that.
   const double t = static_cast<double>(step.t);
   AdamwFactors f{};
   f.gradient = static_cast<float>(step.gradient_scale);
@@ -70,6 +73,7 @@ void adamw_8bit(const AdamwStep& step, std::span<const float> g, std::span<float
       const i64 at = block * kMomentBlock;
       INLAY_SELECT(adamws).step(f, g.data() + at, p.data() + at, first.values().data(),
                                 second.values().data(), static_cast<i64>(first.values().size()));
+      // p has moved by the moments as computed; only now are they rounded.
       first.close();
       second.close();
     }

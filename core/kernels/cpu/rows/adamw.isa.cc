@@ -12,6 +12,7 @@ void step(const AdamwFactors& f, const float* g, float* p, float* m, float* v, i
     const Vec first = fma(Vec::set(f.rest1), grad, Vec::set(f.beta1) * load(m + i, lanes));
     const Vec second = fma(Vec::set(f.rest2) * grad, grad, Vec::set(f.beta2) * load(v + i, lanes));
     const Vec denominator = fma(sqrt(second), Vec::set(f.inverse_root), Vec::set(f.epsilon));
+    // PyTorch's order (adamw.h): p decays before it moves, and eps is added to the corrected root.
     const Vec value =
         load(p + i, lanes) * Vec::set(f.keep) - Vec::set(f.rate) * first / denominator;
     store(first, m + i, lanes);

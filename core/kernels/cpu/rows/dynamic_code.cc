@@ -104,6 +104,7 @@ DynamicSearch make_search(const Code& code) {
   for (std::size_t k = 0; k < 255; ++k) {
     search.midpoints[k] = (code[k] + code[k + 1]) / 2.0F;
   }
+  // Nothing is above the last code.
   search.midpoints[255] = std::numeric_limits<float>::infinity();
   return search;
 }

@@ -31,6 +31,8 @@ float encode(const DynamicSearch& search, const float* x, u8* codes, i64 n) {
   for (i64 i = 0; i < n; ++i) {
     const float z = x[i] * reciprocal;
     const u8 first = search.first[__builtin_bit_cast(u32, z) >> 16];
+    // A piece holds at most one midpoint, so the code is the first of the piece or the one behind
+    // it.
     codes[i] = static_cast<u8>(first + (z > search.midpoints[first] ? 1 : 0));
   }
   return absmax;

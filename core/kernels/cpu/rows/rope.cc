@@ -9,6 +9,7 @@ namespace inlay::kernels {
 void rope(const RopeArgs& args, const float* x, float* y) {
   constexpr i64 kValuesATask = 1 << 14;
   const i64 width = args.heads * args.head_dim;
+  // A rotation's transpose is the turn back, and with it its backward.
   const float sign = args.inverse ? -1.0F : 1.0F;
   parallel_rows(args.rows, kValuesATask / (width + 1) + 1, [&](i64 begin, i64 end) {
     for (i64 row = begin; row < end; ++row) {

@@ -12,11 +12,13 @@ void head(const float* x, const float* cosines, const float* sines, float sign, 
   sweep(half, [&](i64 k, auto lanes) {
     const Vec c = load(cosines + k, lanes);
     const Vec s = load(sines + k, lanes) * turn;
+    // Both of a pair before either is stored: y may be x.
     const Vec first = load(x + k, lanes);
     const Vec second = load(x + half + k, lanes);
     store(first * c - second * s, y + k, lanes);
     store(second * c + first * s, y + half + k, lanes);
   });
+  // Values behind the rotary dimensions stay as they are.
   if (x != y) {
     for (i64 k = 2 * half; k < head_dim; ++k) {
       y[k] = x[k];
