@@ -76,6 +76,7 @@ std::vector<i64> owners_of_blocks(const JinjaTemplate& used,
   if (owners.empty() || owners.back() >= 0) {
     return owners;
   }
+  // The blocks are then matched with the answers in order, if there are as many.
   owners.clear();
   for (i64 i = 0; i < static_cast<i64>(messages.size()); ++i) {
     if (messages[i].is_assistant()) {
@@ -164,6 +165,7 @@ Value ChatTemplate::context(std::span<const Message> messages, const ChatOptions
   for (const auto& [name, text] : tokens_) {
     context.set(name, Value(text));
   }
+  // After the tokens, so that none can take the place of these; before the variables, which may.
   context.set("messages", Value::list(std::move(list)));
   context.set("tools", options.tools);
   context.set("documents", Value());
@@ -212,6 +214,8 @@ RenderedChat ChatTemplate::with_derived_spans(std::span<const Message> messages,
   for (i64 i = 0; i < static_cast<i64>(messages.size()); ++i) {
     if (messages[i].is_assistant()) {
       const auto before = messages.subspan(0, i);
+      // Rendering what is before an answer needs a question in it (opening_answer.cc tells what to
+      // do else).
       const bool asked = std::any_of(before.begin(), before.end(),
                                      [](const Message& m) { return m.role() == "user"; });
       chat.answers.push_back(asked ? derived_span(messages, i, chat.text, options)
@@ -228,6 +232,7 @@ AnswerSpan ChatTemplate::derived_span(std::span<const Message> messages, i64 ans
   const auto before = messages.subspan(0, answer);
   const bool last = answer + 1 == static_cast<i64>(messages.size());
   const std::string prompt = render(before, asking);
+  // The last answer's `through` is the whole conversation: a rendering less.
   const std::string through = last ? whole : render(messages.subspan(0, answer + 1), options);
   const JinjaTemplate& used = chosen(options);
   check_begins(used, answer, through, prompt,
@@ -237,6 +242,8 @@ AnswerSpan ChatTemplate::derived_span(std::span<const Message> messages, i64 ans
   const std::string_view eos = token("eos_token");
   std::size_t end = through.size();
   if (!eos.empty() && through.ends_with(eos) && !before.empty()) {
+    // Whether eos ends the conversation or the turn shows before the answer, where the same
+    // messages are rendered closed and asking.
     const std::string closed = render(before, options);
     const bool closes =
         closed.ends_with(eos) && !prompt.starts_with(closed) &&
@@ -246,6 +253,7 @@ AnswerSpan ChatTemplate::derived_span(std::span<const Message> messages, i64 ans
   check_begins(used, answer, whole, std::string_view(through).substr(0, end),
                str("the text of the first ", answer + 1, " messages"));
 
+  // Without the eos nothing may be left: a template whose only marker it is.
   const std::size_t length = end > prompt.size() ? end - prompt.size() : 0;
   const std::string_view written = std::string_view(through).substr(prompt.size(), length);
   if (const std::size_t marked = end_of_marker(written, messages[answer].text()); marked > 0) {

@@ -32,6 +32,8 @@ class Evaluator {
     for (const auto& [key, value] : context.as_dict().entries()) {
       scope_->set(key.as_string(), value);
     }
+    // The template's own variables are in a scope above the context's, which it can hide but not
+    // change.
     scope_ = std::make_shared<Scope>(scope_);
     top_ = scope_;
   }
@@ -103,6 +105,8 @@ class Evaluator {
     for (const ExpressionPtr& expression : node.values) {
       const Value value = expressions_.evaluate(*expression);
       runtime_.at_line(line);
+      // The expression has moved the place of errors to its own lines; printing may fail at this
+      // one.
       print(value);
     }
     return Flow::kNext;
@@ -137,6 +141,7 @@ class Evaluator {
             i64 depth) {
     Loop::Condition condition;
     if (node.condition != nullptr) {
+      // Evaluated in a scope of its own: what it sets must not reach the body.
       condition = [&, outer](const Value& item) {
         const InScope scope(*this, outer);
         assign(node.target, item);
@@ -153,11 +158,13 @@ class Evaluator {
         return runtime_.text(std::move(text));
       };
     }
+    // Shared, since a template may keep `loop` in a namespace beyond the loop's end.
     const auto loop = std::make_shared<Loop>(iterate(runtime_, walked), std::move(condition),
                                              std::move(recurse), depth);
     loops_.push_back(loop.get());
     const Flow flow = run_loop(node, loop, outer);
     loops_.pop_back();
+    // Its condition and recursion refer to what ends with this call.
     loop->finish();
     return flow;
   }
@@ -255,6 +262,7 @@ class Evaluator {
   }
 
   Flow visit(const Generation& node, int line) {
+    // In a macro or a set block the text so far is not the output, so the range has no place in it.
     if (out_ != &rendered_.text && rendered_.captured_generation_line == 0) {
       rendered_.captured_generation_line = line;
     }
@@ -262,6 +270,7 @@ class Evaluator {
     const InScope scope(*this, scope_);
     run(node.body);
     GeneratedRange range{begin, out_->size(), {}};
+    // Tells which message a block is for: one of the items of the loops around it (owner_of_block).
     for (auto loop = loops_.rbegin(); loop != loops_.rend(); ++loop) {
       range.loop_items.push_back((*loop)->current());
     }

@@ -57,6 +57,7 @@ class Lexer {
       line_ += static_cast<int>(std::count(source.begin(), end, '\n'));
       fail("the template is not valid UTF-8");
     }
+    // After the check: the line of a bad byte is counted in the source as it came.
     source_ = normalized(source);
   }
 
@@ -97,6 +98,7 @@ class Lexer {
     const char sign = open + 2 < source_.size() ? source_[open + 2] : '\0';
     add_text(before_tag(open, sign, /*strips_line_start=*/kind != '{'));
     skip(open - at_);
+    // Before the tag's tokens are looked at: what is raw need not be tokens.
     if (kind == '%' && lex_raw()) {
       return;
     }
@@ -202,9 +204,11 @@ class Lexer {
     add(block ? TokenKind::kBlockBegin : TokenKind::kVariableBegin, "");
     std::string open_brackets;
     const int start = line_;
+    // Inside brackets "}}" ends two dicts, not the tag.
     while (!(open_brackets.empty() && take_tag_end(block))) {
       skip_spaces();
       if (at_ >= source_.size()) {
+        // Where the tag begins says more than the end of the template.
         line_ = start;
         fail(str("the tag ", block ? "{%" : "{{", " is not closed"));
       }
@@ -325,6 +329,7 @@ class Lexer {
       fail(str(printable(text),
                parsed.too_large ? " does not fit in a 64-bit integer" : " is not a number"));
     }
+    // As in Python, where 010 is an error and 00 is 0.
     if (base == 10 && text.size() > 1 && text[0] == '0' && *parsed.value != 0) {
       fail(str(printable(text), ": a number does not begin with 0"));
     }

@@ -63,6 +63,7 @@ const std::optional<Value>& Loop::peek() {
 }
 
 bool Loop::advance() {
+  // What looking ahead has found is this round's item: the condition is asked once an item.
   std::optional<Value> next = peek();
   after_.reset();
   if (!next.has_value()) {
@@ -74,6 +75,7 @@ bool Loop::advance() {
 }
 
 void Loop::finish() {
+  // Nobody may go on with it: its functions refer to the evaluator's frame.
   next_ = items_.size();
   condition_ = nullptr;
   recurse_ = nullptr;

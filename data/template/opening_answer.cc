@@ -57,6 +57,8 @@ std::optional<Around> around_content(std::span<const Message> messages, i64 at,
   const std::string first = render(with_content(messages, at, kFirst));
   const std::string second = render(with_content(messages, at, kSecond));
   const Around around = {common_beginning(first, second), common_end(first, second)};
+  // Written once, and nothing else depends on it: what differs between the two texts is the content
+  // alone.
   const bool once = first.size() == around.before + kFirst.size() + around.behind;
   if (!once || whole.size() < around.before + around.behind ||
       !whole.starts_with(std::string_view(first).substr(0, around.before)) ||
@@ -93,6 +95,7 @@ std::optional<AnswerSpan> ChatTemplate::span_from_within(std::span<const Message
   if (!around || around->before < asking.size()) {
     return std::nullopt;
   }
+  // The nearest before the content: a template may put a blank or a thought between the two.
   const std::size_t start = whole.rfind(asking, around->before - asking.size());
   const auto end = end_of_turn(messages, answer, whole, whole.size() - around->behind, options);
   if (start == std::string::npos || !end) {
@@ -157,6 +160,7 @@ std::optional<std::size_t> ChatTemplate::end_of_turn(std::span<const Message> me
     return render(changed, options);
   });
   const AnswerSpan later = derived_span(asked, last, text, options);
+  // Nothing to learn from where the last answer is this one.
   if (last == answer || !around || later.end < text.size() - around->behind) {
     return std::nullopt;
   }

@@ -33,6 +33,7 @@ i64 integer_power(Runtime& runtime, i64 base, i64 exponent) {
       fail_overflow(runtime, "**");
     }
     exponent /= 2;
+    // Not after the last bit: the square that would overflow is then not needed.
     if (exponent > 0 && __builtin_mul_overflow(base, base, &base)) {
       fail_overflow(runtime, "**");
     }
@@ -66,6 +67,7 @@ Value integer_arithmetic(Runtime& runtime, std::string_view op, i64 a, i64 b) {
 
 /// Python's float // and %: the remainder takes the divisor's sign, the quotient is whole.
 Value float_divide(std::string_view op, double a, double b) {
+  // CPython's float_divmod, step by step: the sign of zeros and the last rounding are its own.
   double remainder = std::fmod(a, b);
   double quotient = (a - remainder) / b;
   if (remainder != 0.0 && (b < 0) != (remainder < 0)) {
@@ -134,6 +136,7 @@ Value repeat(Runtime& runtime, const Value& value, i64 times) {
     return value;
   }
   if (text) {
+    // Before it is made: a template can ask for "x" * 10**15.
     runtime.check_text(static_cast<std::size_t>(total));
     std::string out;
     out.reserve(static_cast<std::size_t>(total));

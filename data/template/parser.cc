@@ -146,6 +146,7 @@ class Parser {
     const int line = tokens_.line();
     std::string end = "elif";
     while (end == "elif") {
+      // A branch that no rendering reaches may name what inlay does not have.
       const ExpressionParser::Conditionally guard(expressions_);
       ExpressionPtr test = expressions_.parse_tuple(/*conditional=*/false);
       Block block;
@@ -270,6 +271,8 @@ class Parser {
 
   /// A body of its own: the loops and generation blocks around it do not reach in.
   void macro_body(std::string_view tag, int line, std::string_view end, Macro& node) {
+    // A block, macro or generation block is compiled by itself in Jinja: a break in it cannot leave
+    // the loop around it.
     const int loops = std::exchange(loops_, 0);
     const bool generation = std::exchange(in_generation_, false);
     expressions_.enter_macro(node);
@@ -306,6 +309,7 @@ class Parser {
     if (!blocks_.insert(name).second) {
       tokens_.fail(line, str("there are two blocks named \"", name, '"'));
     }
+    // Only a scoped block sees the variables of the loop around it.
     node.scoped = tokens_.take_name("scoped");
     if (tokens_.current().is_name("required")) {
       tokens_.fail(line, "a required block needs another template, of which there is none");

@@ -30,6 +30,7 @@ void Runtime::charge_search(std::size_t hay, std::size_t needle) {
   if (needle <= hay) {
     const auto starts = static_cast<i64>(hay - needle) + 1;
     i64 compared = 0;
+    // Python's search is as bad in the worst case; here it has to be paid for.
     if (__builtin_mul_overflow(starts, static_cast<i64>(needle), &compared)) {
       fail_steps();
     }
