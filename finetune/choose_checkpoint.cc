@@ -66,6 +66,7 @@ std::string last_checkpoint(const RunDirectory& directory) {
     }
     throw DataError(str(pointer, ": there is no such file, which names the last checkpoint"));
   }
+  // A damaged pointer may be of any size; a name is short.
   const i64 size = file_system().info(pointer).size;
   std::string name = size > kMaxNameBytes ? "" : file_system().read(pointer, kMaxNameBytes);
   name.erase(name.find_last_not_of(" \n\r") + 1);
@@ -114,6 +115,7 @@ ChosenCheckpoint choose_checkpoint(const RunDirectory& directory, const std::str
   try {
     const std::string path = means_last(directory, which) ? last_checkpoint(directory)
                                                           : named_checkpoint(directory, which);
+    // Before it is read: where it is damaged, what is offered depends on which was asked for.
     asked = step_of_name(base_name(path));
     return {path, read_checkpoint(path)};
   } catch (const DataError& e) {

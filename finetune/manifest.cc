@@ -73,6 +73,7 @@ void write_manifest(const std::string& path, const ManifestFacts& facts) {
   }
   json["data"] = data_facts(sources);
   json["steps"] = facts.steps;
+  // null where the log of the first steps is gone: a digest of the rest would be another run's.
   json["loss_digest"] = facts.loss_digest ? Json(*facts.loss_digest) : Json();
   Json output = Json::array();
   add_outputs(facts.output, output);

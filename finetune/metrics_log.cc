@@ -38,7 +38,9 @@ MetricsLog::MetricsLog(const std::string& path, i64 last_step, i64 logging_steps
     }
     begin = end + 1;
   }
+  // A digest over part of the losses would look like that of another run: none is better.
   whole_ = last_step < logging_steps || !kept.empty();
+  // Lines from before the resume, and a last one that was cut short.
   if (kept.size() != text.size()) {
     write_file(path, kept);
   }
@@ -63,6 +65,7 @@ std::string MetricsLog::write(const StepMetrics& m) {
                      {"tokens_per_second", m.tokens_per_second},
                      {"rss_bytes", m.rss_bytes},
                      {"elapsed_s", m.elapsed_s}};
+  // Before the line is written: the digest is of the losses, not of what the disk took.
   add_loss(m.loss);
   return keep(line.dump(), m.step);
 }
@@ -84,6 +87,7 @@ std::string MetricsLog::keep(const std::string& line, i64 step) {
 }
 
 std::string MetricsLog::flush() {
+  // Told once, and again only when it had worked in between.
   const bool told = !refused_.empty();
   try {
     try {

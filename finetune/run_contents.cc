@@ -73,6 +73,8 @@ Names usual_names(const std::string& folder) {
 }
 
 Names result_names(const std::string& path, const std::string& folder) {
+  // The manifest names what the run wrote; before it is there, the settings tell which kind of
+  // result it was about to write.
   const Json manifest = manifest_of(path);
   if (manifest.is_object()) {
     return listed_names(manifest, folder);
@@ -95,6 +97,7 @@ void remove_result(const std::string& path, const std::string& folder) {
   if (there.empty()) {
     return;
   }
+  // As one act, where nothing in it is anybody else's.
   if (std::ranges::all_of(there, [&](const std::string& n) { return names.contains(n); })) {
     remove_whole(place);
     return;

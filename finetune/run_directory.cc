@@ -59,8 +59,10 @@ RunDirectory::RunDirectory(const std::string& path, Mode mode, const std::string
   }
   make_directories(path);
   made_ = kind == FileKind::kNone;
+  // All is looked at once more under the lock: another run may have written here since.
   lock_ = file_system().lock(path);
   require_usable();
+  // Only with the lock: what looks like a leftover may be what another run is writing.
   remove_leftovers(path_);
   if (is_directory(checkpoints())) {
     remove_leftovers(checkpoints());
@@ -72,6 +74,7 @@ RunDirectory::~RunDirectory() {
     return;
   }
   try {
+    // Somebody may have put a file there meanwhile.
     if (!holds_anything(path_)) {
       remove_tree(path_);
     }
@@ -107,6 +110,7 @@ void RunDirectory::require_usable() const {
 }
 
 void RunDirectory::begin(const std::string& settings) {
+  // Before the first change: from here on the directory stays, whatever happens.
   begun_ = true;
   if (mode_ == Mode::kOverwrite) {
     remove_run(path_);
@@ -123,12 +127,14 @@ void RunDirectory::keep_settings(const std::string& settings) const {
 
 void RunDirectory::checkpoint_saved(i64 step, std::optional<i64> limit) const {
   const std::string name = std::string(kStepPrefix) + std::to_string(step);
+  // The new one is named before an old one goes: at any moment `last` leads to a whole checkpoint.
   write_file(join_path(checkpoints(), "last"), name + "\n");
   if (!limit) {
     return;
   }
   std::vector<i64> older = steps();
   std::erase(older, step);
+  // The one just saved counts, and never goes.
   while (static_cast<i64>(older.size()) + 1 > std::max<i64>(1, *limit)) {
     if (const std::string oldest = checkpoint(older.front()); is_checkpoint_only(oldest)) {
       remove_whole(oldest);

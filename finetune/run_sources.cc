@@ -156,9 +156,11 @@ void add_sources(const RunConfig& config, const LoadedModel& model, const ReadLo
       file.sha256 = old->sha256;
       file.settled = true;
     } else {
+      // Before the hash: a write during it then counts as one after the stamp.
       file.settled = now_ns() - entry.stamp.changed > kSettledNs;
       file.sha256 = sha256_file(entry.path);
     }
+    // After the hash, which then is of what was read.
     if (const std::string change = change_since(entry.stamp, entry.path); !change.empty()) {
       throw DataError(str(printable(entry.path, 300), ": ", change, " while the run read it"));
     }
@@ -170,6 +172,7 @@ void check_same_sources(const RunSources& before, const RunSources& now, bool ro
   for (const Role& role : kRoles) {
     const bool reads_text =
         role.files == &RunSources::tokenizer || role.files == &RunSources::chat_template;
+    // A checkpoint has taken the place of the adapter it began from; rows of ids need no tokenizer.
     if (role.files != &RunSources::adapter && !(reads_text && rows_are_ids)) {
       check_same_files(role, before.*role.files, now.*role.files);
     }

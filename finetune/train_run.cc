@@ -120,10 +120,13 @@ class Recorder final : public TrainerObserver {
   }
   void on_save(Trainer& trainer) override {
     require_mapped_files_unchanged();
+    // The log's lines before the checkpoint: a resume from it finds the losses up to its step.
     say(log_.flush());
     const i64 step = trainer.state().step;
     save_checkpoint(directory_.checkpoint(step), trainer, adapter_, base_, records_.sources);
     directory_.checkpoint_saved(step, records_.config.save.save_total_limit);
+    // Without its settings no checkpoint could be resumed from: they are written again if they are
+    // gone.
     directory_.keep_settings(records_.settings);
   }
   bool stop_requested() override { return listener_.stop_requested(); }
@@ -388,6 +391,7 @@ RunResult run_training(const RunConfig& given, const TrainOptions& options, RunL
   RunConfig config = with_dtypes(given);
   use_threads(config.runtime);
   reset_peak_memory();
+  // First of all: what is about to be replaced may be what the run reads.
   if (options.overwrite || options.resume) {
     require_inputs_stay(paths_of_run(*config.save.output_dir), inputs_of(config, options),
                         "choose another save.output_dir");
@@ -432,7 +436,9 @@ RunResult run_training(const RunConfig& given, const TrainOptions& options, RunL
     return {};
   }
   note_sources(config, parts.inputs, reads, checkpoint, records.sources);
+  // Paths as seen from the run's own directory, so that it can be repeated from there.
   records.settings = config_text(config, {.directory = directory->path()});
+  // Everything the run needs has been loaded: only now may an earlier run be removed.
   directory->begin(records.settings);
   return train_and_write(records, *directory, parts, listener);
 }
