@@ -22,7 +22,7 @@ void keep_recomputation(const std::string& file, RunConfig& config);
 /// wrote down, if it did.
 void keep_template_date(const std::string& file, RunConfig& config);
 
-/// Throws DataError, naming the file, unless the rows of `config` lie in files with the content
+/// Throws DataError, naming the file, unless the rows of `config` are in files with the content
 /// that they had `before`; `now` is what they have.
 void check_same_data(const DataConfig& config, const DataDigests& before, const DataDigests& now);
 

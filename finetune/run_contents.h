@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-/// What lies in a run's directory, told apart by the marks that runs leave: what a run wrote there,
+/// What is in a run's directory, told apart by the marks that runs leave: what a run wrote there,
 /// which may be replaced, and what somebody else put beside it, which may not.
 namespace inlay {
 

@@ -40,8 +40,8 @@ i64 now_ns() {
       .count();
 }
 
-// "b" for "a/b" in "a", "a" for "a" itself, nothing for what lies elsewhere. Of subfolders only the
-// one with a tokenizer's further templates counts: a run may lie below the model it starts from.
+// "b" for "a/b" in "a", "a" for "a" itself, nothing for what is elsewhere. Of subfolders only the
+// one with a tokenizer's further templates counts: a run may be below the model it starts from.
 std::optional<std::string> name_in(const std::string& folder, const std::string& path) {
   const std::filesystem::path place = std::filesystem::path(path).lexically_normal();
   std::filesystem::path top = std::filesystem::path(folder).lexically_normal();

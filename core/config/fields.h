@@ -174,7 +174,7 @@ class FieldVisitor {
   void field(std::string_view key, T& value, std::string_view help) {
     typed(key, value, FieldSlot(value).natural_type(), help);
   }
-  /// Every number in the value lies in the range: `{1, 1024}`, `{.min = 0.0, .above_min = true}`.
+  /// Every number in the value is in the range: `{1, 1024}`, `{.min = 0.0, .above_min = true}`.
   template <class T>
   void field(std::string_view key, T& value, Range<typename detail::RangeOf<T>::type> range,
              std::string_view help) {

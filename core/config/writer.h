@@ -12,7 +12,7 @@
 namespace inlay {
 
 struct WriteOptions {
-  /// Where the file will lie: relative paths are then written relative to this directory, so that
+  /// Where the file will be: relative paths are then written relative to this directory, so that
   /// reading it back means the same files. Not given: relative to the working directory.
   std::optional<std::string> directory;
 };

@@ -29,7 +29,7 @@ class AppendFile {
   void flush();
   /// Flushes, and returns when the lines will survive a power cut.
   void sync();
-  /// Whether the path still leads to the lines handed over: false once another program has removed
+  /// Whether the path still leads to the lines flushed: false once another program has removed
   /// the file, renamed it or changed its length, and lines go where nobody finds them.
   bool in_place() const;
 

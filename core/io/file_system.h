@@ -39,7 +39,7 @@ class MappedFile {
   const std::string& path() const { return path_; }
   std::span<const std::byte> bytes() const { return bytes_; }
 
-  /// Hints; `part` lies within bytes(). The first announces one pass from front to back, the second
+  /// Hints; `part` is within bytes(). The first announces one pass from front to back, the second
   /// starts reading, the third says that the pages may go, and they do come back when touched.
   virtual void will_read_in_order(std::span<const std::byte> part) const = 0;
   virtual void will_need(std::span<const std::byte> part) const = 0;
@@ -98,7 +98,7 @@ class FileSystem {
   /// A new file of mode 0644 less the umask, empty. Null when the name is taken: never overwrites.
   /// `expected_bytes` (0 if unknown) is for the message of a full disk.
   virtual std::unique_ptr<OutputFile> create(const std::string& path, i64 expected_bytes) = 0;
-  /// For writing behind the first `keep_bytes` bytes; what lies after them is cut off. Creates the
+  /// For writing behind the first `keep_bytes` bytes; what is after them is cut off. Creates the
   /// file when there is none.
   virtual std::unique_ptr<OutputFile> append(const std::string& path, i64 keep_bytes) = 0;
 

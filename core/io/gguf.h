@@ -48,7 +48,7 @@ enum class GgufValueType : u32 {
 /// "u32", "string", …
 std::string_view gguf_value_type_name(GgufValueType type);
 
-/// An array as it lies in the file, so that a vocabulary costs nothing until it is asked for. One
+/// An array as the file has it, so that a vocabulary costs nothing until it is asked for. One
 /// of arrays can be listed, but none of its values asked for.
 struct GgufArray {
   GgufValueType type = GgufValueType::kU8;
@@ -79,7 +79,7 @@ const GgufTensorType* find_gguf_type(u32 id);
 /// not whole blocks, and sizes that overflow.
 i64 gguf_tensor_bytes(std::string_view where, u32 type, std::span<const i64> shape);
 
-/// A tensor of a file; `data` lies in `file`, which it keeps mapped.
+/// A tensor of a file; `data` is part of `file`, which it keeps mapped.
 struct GgufTensor {
   std::string name;
   std::vector<i64> shape;  // slowest axis first, as PyTorch has it: the file's order reversed
@@ -114,7 +114,7 @@ class GgufFile {
 
   /// Values by type; throw DataError `<file>: "<key>": expected …, found …`. The find_ functions
   /// return nothing for a missing key, the get_ functions throw, with the nearest key. Integers of
-  /// any width are one type, as are floats; string_views lie in the file.
+  /// any width are one type, as are floats; string_views point into the file.
   std::optional<i64> find_int(std::string_view key) const;
   std::optional<double> find_float(std::string_view key) const;
   std::optional<bool> find_bool(std::string_view key) const;

@@ -45,7 +45,7 @@ std::string change_since(const FileStamp& before, const std::string& path);
 /// opened. Two writes within one tick of the system's clock look like one.
 void require_mapped_files_unchanged();
 
-/// The path, fit for a message, of the mapped file that `address` lies in, or null. May be called
+/// The path, fit for a message, of the mapped file that `address` is in, or null. May be called
 /// by a signal handler.
 const char* mapped_path_at(const void* address) noexcept;
 

@@ -41,7 +41,7 @@ std::optional<FileNumber> number_of(const std::string& path) {
 constexpr std::string_view kTemplateFolder = "additional_chat_templates";
 
 // The files of an input, which may be links to elsewhere; a folder's subfolders are not part of it:
-// a run often lies below the model it starts from.
+// a run is often in a folder below the model it starts from.
 void add_files(const std::string& path, bool top, std::vector<std::string>& out) {
   if (!is_directory(path)) {
     out.push_back(path);
@@ -63,7 +63,7 @@ const Output* one_of(const fs::path& path, const std::vector<Output>& outputs) {
   return it == outputs.end() ? nullptr : &*it;
 }
 
-// The output that `path` is or lies in.
+// The output that `path` is or is in.
 const Output* holder_of(const std::string& path, const std::vector<Output>& outputs) {
   std::error_code error;
   fs::path place = fs::canonical(path, error);
@@ -81,7 +81,7 @@ const Output* holder_of(const std::string& path, const std::vector<Output>& outp
   }
 }
 
-// For a file of a folder that lies in none of them: only by being one, by being a link, or in a
+// For a file of a folder that is in none of them: only by being one, by being a link, or in a
 // subfolder.
 const Output* holder_of_child(const std::string& path, const std::vector<Output>& outputs) {
   const bool elsewhere =

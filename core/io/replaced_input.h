@@ -21,7 +21,7 @@ struct ReplacedInput {
 };
 
 /// The first input that would go if all of `outputs` were replaced or removed: one that is such a
-/// file or folder or lies in one, or, for an input folder, one of whose files does. Files are told
+/// file or folder or is in one, or, for an input folder, one of whose files does. Files are told
 /// by what they are, not by their spelling: links, hard links, "..", and names of other case lead
 /// to the same. Paths where there is nothing are passed over.
 std::optional<ReplacedInput> find_replaced_input(std::span<const std::string> outputs,

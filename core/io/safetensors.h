@@ -27,7 +27,7 @@
 /// tensors overlap, none leaves the file, and no hole hides anything.
 namespace inlay {
 
-/// A tensor of a file. `data` lies in `file`, which it keeps mapped, and is not aligned to
+/// A tensor of a file. `data` is part of `file`, which it keeps mapped, and is not aligned to
 /// anything: copy it or load from it with memcpy.
 struct TensorEntry {
   std::string name;

@@ -34,7 +34,7 @@ struct EightBitMoment {
 };
 
 /// The same step with m in the signed and v in the unsigned dynamic code (Dettmers et al. 2021,
-/// arXiv:2110.02861, section 2). A block is decoded, updated in f32 and encoded again while it lies
+/// arXiv:2110.02861, section 2). A block is decoded, updated in f32 and encoded again while it is
 /// in the cache: p sees the moments before they are rounded.
 void adamw_8bit(const AdamwStep& step, std::span<const float> g, std::span<float> p,
                 const EightBitMoment& m, const EightBitMoment& v);

@@ -24,8 +24,8 @@ struct DroppedInput {
   i64 rows = 0, columns = 0;
 };
 
-/// The factor A [rank, columns] of one update, which meets drop(x): value i of x as it lies is
-/// multiplied by 1 / (1 - dropout) if it is kept, else 0.
+/// The factor A [rank, columns] of one update, which multiplies drop(x): value i of x, counted row
+/// by row, becomes x_i / (1 - dropout) if it is kept, else 0.
 struct DroppedFactor {
   const float* a = nullptr;
   i64 rank = 0;

@@ -20,7 +20,7 @@ void cross_entropy(std::span<const float> logits, i64 V, std::span<const i32> ta
 /// The same, and the logits become their gradient: (softmax - onehot(target)) * scale.
 void cross_entropy_in_place(std::span<float> logits, i64 V, std::span<const i32> targets,
                             float scale, std::span<double> losses);
-/// The same, but the gradient is rounded to bf16 and lies, row after row, at the start of the
+/// The same, but the gradient is rounded to bf16 and written, row after row, to the start of the
 /// logits' memory.
 void cross_entropy_to_bf16(std::span<float> logits, i64 V, std::span<const i32> targets,
                            float scale, std::span<double> losses);

@@ -9,7 +9,7 @@
 //     base                          top                                    limit
 //      | used | free | used | free | (untouched addresses, no memory behind)  |
 //
-// The untouched addresses are reserved, so that nothing else comes to lie there. Where the process
+// The untouched addresses are reserved, so that nothing else is mapped there. Where the process
 // may only have so many (ulimit -v), reserving some for one arena would take them from the other,
 // and from stacks and mapped files: then an arena has no more than it has grown to, in a place so
 // far from all else that it can go on growing.
@@ -200,7 +200,7 @@ class Arena {
     if (base_ == nullptr) {
       settle();
     }
-    // A free block at the top grows rather than lie beside a new one (invariant 1).
+    // A free block at the top grows, or a new one would be beside it (invariant 1).
     i64 tail = 0;
     if (!by_address_.empty()) {
       const auto [start, size] = *by_address_.rbegin();

@@ -22,7 +22,7 @@
 ///   rendered  <|im_start|>user\na <𐩿|im_end|> b<|im_end|>\n
 ///
 /// and the control tokens that are then found in the rendered text are the template's own. What
-/// lies between them is encoded as plain text, the marks taken out again (see row_encoder.h).
+/// is between them is encoded as plain text, the marks taken out again (see row_encoder.h).
 namespace inlay {
 
 /// A character that templates carry along unchanged: printable (Python's repr would write any other

@@ -17,7 +17,7 @@
 ///
 /// Roles are lower case everywhere, so "User" is refused. Names of roles are those of ShareGPT
 /// (human, gpt, observation …) where a message has `from`, or the list is a row's `conversations`;
-/// elsewhere a role is the template's affair.
+/// elsewhere a role is up to the template.
 namespace inlay {
 
 /// Whether a message asks to be learnt or not to be, and by which key.

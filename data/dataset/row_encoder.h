@@ -26,8 +26,8 @@
 /// side encoded by itself, so the tokens before an answer are those the model will see when it is
 /// asked. Encoded in one, "Answer:\n\n" and "Yes" can share a token or split the line ends
 /// differently. There are tokenizers that put a blank before every text; cutting would write that
-/// blank into the middle of one, so with them the text is encoded in one, and a token that lies
-/// across a border belongs to the answer.
+/// blank into the middle of one, so with them the text is encoded in one, and a token that
+/// spans a border belongs to the answer.
 namespace inlay {
 
 class RowEncoder {

@@ -10,7 +10,7 @@
 #include "data/template/runtime.h"
 #include "data/template/value.h"
 
-/// Calls: what a caller hands over, how it meets the parameters, and what can be called.
+/// Calls: what a caller passes, how it is bound to the parameters, and what can be called.
 namespace inlay::jinja {
 
 struct CallArguments {

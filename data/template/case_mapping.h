@@ -7,8 +7,8 @@
 #include "data/template/characters.h"
 #include "data/template/runtime.h"
 
-/// str.upper() and its kin. They fail, naming `caller`, for the few letters whose other case is not
-/// one letter by itself (characters.h): right or not at all.
+/// str.upper() and the like. They fail, naming `caller`, for the few letters whose other case is
+/// not one letter by itself (characters.h): right or not at all.
 namespace inlay::jinja {
 
 std::string map_case(Runtime& runtime, std::string_view caller, std::string_view text,

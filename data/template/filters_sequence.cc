@@ -217,7 +217,7 @@ Value items(Runtime& runtime, const Value& self, const Arguments& /*arguments*/)
   return iterator(runtime, std::move(pairs));
 }
 
-/// A filter or test named at run time, by map, select and their kin.
+/// A filter or test named at run time, by map, select and the like.
 const Builtin& named(Runtime& runtime, const Value& name, bool test) {
   if (!name.is(Kind::kString)) {
     runtime.fail(str("the name of a ", test ? "test" : "filter", " must be a string, not ",

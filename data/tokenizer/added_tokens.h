@@ -23,7 +23,7 @@ struct AddedToken {
   bool special = false;
 };
 
-/// A stretch of text: an added token, or what lies between two.
+/// A stretch of text: an added token, or what is between two.
 struct Stretch {
   ByteRange range;
   i32 id;  // -1: text

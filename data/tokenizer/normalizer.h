@@ -35,7 +35,7 @@ class AlignedText {
   void normalize_nfc();
 
   /// Puts a blank in front of each of `pieces`, which are in order, that does not start with one;
-  /// drops what lies between them and moves them to their new places.
+  /// drops what is between them and moves them to their new places.
   void prefix_with_blanks(std::vector<ByteRange>& pieces);
 
  private:

@@ -39,7 +39,7 @@ class StepTimer final : public TrainerObserver {
   explicit StepTimer(bool profile) : profile_(profile) {}
   void on_step(const StepMetrics& metrics) override {
     if (metrics.step == 1) {
-      watch_.begin();  // before the profile, which so lies within the steps
+      watch_.begin();  // before the profile, which is so within the steps
       if (profile_) {
         profile::start();
       }

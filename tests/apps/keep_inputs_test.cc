@@ -58,7 +58,7 @@ TEST_F(KeepInputs, LogitsReplaceNothingThatTheyRead) {
   EXPECT_EQ(
       workshop_.run("logits -m model --ids ids.json --out /dev/null").err,
       "inlay: /dev/null: cannot create: this is a device or a pipe, and no place for a file\n");
-  // A file of its own may lie beside the model's, and be written again.
+  // A file of its own may be beside the model's, and be written again.
   for (int i = 0; i < 2; ++i) {
     EXPECT_EQ(
         workshop_.run("logits -m model --ids ids.json --out model/logits.safetensors").exit_code,
@@ -109,7 +109,7 @@ TEST_F(KeepInputs, ConfigInitReplacesRunConfigsAlone) {
   EXPECT_EQ(workshop_.run("config init --overwrite empty.json").exit_code, 0);
 }
 
-// ---- train: where the base and the other inputs lie in what a run writes.
+// ---- train: where the base and the other inputs are in what a run writes.
 
 struct Project {
   const char* name;

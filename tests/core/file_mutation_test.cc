@@ -154,7 +154,7 @@ std::string small_gguf() {
   return files.read("/memory/a", 1 << 20);
 }
 
-/// Touches every byte a reader hands out.
+/// Touches every byte a reader returns.
 i64 sum_of(std::span<const std::byte> bytes) {
   i64 sum = 0;
   for (const std::byte byte : bytes) {

@@ -181,8 +181,8 @@ void expect_takes_and_gives_bf16(const ProductCase& shape, i64 gap) {
 }
 
 // An A of bf16 gives the bits that its values give as f32, and a C of bf16 those of the f32 one,
-// rounded: with one chunk and several, whole tiles and parts of them, rows that can be read where
-// they lie and rows that cannot.
+// rounded: with one chunk and several, whole tiles and parts of them, rows that can be read in
+// place and rows that cannot.
 TEST(GemmOfBf16, TakesAndGivesBf16) {
   for (const Isa isa : supported_dot_isas()) {
     const IsaScope scope(isa);
@@ -222,7 +222,7 @@ class AlignedFloats {
 };
 
 // A result of two megabytes whose rows are whole cache lines is written past the caches; where it
-// lies, and how far its rows are apart, must not show in its bits.
+// is, and how far its rows are apart, must not show in its bits.
 TEST(GemmPastTheCaches, HasTheSameBits) {
   constexpr i64 kRows = 1030, kColumns = 640;
   for (const Isa isa : isas_and_dots()) {

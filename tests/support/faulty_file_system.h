@@ -11,7 +11,7 @@
 
 /// A file system that fails on purpose.
 ///
-/// What lies below `root` is kept in memory, twice: as a program sees it, and as a power cut would
+/// What is below `root` is kept in memory, twice: as a program sees it, and as a power cut would
 /// leave it. Bytes become durable by syncing their file; names (creations, renames, removals) by
 /// syncing their directory. Names not yet synced are a journal: a power cut may keep any first part
 /// of it. Paths elsewhere are the real ones, for reading only.

@@ -156,7 +156,7 @@ struct TileRange {
   i64 begin = 0, end = 0;
 };
 
-/// The first tile of a chunk: the bounds lie at equal numbers of visible pairs.
+/// The first tile of a chunk: the bounds are at equal numbers of visible pairs.
 i64 chunk_begin(const Head& head, i64 chunk) {
   const i64 chunks = query_chunks(head), tiles = head_tiles(head);
   if (chunk == 0 || chunk == chunks) {
@@ -204,7 +204,7 @@ i64 partial_floats(const Head& head) {
   return private_chunks(head) * 2 * head.k_count * padded_dim(*head.params);
 }
 
-/// Where the private sums of a head's chunk lie.
+/// Where the private sums of a head's chunk are.
 KeyGradients partial_sums(const Head& head, Segments segments, i64 chunk, float* partials) {
   const i64 D = padded_dim(*head.params);
   partials += sum_before(head, segments, partial_floats) + chunk * 2 * head.k_count * D;
@@ -257,8 +257,8 @@ i64 shared_backward_pieces(const Head& head) {
   return query_chunks(head) == 1 ? 0 : copy_pieces(head);
 }
 
-/// Where the kernels find K and V of a head: in the tensors, or in bf16 or rounded copies that lie
-/// in `memory`, one head's after the other's.
+/// Where the kernels find K and V of a head: in the tensors, or in bf16 or rounded copies in
+/// `memory`, one head's after the other's.
 template <class Args>
 class KeySource {
  public:

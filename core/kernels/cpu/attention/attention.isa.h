@@ -112,7 +112,7 @@ struct ForwardKernels {
   /// state = the running softmax of a tile over `keys`, a part of tile.some.
   void (*keys)(const Head& head, const Tile& tile, KeyRange keys, const AttentionForward& args,
                float* state, float* scratch);
-  /// Joins `parts` states that lie one after the other, in that order (into the first), and writes
+  /// Joins `parts` states that follow one another, in that order (into the first), and writes
   /// the rows of O and lse.
   void (*finish)(const Head& head, const Tile& tile, i64 parts, const AttentionForward& args,
                  float* states);

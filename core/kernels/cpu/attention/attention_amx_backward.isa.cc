@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// The backward pass of attention_backward.isa.cc with bf16 operands; attention_bf16.h says how they
-// lie. P and dS of a strip of 32 keys are written twice: as rows, for dV and dK, and dS as pairs of
-// keys, for dQ, which waits for a whole block.
+// The backward pass of attention_backward.isa.cc with bf16 operands; attention_bf16.h draws their
+// layout. P and dS of a strip of 32 keys are written as rows, for dV and dK, and dS once more as
+// pairs of keys, for dQ, which waits for a whole block.
 
 #include "core/kernels/cpu/attention/attention_amx.h"
 #include "core/kernels/cpu/attention/attention_dropout.h"

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// The forward pass of attention_forward.isa.cc with bf16 operands; attention_bf16.h says how they
-// lie. Keys come in strips of 32: a strip's scores become weights while they are in the first-level
-// cache, and the weights of a whole block meet V at once.
+// The forward pass of attention_forward.isa.cc with bf16 operands; attention_bf16.h draws their
+// layout. Keys come in strips of 32: a strip's scores become weights while they are in the
+// first-level cache, and the weights of a whole block meet V at once.
 
 #include "core/kernels/cpu/attention/attention_amx.h"
 #include "core/kernels/cpu/attention/attention_dropout.h"

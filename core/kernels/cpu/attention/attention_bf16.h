@@ -125,7 +125,7 @@ inline void copy_transposed(const float* from, i64 stride, KeyRange keys, i64 co
   }
 }
 
-/// The copies of one head, in the order they lie: K, then V (backward), then Vt or Kt.
+/// The copies of one head, in the order they are stored: K, then V (backward), then Vt or Kt.
 struct KeyCopies {
   Bf16Rows k, v, transposed;
 };

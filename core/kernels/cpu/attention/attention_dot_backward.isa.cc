@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // The backward pass of attention_backward.isa.cc with bf16 operands, on processors whose vector
-// units multiply them; attention_bf16.h says how they lie. Two tiles of rows meet a block of keys
+// units multiply them; attention_bf16.h draws their layout. Two tiles of rows meet a block of keys
 // together, so that dK and dV, which no near cache holds, are read and written half as often. P and
 // dS of a block are kept as rows, for dV and dK, and dS as pairs of keys too, for dQ.
 

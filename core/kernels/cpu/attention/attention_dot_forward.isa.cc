@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // The forward pass of attention_forward.isa.cc with bf16 operands, on processors whose vector units
-// multiply them; attention_bf16.h says how they lie. Eight keys' scores become weights at a time,
+// multiply them; attention_bf16.h draws their layout. Eight keys' scores become weights at a time,
 // and the weights of a whole block meet V at once.
 
 #include "core/kernels/cpu/attention/attention_dot.h"

@@ -12,7 +12,7 @@
 //        lanes: row 0 .. row 47 (= query * group + head)
 //   key 0  [ S00 S10 S20 ...        ]        S[key][row]   scores, then probabilities P, dS
 //   key 1  [ S01 S11 S21 ...        ]        Qt[d][row]    Q transposed, likewise dOt, Ot, dQt
-//   ...                                      Q[row][d]     rows as they lie, likewise dO, K, V
+//   ...                                      Q[row][d]     rows in place, likewise dO, K, V
 //
 // so that a row's maximum, sum, mask and rescaling are lane by lane, nothing is reduced across
 // lanes, and every product is "broadcast a number, multiply it by a vector, add":
@@ -75,7 +75,7 @@ inline void for_each_row(const Head& head, const Tile& tile, Row row) {
   }
 }
 
-/// Where the rows of a tile lie in a tensor: row r at base + offset[r], D numbers.
+/// Where the rows of a tile are in a tensor: row r at base + offset[r], D numbers.
 struct TileRows {
   i64 count;
   i64 offset[kTileRows];

@@ -5,7 +5,7 @@
 
 // 32-bit words, one a lane, and numbers packed in them, for the .isa.cc files of AVX2 and AVX-512.
 //
-// A number q of a few bits becomes a float where it lies: the word but for its bits is, as an
+// A number q of a few bits becomes a float in place: the word but for its bits is, as an
 // integer, q 2^s, and that is a float too. Multiplied with 2^-s d, of a scale d, it is q d: powers
 // of two change no digit. So the values that the formats define take an AND, a conversion and an
 // fma, for each of which the scales 2^-s d of all places s are made once a group:
@@ -257,7 +257,7 @@ INLAY_INLINE void transposed_bytes(const u8* const* rows, i64 offset, i64 bytes,
   }
 }
 
-/// Where value k of a group lies when byte i holds values i (low nibble) and i + 16 (high nibble).
+/// Where value k of a group is when byte i holds values i (low nibble) and i + 16 (high nibble).
 template <int k>
 struct SplitNibble {
   static constexpr int kWord = k % 16 / 4, kFrom = k % 4 * 8 + k / 16 * 4;

@@ -9,7 +9,7 @@
 //
 //   A piece  rows of bf16, as many values as the piece has steps, one row after the other
 //   B panel  `width` columns, a pair of steps at a time, as dwords: B(2 k2, j) in the low half and
-//            B(2 k2 + 1, j) in the high one. `block` pairs of 16 columns lie together, then those
+//            B(2 k2 + 1, j) in the high one. `block` pairs of 16 columns are together, then those
 //            of the next 16 columns; after the last columns come the next pairs. The last panel of
 //            a matrix may have only as many times 16 columns as it needs (panel_width).
 namespace inlay::kernels {

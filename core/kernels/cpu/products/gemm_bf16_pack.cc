@@ -10,7 +10,7 @@
 namespace inlay::kernels {
 namespace {
 
-// Columns of a panel that lie together; the transposing kernel takes so many rows at once.
+// Columns of a panel that are stored together; the transposing kernel takes so many rows at once.
 constexpr i64 kColumns = 16;
 // Values of a row decoded and rounded at once: sixteen such runs stay in the first-level cache.
 constexpr i64 kDecodedRun = 512;
@@ -48,7 +48,7 @@ void Bf16Packing::clear(u32* panel, i64 width, i64 k2, i64 end, i64 j) const {
   }
 }
 
-// B's columns are rows in memory: a pair lies together, and pairs are transposed as floats are.
+// B's columns are rows in memory: a pair is together, and pairs are transposed as floats are.
 void Bf16Packing::transposed(const BPart& part, i64 k2, u32* panels, i64 stride) const {
   const i64 width = kernels_.width;
   alignas(64) u16 runs[kColumns * kDecodedRun];
@@ -87,7 +87,7 @@ void Bf16Packing::turn_columns(const float** rows, i64 count, i64 pairs, u32* to
   }
 }
 
-// `count` values of a stored row as bf16, where they lie or in `run`; when count is odd, a zero
+// `count` values of a stored row as bf16, in place or in `run`; when count is odd, a zero
 // follows them.
 const float* Bf16Packing::rounded_run(const BPart& part, i64 row, i64 k, i64 count,
                                       u16* run) const {
@@ -129,7 +129,7 @@ void Bf16Packing::straight(const BPart& part, i64 k2, u32* panels, i64 stride) c
   }
 }
 
-// body(c, n, where) for columns that lie together in a row of pairs, n of which exist, up to the
+// body(c, n, where) for columns that are together in a row of pairs, n of which exist, up to the
 // end of the last panel: where their pairs k2 go. What does not exist is cleared.
 template <class Body>
 void Bf16Packing::for_columns(i64 count, u32* panels, i64 stride, i64 k2, Body body) const {

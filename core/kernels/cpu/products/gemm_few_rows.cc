@@ -203,7 +203,8 @@ class StoredRowsProduct {
     return b.format == MatrixFormat::kFourBit ? b.cols / 2 : b.row_bytes;
   }
 
-  // Where the rows from n on lie, some of them read by a call. Row maps move a row a little only.
+  // Where the rows from n on are stored, some of them read by a call. Row maps move a row a little
+  // only.
   std::span<const u8> bytes_of(const MatrixRef& b, i64 n) const {
     const i64 rows = std::clamp<i64>(args_.N - n, 0, kernels_.rows);
     const i64 row_bytes = stored_row_bytes(b);

@@ -4,8 +4,8 @@
 #include "core/kernels/cpu/products/gemm_int8_kernels.h"
 #include "core/kernels/cpu/isa/simd.h"
 
-// How the operands of 8-bit products get their 8 bits, and lie in the panels of the instruction set
-// being compiled: for gemm_int8.isa.cc.
+// How the operands of 8-bit products get their 8 bits, and are stored in the panels of the
+// instruction set being compiled: for gemm_int8.isa.cc.
 namespace inlay::kernels::INLAY_ISA {
 namespace {
 

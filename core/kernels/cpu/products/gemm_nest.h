@@ -25,7 +25,7 @@
 //
 // Scratch: A's packed rows, and the groups.
 //
-// How panels look is the policy's affair (gemm_blocked.cc). It has
+// How panels look is up to the policy (gemm_blocked.cc). It has
 //   height(), width()                     of a tile
 //   panel_floats(K), rows_floats(K)       the size of a packed panel; of a packed run of rows
 //   pack_columns(chunk, columns, to)      panel p of the columns starts at to + p * panel_floats(K)
