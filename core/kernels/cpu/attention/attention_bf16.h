@@ -114,6 +114,7 @@ inline void copy_transposed(const float* from, i64 stride, KeyRange keys, i64 co
       for (i64 i = 0; i < kLanes; ++i) {
         const i64 key = k + 2 * i;
         const float* row = from + key * stride + d0;
+        // A pair of keys is one 32-bit word, so pairs are transposed as floats are.
         in[i] = as_vec(narrow_pairs(load_some(row, key < count ? D - d0 : 0),
                                     load_some(row + stride, key + 1 < count ? D - d0 : 0)));
       }
@@ -182,6 +183,7 @@ inline void pack_pairs_of_columns(const float* base, const TileRows& rows, i64 D
         Vec in[kLanes], out[kLanes];
         for (i64 i = 0; i < kLanes; ++i) {
           const bool exists = r0 + i < rows.count;
+          // A row that does not exist is read from one that does, none of its columns.
           const float* row = exists ? base + rows.offset[r0 + i] + d0 : base;
           const i64 columns = exists ? D - d0 : 0;
           in[i] = as_vec(

@@ -149,6 +149,7 @@ inline void exp2_all(Vec (&x)[kGroupKeys]) {
   Vec rest[kGroupKeys], p[kGroupKeys];
 #pragma GCC unroll 8
   for (i64 i = 0; i < kGroupKeys; ++i) {
+    // x - floor(x), in [0, 1), where the polynomial holds; the floor goes into the exponent.
     rest[i].v = _mm512_reduce_ps(x[i].v, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
   }
 #pragma GCC unroll 8

@@ -154,6 +154,7 @@ void copy_panels(const float* from, i64 from_stride, i64 panels, i64 K, float* t
 
 void copy_whole_panels(const float* from, i64 from_stride, i64 panels, i64 K, float* to, i64 width,
                        i64 panel_stride) {
+  // A copy of a size known to the compiler is a few vector moves, not a call.
   switch (width) {
     case 4:
       return copy_panels<4>(from, from_stride, panels, K, to, panel_stride);
@@ -190,6 +191,8 @@ void round_to_bf16(float* values, i64 count) {
   for (i64 i = 0; i < count; ++i) {
     u32 bits;
     __builtin_memcpy(&bits, values + i, sizeof bits);
+    // To the nearest, ties to even: half of the last place, less one where that place is even. A
+    // NaN could round to an infinity, so it gets a bit that stays.
     const bool is_nan = (bits & 0x7FFFFFFFU) > 0x7F800000U;
     const u32 rounded = (bits + 0x7FFFU + (bits >> 16 & 1U)) & 0xFFFF0000U;
     bits = is_nan ? (bits | 0x00400000U) & 0xFFFF0000U : rounded;

@@ -67,6 +67,8 @@ struct Sums {
 
   INLAY_INLINE explicit Sums(const StoredRows& s) {
     for (int i = 0; i < M; ++i) {  // rows that are not asked for repeat the last
+      // One form of the loop for every M up to the largest: a row computed twice costs less than
+      // the code of each.
       const i64 row = i < s.M ? i : s.M - 1;
       a[i] = s.a + row * s.a_row_stride + s.k;
       for (int v = 0; v < kVectors; ++v) {
@@ -153,6 +155,8 @@ INLAY_INLINE void add_blocks(const StoredRows& s, Sums<M>& sums, const Make& mak
   Ahead ahead(s, end - begin);
   for (i64 g = begin; g < end;) {
     const i64 first = g / Format::kGroups;
+    // A call may begin in the middle of a block (256 values, where slices are multiples of 64): its
+    // run then ends early.
     const i64 whole_run = first * Format::kGroups + kRunGroups;
     const i64 run_end = end < whole_run ? end : whole_run;
     const i64 blocks = (run_end + Format::kGroups - 1) / Format::kGroups - first;
@@ -178,6 +182,7 @@ void add_ends(const StoredRows& s, i64 count, Sums<M>& sums) {
   u8 ends[kRows][16] = {};
   const u8* rows[kRows];
   for (i64 n = 0; n < kRows; ++n) {
+    // A copy of the row's end with zeros behind it: whole groups are read from there.
     __builtin_memcpy(ends[n], s.rows[n] + (s.k + s.K - count) * Format::kValueBytes,
                      static_cast<u64>(count * Format::kValueBytes));
     rows[n] = ends[n];
