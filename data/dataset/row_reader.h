@@ -17,8 +17,8 @@ struct RawRow {
   i64 column = 0;         // in bytes, from 1
 };
 
-/// Cuts a data file into its rows, one after the other. The file is mapped, and the pages before the
-/// row at hand are given back, so its size is no matter.
+/// Cuts a data file into its rows, one after the other. The file is mapped, and the pages before
+/// the row at hand are given back, so its size is no matter.
 class RowReader {
  public:
   virtual ~RowReader() = default;

@@ -119,6 +119,7 @@ std::vector<i64> slice_positions(Runtime& runtime, i64 size, const Value& start,
   if (stride == 0) {
     runtime.fail("the step of a slice cannot be 0");
   }
+  // Walking down, the place before the first is an end, too.
   const i64 lowest = stride > 0 ? 0 : -1;
   const i64 highest = stride > 0 ? size : size - 1;
   const auto bound_of = [&](const Value& value, i64 otherwise) {
@@ -133,6 +134,7 @@ std::vector<i64> slice_positions(Runtime& runtime, i64 size, const Value& start,
   std::vector<i64> positions;
   for (i64 at = first; stride > 0 ? at < end : at > end;) {
     positions.push_back(at);
+    // A step beyond 64 bits is beyond any sequence.
     if (__builtin_add_overflow(at, stride, &at)) {
       break;
     }
@@ -197,6 +199,7 @@ Value get_attribute(Runtime& runtime, const Value& object, std::string_view name
       return *item;
     }
   }
+  // Refused by name, where any other attribute would be undefined: nobody means these by mistake.
   if (name.starts_with("__")) {
     runtime.fail(str("the attribute ", printable(name), " is private to Python"));
   }
@@ -249,6 +252,7 @@ std::vector<Value> iterate(Runtime& runtime, const Value& value) {
     case Kind::kSequence:
       runtime.charge(value.items());
       if (value.is(SequenceKind::kIterator)) {
+        // An iterator's items come once: walked over, it is empty.
         const std::size_t taken = std::exchange(value.as_sequence().taken, value.items().size());
         return {value.items().begin() + static_cast<std::ptrdiff_t>(taken), value.items().end()};
       }

@@ -47,6 +47,8 @@ ExpressionPtr ExpressionParser::parse_call() {
 
 /// A whole expression, whose unknown names are judged now.
 ExpressionPtr ExpressionParser::checked(Node node) {
+  // An unknown filter in a branch that is not reached is no error in Jinja, so it is judged when
+  // the whole expression is known.
   const std::optional<Unknown> unknown = std::exchange(unknown_, std::nullopt);
   if (unknown && conditions_ == 0) {
     tokens_.fail(unknown->line, unknown->sentence);
@@ -81,6 +83,7 @@ ExpressionParser::Node ExpressionParser::tuple(bool with_condition) {
 ExpressionParser::Node ExpressionParser::conditional() {
   const TokenStream::Level level(tokens_);
   int line = tokens_.line();
+  // What is unknown in either branch or the test need not be reached.
   const std::optional<Unknown> before = unknown_;
   Node node = logical_or();
   while (tokens_.take_name("if")) {
@@ -186,6 +189,7 @@ ExpressionParser::Node ExpressionParser::product() {
   return left_to_right(&ExpressionParser::power, {"*", "/", "//", "%"});
 }
 ExpressionParser::Node ExpressionParser::power() {
+  // From the left, as Jinja has it: 2 ** 3 ** 2 is 64, not Python's 512.
   return left_to_right(&ExpressionParser::filtered_value, {"**"});
 }
 
@@ -348,6 +352,7 @@ ExpressionParser::Node ExpressionParser::subscript(Node object) {
   const int height = object.height;
   if (tokens_.take_operator(".")) {
     if (tokens_.current().is(TokenKind::kInteger)) {
+      // x.1 is x[1].
       Node index = make(line, 0, Literal{Value(tokens_.next().integer)});
       return make(line, height,
                   Subscript{std::move(object.expression), std::move(index.expression)});

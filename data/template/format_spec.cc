@@ -27,6 +27,7 @@ class SpecReader {
     spec_.sign = take("+- ").value_or('-');
     take("z");  // no number below is printed as -0 by it alone
     spec_.alternate = take("#").has_value();
+    // A fill of one's own wins over the zero.
     if (take("0") && !has_fill_) {
       spec_.fill = "0";
       spec_.align = spec_.align == '\0' ? '=' : spec_.align;
@@ -121,6 +122,7 @@ std::string general(i64 precision, double value) {
   precision = std::max<i64>(precision, 1);
   std::string text = printed("%.*e", precision - 1, value);
   const std::size_t e = text.find('e');
+  // Python decides by the exponent after rounding, which %e tells: 9.99 with one digit is 1e+01.
   const int point = std::stoi(text.substr(e + 1)) + 1;
   if (point > -4 && point <= precision - 1) {
     text = printed("%.*f", precision - point, value);
