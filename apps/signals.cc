@@ -88,10 +88,12 @@ std::string_view name_of(int number) {
 extern "C" void on_ending_signal(int number) {
   const u64 bit = u64{1} << number;
   const bool again = (seen.fetch_or(bit) & bit) != 0;
+  // Others repeat by themselves (signals.h): only these two are pressed by somebody in a hurry.
   const bool insists = again && (number == SIGINT || number == SIGTERM);
   if (!polite || insists || number == SIGQUIT || number == SIGALRM) {
     end_by(number);
   }
+  // The first that came names the exit code, whatever follows.
   int none = 0;
   first_signal.compare_exchange_strong(none, number);
 }

@@ -200,6 +200,7 @@ int run_generate(std::span<const std::string> arguments) {
     throw ConfigError("generate: the prompt has no tokens");
   }
   require_room(loaded, static_cast<i64>(ids.size()), sampling.max_new_tokens);
+  // From here on a signal ends the answer, not the program: what was said so far stays.
   const StopSignals signals;
   Printer printer(tokenizer);
   const std::vector<std::vector<i32>> prompts = {ids};
@@ -213,6 +214,7 @@ int run_generate(std::span<const std::string> arguments) {
   if (speed) {
     rates.print(static_cast<i64>(ids.size()));
   }
+  // The text is out already; what it is worth is told by the exit code.
   require_mapped_files_unchanged();
   if (StopSignals::received() == 0) {
     return 0;

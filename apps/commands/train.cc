@@ -138,6 +138,7 @@ int run_train(std::span<const std::string> arguments) {
   if (!resume.empty()) {
     options.resume = resume;
   }
+  // Which files the config came from: --overwrite must not remove them.
   const ReadLog reads;
   const RunConfig config = load_run_config(file, overrides);
   for (const ReadLog::Entry& read : reads.entries()) {
@@ -158,6 +159,7 @@ int run_train(std::span<const std::string> arguments) {
     return 128 + number;
   }
   print_result(result, json);
+  // Last: the result is written and reported, and only the exit code tells of the log.
   if (!result.log_problem.empty()) {
     throw IoError(result.log_problem);
   }
