@@ -148,6 +148,7 @@ FieldType one_of(std::vector<FieldType> alternatives) {
   FieldType type = type_of_kind(Kind::kOneOf);
   for (FieldType& alternative : alternatives) {
     if (alternative.kind == Kind::kOneOf) {
+      // Flat, so that a description reads "a, b or c".
       for (FieldType& part : alternative.parts) {
         type.parts.push_back(std::move(part));
       }
@@ -184,6 +185,7 @@ FieldType with_range(FieldType type, Range<double> range) {
 FieldType with_choices(FieldType type, const std::vector<std::string>& choices) {
   return changed(std::move(type), [&](FieldType& part) {
     if (part.kind == Kind::kString) {
+      // Also inside lists and unions: a list of strings becomes a list of choices.
       part = choice_type(choices);
     }
   });

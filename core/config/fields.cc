@@ -11,6 +11,9 @@ namespace {
 using Json = nlohmann::ordered_json;
 using Kind = FieldType::Kind;
 
+// The three tables below have a row for every C++ type a field may have. Containers are declared
+// before the rows and defined behind them, so that they find the rows of what they hold, and one
+// another's.
 // ---- natural_type: what a C++ type accepts; the argument only chooses the overload.
 
 template <class T>
@@ -32,6 +35,7 @@ FieldType type_for(const double*) {
   return number_type();
 }
 FieldType type_for(const float*) {
+  // What a float cannot hold is refused by the range, with the key, and never becomes an infinity.
   constexpr double kMax = std::numeric_limits<float>::max();
   return number_type({-kMax, kMax});
 }
@@ -191,6 +195,7 @@ void decode(const Json& json, std::vector<T>& values) {
   if (json.is_null()) {
     return;
   }
+  // A single element, where the field's type lets one through (FieldVisitor::typed).
   if (!json.is_array()) {
     decode(json, values.emplace_back());
     return;

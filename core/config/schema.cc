@@ -122,6 +122,7 @@ std::string fields_schema(const Fields& defaults, std::string_view title,
   Json schema = {{"$schema", "https://json-schema.org/draft/2020-12/schema"}, {"title", title}};
   schema.update(SchemaBuilder::object(defaults));
   if (options.extends) {
+    // No field of the struct: it is gone when that is read (run_file.h), but editors see the file.
     schema["properties"]["extends"] = {
         {"description", "A config file to inherit from, relative to this one"},
         {"type", "string"},

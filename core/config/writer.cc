@@ -31,6 +31,7 @@ std::string path_from(const std::string& path, const std::string& directory) {
 /// A value of `type` with its paths as a file in `directory` says them.
 Json relocated(Json json, const FieldType& type, const std::string& directory) {
   if (type.kind == Kind::kOneOf) {
+    // "bytes" beside a path is a word, not a file of that name.
     const std::vector<std::string> words = choices_of(type);
     if (json.is_string() &&
         std::find(words.begin(), words.end(), json.get<std::string>()) != words.end()) {
@@ -45,6 +46,7 @@ Json relocated(Json json, const FieldType& type, const std::string& directory) {
     }
   } else if (json.is_string() && (type.kind == Kind::kPath || type.kind == Kind::kPathOrName)) {
     const std::string text = json.get<std::string>();
+    // The reader's own rule: a name is a path where there is such a file.
     const bool is_path = type.kind == Kind::kPath || exists(text);
     return is_path ? path_from(text, directory) : text;
   }

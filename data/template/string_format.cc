@@ -84,6 +84,7 @@ class BraceFormatter {
       value = converted(value, text[1]);
       text.remove_prefix(2);
     }
+    // A specification may have fields of its own: {:{width}}.
     const std::string spec = run(text.empty() ? text : text.substr(1), nesting - 1);
     if (escapes_ && value.is_markup()) {
       if (!spec.empty()) {
@@ -129,6 +130,7 @@ class BraceFormatter {
   Value argument(std::string_view name, bool automatic) {
     std::optional<i64> index = automatic ? std::optional(next_) : index_of(name);
     if (index) {
+      // As in Python, {} and {0} cannot be mixed, in either order.
       if (automatic ? next_ < 0 : next_ > 0) {
         runtime_.fail("format: fields are numbered by hand and automatically");
       }

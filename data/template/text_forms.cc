@@ -35,6 +35,7 @@ void append_repr_character(std::string& out, char32_t c, char quote) {
 void append_string_repr(std::string& out, const std::string& text) {
   const bool has_single = text.find('\'') != std::string::npos;
   const bool has_double = text.find('"') != std::string::npos;
+  // Python's choice: the quote that needs no backslash, the single one where both or neither would.
   const char quote = has_single && !has_double ? '"' : '\'';
   out += quote;
   for (std::size_t at = 0; at < text.size();) {

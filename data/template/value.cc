@@ -32,6 +32,7 @@ std::size_t key_hash(const Value& key) {
       return hash;
     }
     default:
+      // 1, 1.0 and true are one key, so they must have one hash.
       return std::hash<double>()(key.as_float());
   }
 }
@@ -244,6 +245,7 @@ const Value* Dict::find(std::string_view key) const {
 }
 
 void Dict::set(Value key, Value value) {
+  // Kept as it grows: asking for a value's depth must not walk through it.
   depth_ = std::max(depth_, value.depth() + 1);
   if (const Value* present = find(key)) {
     const_cast<Value&>(*present) = std::move(value);  // an element of entries_, which is ours
