@@ -13,6 +13,11 @@
 #include "data/template/scope.h"
 #include "data/template/text_forms.h"
 
+// A template is run by walking over its tree: a visit() for each kind of statement, which writes to
+// the current output and tells by its Flow whether the loop around it goes on. Scopes, outputs and
+// the depth of the walk are guards on the C++ stack (InScope, Capture, Runtime::Level), so that an
+// error leaves all of them in order. What a template defines may outlive the block it was defined
+// in (macros, `loop`), and is then kept by the evaluator or by whoever holds it.
 namespace inlay::jinja {
 namespace {
 

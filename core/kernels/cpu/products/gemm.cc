@@ -6,6 +6,17 @@
 #include "core/error.h"
 #include "core/kernels/cpu/products/gemm_schemes.h"
 
+// Which scheme computes a product:
+//
+//   f32, at most kFewRows rows    B is read once, and packed by the task that multiplies it, for
+//                                 itself (gemm_few_rows.cc); as stored, where rows are very few
+//   int8                          panels of codes (gemm_int8.cc)
+//   bf16, where the processor     one walk over A for all products that share it
+//   multiplies it                 (gemm_bf16.cc)
+//   everything else               packed panels of f32, for bf16 with rounded values
+//                                 (gemm_blocked.cc)
+//
+// All of them keep the order of sums that gemm.h promises (gemm_schemes.h).
 namespace inlay::kernels {
 
 namespace {

@@ -90,7 +90,7 @@ class Int8Panels {
       const Piece& piece = chunk.pieces[p];
       const BPart part = b_part(piece, columns.n, columns.N);
       if (piece.term->exact) {
-        pack_exact_columns(part, panels);
+        pack_bf16_columns(part, panels);
       } else if (part.transposed) {
         pack_along(part, panels);
       } else {
@@ -108,7 +108,7 @@ class Int8Panels {
         const TileA a = a_from(*piece.term, rows.first + r, piece.k);
         const i64 count = std::min(height(), rows.count - r);
         if (piece.term->exact) {
-          pack_exact_rows(a, count, piece.K, reinterpret_cast<float*>(to));
+          pack_bf16_rows(a, count, piece.K, reinterpret_cast<float*>(to));
         } else {
           pack_codes(a, count, piece.K, to);
         }
@@ -171,7 +171,7 @@ class Int8Panels {
     for (i64 p = 0; p < count; ++p) {
       const Int8Steps& s = steps[p];
       if (s.blocks == 0) {
-        add_exact(s.K, rows, static_cast<const float*>(s.a), static_cast<const float*>(s.b), sums);
+        add_bf16(s.K, rows, static_cast<const float*>(s.a), static_cast<const float*>(s.b), sums);
       } else {
         kernels_.product(s.blocks, s.a, s.b, sums);
       }
@@ -180,7 +180,7 @@ class Int8Panels {
   }
 
   // By the tile of f32, whose size is another.
-  void add_exact(i64 K, i64 rows, const float* a, const float* b, float* sums) const {
+  void add_bf16(i64 K, i64 rows, const float* a, const float* b, float* sums) const {
     const i64 step = tiles_.lanes * tiles_.vectors;
     for (i64 r = 0; r < rows; r += tiles_.rows) {
       for (i64 j = 0; j < width(); j += step) {
@@ -205,7 +205,7 @@ class Int8Panels {
     }
   }
 
-  void pack_exact_rows(const TileA& a, i64 rows, i64 K, float* to) const {
+  void pack_bf16_rows(const TileA& a, i64 rows, i64 K, float* to) const {
     turn(a, rows, 0, K, to, K);
     packing_.round_to_bf16(to, rows * K);
   }
@@ -326,12 +326,12 @@ class Int8Panels {
     }
   }
 
-  void pack_exact_columns(const BPart& part, u8* panels) const {
+  void pack_bf16_columns(const BPart& part, u8* panels) const {
     for (i64 j = 0; j < part.N; j += width()) {
       auto* panel = reinterpret_cast<float*>(panels + j / width() * panel_bytes_);
       const i64 count = std::min(width(), part.N - j);
       if (part.transposed) {
-        transpose_exact(part, j, count, panel);
+        transpose_bf16(part, j, count, panel);
       } else {
         for (i64 k = 0; k < part.K; ++k) {
           decode_row(part.matrix, part.k + k, part.n + j, count, panel + k * width());
@@ -342,7 +342,7 @@ class Int8Panels {
     }
   }
 
-  void transpose_exact(const BPart& part, i64 j, i64 columns, float* panel) const {
+  void transpose_bf16(const BPart& part, i64 j, i64 columns, float* panel) const {
     for (i64 c = 0; c < width(); c += kColumnsAtOnce) {
       const i64 count = std::clamp<i64>(columns - c, 0, kColumnsAtOnce);
       for (i64 k = 0; k < part.K; k += kInt8Block) {
