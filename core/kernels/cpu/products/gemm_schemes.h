@@ -33,7 +33,7 @@ inline constexpr i64 kTokenSlice = 512;
 inline constexpr i64 kMaxInt8Slice = 3072;
 // Slices are multiples of this, so as not to cut blocks of quantised weights.
 inline constexpr i64 kSliceStep = 64;
-// A product no longer than this always joins the one before it: the ranks of adapters.
+// A product no longer than this joins the one before it, however full its slice: ranks of adapters.
 inline constexpr i64 kShortProduct = 128;
 inline constexpr i64 kMaxPieces = 4;
 
