@@ -93,6 +93,12 @@ const Kernels kKernels = {
     .reference_attention_forward = kernels::reference::attention_forward<float>,
     .reference_attention_backward = kernels::reference::attention_backward<float>,
 
+    .write_rows = kernels::write_rows,
+
+    .softcap = kernels::softcap,
+
+    .softcap_backward = kernels::softcap_backward,
+
     .adamw = kernels::adamw,
     .adamw_8bit = kernels::adamw_8bit,
 };

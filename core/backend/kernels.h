@@ -14,6 +14,7 @@
 #include "core/kernels/norm.h"
 #include "core/kernels/rope.h"
 #include "core/kernels/rows.h"
+#include "core/kernels/softcap.h"
 #include "core/kernels/softmax.h"
 #include "core/random.h"
 
@@ -114,6 +115,12 @@ struct Kernels {
   decltype(&kernels::reference::attention_forward<float>) reference_attention_forward;
   decltype(&kernels::reference::attention_backward<float>) reference_attention_backward;
 
+  decltype(&kernels::write_rows) write_rows;
+
+  decltype(&kernels::softcap) softcap;
+
+  decltype(&kernels::softcap_backward) softcap_backward;
+
   // Optimizers.
   decltype(&kernels::adamw) adamw;
   decltype(&kernels::adamw_8bit) adamw_8bit;
@@ -209,6 +216,9 @@ using AllKernels = KernelList<
     &Kernels::reference_attention_scratch,
     &Kernels::reference_attention_forward,
     &Kernels::reference_attention_backward,
+    &Kernels::write_rows,
+    &Kernels::softcap,
+    &Kernels::softcap_backward,
     &Kernels::adamw,
     &Kernels::adamw_8bit>;
 // clang-format on

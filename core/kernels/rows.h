@@ -30,4 +30,9 @@ void gather_columns(std::span<const float> x, i64 V, std::span<const i32> ids, s
 void gather_columns_backward(std::span<const i32> ids, std::span<const float> dy, i64 V,
                              std::span<float> dx);
 
+/// y row rows[i] = x row i, for rows of `width` values of which those of x start `x_stride` values
+/// apart. No row may be named twice.
+void write_rows(std::span<const float> x, i64 x_stride, i64 width, std::span<const i32> rows,
+                std::span<float> y);
+
 }  // namespace inlay::kernels

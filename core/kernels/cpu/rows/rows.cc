@@ -60,4 +60,14 @@ void gather_columns_backward(std::span<const i32> ids, std::span<const float> dy
   }
 }
 
+void write_rows(std::span<const float> x, i64 x_stride, i64 width, std::span<const i32> rows,
+                std::span<float> y) {
+  constexpr i64 kRows = 64;  // a generated token writes one row a sequence: not worth a thread
+  parallel_rows(static_cast<i64>(rows.size()), kRows, [&](i64 begin, i64 end) {
+    for (i64 i = begin; i < end; ++i) {
+      std::copy_n(x.data() + i * x_stride, width, y.data() + rows[i] * width);
+    }
+  });
+}
+
 }  // namespace inlay::kernels
