@@ -102,16 +102,15 @@ std::string torch_name(DType dtype) {
 
 // The config as a folder has it: GGUF files keep Llama 3's rotary scaling in a tensor.
 nlohmann::json exported_config(const LoadedModel& model) {
-  constexpr const char* kDivisors = "rope_freqs.weight";
   nlohmann::json json = model.config->json();
-  if (model.checkpoint != nullptr && model.checkpoint->has(kDivisors)) {
+  if (model.checkpoint != nullptr && model.checkpoint->has(kGgufRopeDivisors)) {
     const std::vector<float> divisors =
-        model.checkpoint->vector(kDivisors, model.config->integer("head_dim") / 2, 0).to_vector();
+        model.checkpoint->vector(kGgufRopeDivisors, model.config->integer("head_dim") / 2, 0).to_vector();
     const auto plain = [](float d) { return d == 1.0F; };
     if (!std::ranges::all_of(divisors, plain)) {
       std::optional<nlohmann::json> rope = llama3_parameters(rope_theta(*model.config), divisors);
       if (!rope || json["rope_parameters"].value("rope_type", "default") != "default") {
-        throw DataError(str(model.name, ": \"", kDivisors,
+        throw DataError(str(model.name, ": \"", kGgufRopeDivisors,
                             "\": config.json has no words for these "
                             "divisors, so the model cannot be written as a folder"));
       }
@@ -189,7 +188,9 @@ void write_hf_files(const std::string& directory, LoadedModel& model, DType dtyp
   Collector collector(dtype);
   model.model->visit(collector, "");
   const bool tied = std::ranges::none_of(
-      collector.tensors, [](const TensorToWrite& t) { return t.name == "lm_head.weight"; });
+      collector.tensors, [head = model.model->head_name() + ".weight"](const TensorToWrite& t) {
+        return t.name == head;
+      });
   write_file(join_path(directory, "config.json"), config_text(model, dtype, tied));
   copy_tokenizer_files(model, directory);
   write_safetensors(join_path(directory, "model.safetensors"), std::move(collector.tensors));

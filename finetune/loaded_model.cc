@@ -11,7 +11,7 @@
 #include "finetune/model_cache.h"
 #include "finetune/model_checks.h"
 #include "finetune/stop_ids.h"
-#include "nn/models/registry.h"
+#include "nn/models/families.h"
 #include "nn/models/rope_config.h"
 #include "quant/checkpoint_weights.h"
 

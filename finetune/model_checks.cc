@@ -8,14 +8,14 @@
 #include <string_view>
 
 #include "core/error.h"
-#include "nn/models/registry.h"
+#include "nn/models/families.h"
 
 namespace inlay {
 namespace {
 
-// The number in "model.layers.7.mlp…", "h.7.attn…" or "blk.7.ffn…".
-std::optional<i64> layer_of(std::string_view name) {
-  for (const std::string_view list : {"layers.", "h.", "blk."}) {
+// The number behind one of `lists`: 7 in "model.layers.7.mlp…", "h.7.attn…" or "blk.7.ffn…".
+std::optional<i64> layer_of(std::string_view name, const std::vector<std::string>& lists) {
+  for (const std::string& list : lists) {
     std::size_t at = name.find(list);
     while (at != std::string_view::npos && at > 0 && name[at - 1] != '.') {
       at = name.find(list, at + 1);
@@ -37,10 +37,13 @@ std::optional<i64> layer_of(std::string_view name) {
 }  // namespace
 
 void require_layers(const HfConfig& config, const Checkpoint& checkpoint) {
+  const Family& family = family_of(config);
+  const std::string& layers = family.names.layers;  // of which a bare model has the last part alone
+  const std::vector<std::string> lists = {layers.substr(layers.rfind('.') + 1) + ".", "blk."};
   i64 held = 0;
   std::string last;
   for (const std::string& name : checkpoint.names()) {
-    const std::optional<i64> layer = layer_of(name);
+    const std::optional<i64> layer = layer_of(name, lists);
     if (layer && *layer >= held) {
       held = *layer + 1;
       last = name;
@@ -52,7 +55,7 @@ void require_layers(const HfConfig& config, const Checkpoint& checkpoint) {
   }
   const bool gguf = checkpoint.path().ends_with(".gguf");
   const std::string where =
-      gguf ? str(checkpoint.path(), ": \"", config.text("model_type"), ".block_count\": ")
+      gguf ? str(checkpoint.path(), ": \"", family.gguf->architecture, ".block_count\": ")
            : str(config.file(), ": /", setting.key, ": ");
   throw DataError(str(where, setting.count, ", but the file has ", held, " layers, up to \"",
                       printable(last), "\"; set it to ", held));
@@ -61,7 +64,10 @@ void require_layers(const HfConfig& config, const Checkpoint& checkpoint) {
 std::vector<std::string> id_notes(const HfConfig& config) {
   std::vector<std::string> notes;
   const i64 vocab_size = config.integer("vocab_size", i64{1} << 31);
-  const bool gpt2 = config.text("model_type", "") == "gpt2";
+  const Family* family = find_family(config.text("model_type", ""));
+  const auto is_default = [&](const nlohmann::json& id) {
+    return family != nullptr && id.is_number_integer() && family->default_token_id == id.get<i64>();
+  };
   for (const char* key : {"bos_token_id", "eos_token_id", "pad_token_id"}) {
     const auto found = config.json().find(key);
     const nlohmann::json ids = found == config.json().end() ? nlohmann::json::array()
@@ -69,9 +75,9 @@ std::vector<std::string> id_notes(const HfConfig& config) {
                                                             : nlohmann::json::array({*found});
     for (const nlohmann::json& id : ids) {
       // A padding id of -1 is how older configs say that there is none.
-      // 50256 is the default of GPT-2's class, written into the config of every small one.
-      const bool none = id.is_null() || (id == -1 && std::string_view(key) == "pad_token_id") ||
-                        (id == 50256 && gpt2);
+      // The default of a family's class is written into the config of every small model.
+      const bool none =
+          id.is_null() || (id == -1 && std::string_view(key) == "pad_token_id") || is_default(id);
       const bool known = id.is_number_integer() && id >= 0 && id < vocab_size;
       if (!none && !known) {
         notes.push_back(str(config.file(), ": /", key, ": ", printable(id.dump(), 60),

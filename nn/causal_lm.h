@@ -1,30 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <memory>
 #include <optional>
 #include <span>
 #include <string>
-#include <vector>
 
-#include "nn/embedding.h"
-#include "nn/linear.h"
 #include "nn/module.h"
 #include "nn/pass.h"
+#include "nn/state.h"
 
 namespace inlay {
-
-/// One layer of a decoder: [N, C] -> [N, C].
-class DecoderBlock : public Module {
- public:
-  virtual Tensor forward(Tensor x, const Pass& pass) const = 0;
-};
 
 struct ModelSizes {
   i64 vocab_size = 0;
   i64 hidden_size = 0;
   i64 layers = 0;
-  i64 kv_width = 0;         // floats a token and layer keep for keys, and again for values
   i64 max_positions = 0;    // tokens the position table or rope was made for
   bool hard_limit = false;  // positions beyond max_positions do not exist (a learned table)
 };
@@ -34,28 +24,23 @@ class CausalLM : public Module {
  public:
   /// Hidden states after the last norm, for the given rows of the pass (all N when none are given):
   /// [rows, C].
-  Tensor hidden(const Pass& pass, std::optional<std::span<const i32>> rows = {}) const;
+  virtual Tensor hidden(const Pass& pass, std::optional<std::span<const i32>> rows = {}) const = 0;
   /// Logits [n, V] of hidden states [n, C]; never by 8-bit products, whose errors nothing after
   /// them would average out.
-  Tensor logits(const Tensor& h, const Pass& pass) const;
+  virtual Tensor logits(const Tensor& h, const Pass& pass) const = 0;
   /// The type in which `logits` takes their gradient with the least work.
-  DType logit_gradient(const Pass& pass) const;
-  const ModelSizes& sizes() const { return sizes_; }
+  virtual DType logit_gradient(const Pass& pass) const = 0;
+  /// An empty cache for `slots` sequences of at most `capacity` tokens each.
+  virtual SequenceCache make_cache(i64 slots, i64 capacity) const = 0;
+  /// Floating-point operations of a forward pass a token, in the mean over a sequence of T tokens,
+  /// that are no product with a weight.
+  virtual double mixing_work(i64 T) const = 0;
+
+  virtual const ModelSizes& sizes() const = 0;
   /// `model_type` of config.json: "llama", "gpt2".
-  const std::string& family() const { return family_; }
-
- protected:
-  CausalLM(std::string family, const ModelSizes& sizes)
-      : family_(std::move(family)), sizes_(sizes) {}
-  virtual Tensor embed(const Pass& pass) const = 0;
-  virtual Tensor final_norm(const Tensor& x) const = 0;
-
-  std::vector<std::unique_ptr<DecoderBlock>> blocks_;
-  std::unique_ptr<LinearLike> lm_head_;
-
- private:
-  std::string family_;
-  ModelSizes sizes_;
+  virtual const std::string& family() const = 0;
+  /// The path of the output head, the layer that gives logits: "lm_head".
+  virtual const std::string& head_name() const = 0;
 };
 
 }  // namespace inlay

@@ -10,7 +10,7 @@ namespace inlay {
 namespace {
 
 // The logits of the last token of each segment: [segments, V].
-Tensor last_logits(const CausalLM& model, const PackedTokens& tokens, KvCache& cache,
+Tensor last_logits(const CausalLM& model, const PackedTokens& tokens, SequenceCache& cache,
                    AttentionKind attention) {
   Pass pass;
   pass.tokens = &tokens;
@@ -47,7 +47,7 @@ bool advance(Stream& stream, std::span<const float> logits, const GenerateOption
 }
 
 // Runs the streams whose first logits are given until all are over.
-void run(const CausalLM& model, KvCache& cache, std::vector<Stream> streams, Tensor logits,
+void run(const CausalLM& model, SequenceCache& cache, std::vector<Stream> streams, Tensor logits,
          const GenerateOptions& options, const OnToken& on_token, std::vector<Generated>& out) {
   const i64 V = logits.dim(1);
   while (true) {
@@ -98,17 +98,15 @@ std::vector<Generated> generate(const CausalLM& model, std::span<const std::vect
     streams.push_back({static_cast<i64>(s), length, 0});
   }
   check_room(model, longest + options.max_new_tokens);
-  KvCache cache(model.sizes().layers, model.sizes().kv_width, static_cast<i64>(prompts.size()),
-                longest + options.max_new_tokens);
+  SequenceCache cache =
+      model.make_cache(static_cast<i64>(prompts.size()), longest + options.max_new_tokens);
   Tensor logits = last_logits(model, tokens, cache, options.attention);
   run(model, cache, std::move(streams), std::move(logits), options, on_token, out);
   return out;
 }
 
 GenerationSession::GenerationSession(const CausalLM& model, i64 capacity, AttentionKind attention)
-    : model_(model),
-      cache_(model.sizes().layers, model.sizes().kv_width, 1, capacity),
-      attention_(attention) {
+    : model_(model), cache_(model.make_cache(1, capacity)), attention_(attention) {
   check_room(model, capacity);
 }
 
@@ -122,7 +120,7 @@ Generated GenerationSession::reply(std::span<const i32> ids, const GenerateOptio
   }
   // At least the last token is fed again, for its logits.
   const i64 common = std::ranges::mismatch(seen_, ids).in1 - seen_.begin();
-  const i64 kept = std::min(common, static_cast<i64>(ids.size()) - 1);
+  const i64 kept = cache_.rewind(0, std::min(common, static_cast<i64>(ids.size()) - 1));
   PackedTokens tokens;
   tokens.append(ids.subspan(kept), kept, 0);
   Tensor logits = last_logits(model_, tokens, cache_, attention_);

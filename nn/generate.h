@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "nn/causal_lm.h"
-#include "nn/kv_cache.h"
 #include "nn/sampling.h"
+#include "nn/state.h"
 
 namespace inlay {
 
@@ -47,7 +47,7 @@ class GenerationSession {
 
  private:
   const CausalLM& model_;
-  KvCache cache_;
+  SequenceCache cache_;
   AttentionKind attention_;
   std::vector<i32> seen_;
 };

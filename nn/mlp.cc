@@ -34,37 +34,55 @@ std::optional<MlpProjections> as_projections(const LinearLike& first, const Line
 
 }  // namespace
 
-Tensor GatedMlp::forward_onto(const Tensor& residual, const Tensor& x, const Pass& pass) const {
-  if (auto parts = as_projections(*gate_proj_, up_proj_.get(), *down_proj_, pass)) {
-    parts->activation = activation_;
-    const bool narrow = current_kernels().has_bf16_operands(pass.compute);
+Mlp::Mlp(const MlpPlan& plan, const std::string& name, i64 hidden_size, WeightSource& weights)
+    : plan_(plan) {
+  LinearSpec spec{.in = hidden_size,
+                  .out = plan.width,
+                  .bias = plan.bias,
+                  .layout = plan.layout,
+                  .init_std = plan.init_std};
+  first_ = weights.linear(dotted(name, plan.first), spec);
+  if (!plan.up.empty()) {
+    up_ = weights.linear(dotted(name, plan.up), spec);
+  }
+  std::swap(spec.in, spec.out);
+  spec.init_std = plan.down_init_std;
+  down_ = weights.linear(dotted(name, plan.down), spec);
+}
+
+Tensor Mlp::widened(const Tensor& x, const Pass& pass) const {
+  const auto products = [this, pass](const Tensor& from) {
+    return up_ == nullptr ? std::vector<Tensor>{first_->forward(from, pass)}
+                          : forward_together({first_.get(), up_.get()}, from, pass);
+  };
+  std::vector<Tensor> wide = products(x);
+  if (recomputes(pass)) {
+    set_recipes(wide, [products, sx = save(x)] { return products(sx.get()); });
+  }
+  return up_ == nullptr ? activation(plan_.activation, wide[0])
+                        : gated(plan_.activation, wide[0], wide[1]);
+}
+
+Tensor Mlp::forward(const Tensor& residual, const Tensor& x, const Pass& pass) const {
+  if (auto parts = as_projections(*first_, up_.get(), *down_, pass)) {
+    parts->activation = plan_.activation;
+    // An activation without a gate has no form for bf16.
+    const bool narrow = up_ != nullptr && current_kernels().has_bf16_operands(pass.compute);
     return project_mlp(residual, x, *parts, pass.compute, narrow ? DType::kBf16 : DType::kF32,
                        recomputes(pass));
   }
-  const auto widened = [this, pass](const Tensor& from) {
-    return forward_together({gate_proj_.get(), up_proj_.get()}, from, pass);
-  };
-  std::vector<Tensor> both = widened(x);
-  if (recomputes(pass)) {
-    set_recipes(both, [widened, sx = save(x)] { return widened(sx.get()); });
-  }
-  const Tensor product = gated(activation_, both[0], both[1]);
-  both.clear();  // the widest of the block: gone before the next product unless kept
-  return inlay::forward_onto(residual, *down_proj_, product, pass);
+  // The widest values of the block are gone before the next product, unless they are kept.
+  const Tensor wide = widened(x, pass);
+  return residual.defined() ? forward_onto(residual, *down_, wide, pass)
+                            : down_->forward(wide, pass);
 }
 
-Tensor PlainMlp::forward(const Tensor& x, const Pass& pass) const {
-  if (auto parts = as_projections(*c_fc_, nullptr, *c_proj_, pass)) {
-    parts->activation = activation_;
-    return project_mlp({}, x, *parts, pass.compute, DType::kF32, recomputes(pass));
+void Mlp::visit(Visitor& visitor, const std::string& name) {
+  visitor.linear(dotted(name, plan_.first), first_);
+  if (up_ != nullptr) {
+    visitor.linear(dotted(name, plan_.up), up_);
   }
-  Tensor wide = c_fc_->forward(x, pass);
-  if (recomputes(pass)) {
-    set_recipe(wide, [this, pass, sx = save(x)] { return c_fc_->forward(sx.get(), pass); });
-  }
-  const Tensor active = activation(activation_, wide);
-  wide = Tensor();
-  return c_proj_->forward(active, pass);
+  visitor.linear(dotted(name, plan_.down), down_);
 }
 
 }  // namespace inlay

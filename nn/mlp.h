@@ -3,51 +3,41 @@
 
 #include <memory>
 #include <string>
-#include <utility>
 
 #include "core/kernels/activation.h"
 #include "nn/linear.h"
+#include "nn/weights.h"
 
 namespace inlay {
 
-/// residual + down(act(gate(x)) * up(x)), as in Llama.
-class GatedMlp final : public Module {
- public:
-  GatedMlp(std::unique_ptr<LinearLike> gate_proj, std::unique_ptr<LinearLike> up_proj,
-           std::unique_ptr<LinearLike> down_proj, kernels::Activation activation)
-      : gate_proj_(std::move(gate_proj)),
-        up_proj_(std::move(up_proj)),
-        down_proj_(std::move(down_proj)),
-        activation_(activation) {}
-
-  Tensor forward_onto(const Tensor& residual, const Tensor& x, const Pass& pass) const;
-  void visit(Visitor& visitor, const std::string& name) override {
-    visitor.linear(dotted(name, "gate_proj"), gate_proj_);
-    visitor.linear(dotted(name, "up_proj"), up_proj_);
-    visitor.linear(dotted(name, "down_proj"), down_proj_);
-  }
-
- private:
-  std::unique_ptr<LinearLike> gate_proj_, up_proj_, down_proj_;
-  kernels::Activation activation_;
+/// One layer's feed-forward block, and what its projections are called.
+struct MlpPlan {
+  i64 width = 0;  // I: of the values between the products
+  kernels::Activation activation = kernels::Activation::kSilu;
+  bool bias = false;
+  WeightLayout layout = WeightLayout::kOutIn;
+  double init_std = 0.02, down_init_std = 0.02;  // from scratch
+  /// The projections by their names in the layer; `up` is empty in a block without a gate.
+  std::string first = "gate_proj", up = "up_proj", down = "down_proj";
 };
 
-/// c_proj(act(c_fc(x))), as in GPT-2.
-class PlainMlp final : public Module {
+/// down(act(first(x)) * up(x)), or down(act(first(x))) without a gate, as in GPT-2 (gates: Shazeer
+/// 2020, arXiv:2002.05202).
+class Mlp final : public Module {
  public:
-  PlainMlp(std::unique_ptr<LinearLike> c_fc, std::unique_ptr<LinearLike> c_proj,
-           kernels::Activation kind)
-      : c_fc_(std::move(c_fc)), c_proj_(std::move(c_proj)), activation_(kind) {}
+  /// `name`: the whole path of this module; hidden_size: C, the width of x and of the result.
+  Mlp(const MlpPlan& plan, const std::string& name, i64 hidden_size, WeightSource& weights);
 
-  Tensor forward(const Tensor& x, const Pass& pass) const;
-  void visit(Visitor& visitor, const std::string& name) override {
-    visitor.linear(dotted(name, "c_fc"), c_fc_);
-    visitor.linear(dotted(name, "c_proj"), c_proj_);
-  }
+  /// Of x [N, C]; onto `residual` [N, C] where that is defined.
+  Tensor forward(const Tensor& residual, const Tensor& x, const Pass& pass) const;
+  void visit(Visitor& visitor, const std::string& name) override;
 
  private:
-  std::unique_ptr<LinearLike> c_fc_, c_proj_;
-  kernels::Activation activation_;
+  /// act(first(x)) * up(x), or act(first(x)), layer by layer.
+  Tensor widened(const Tensor& x, const Pass& pass) const;
+
+  MlpPlan plan_;
+  std::unique_ptr<LinearLike> first_, up_, down_;  // up_ is null without a gate
 };
 
 }  // namespace inlay

@@ -2,42 +2,38 @@
 #pragma once
 
 #include <string>
-#include <utility>
 
-#include "core/ops/norm.h"
 #include "nn/module.h"
+#include "nn/weights.h"
 
 namespace inlay {
 
-/// Root-mean-square norm with one weight a feature; see core/ops/norm.h.
-class RmsNorm final : public Module {
- public:
-  RmsNorm(Tensor weight, float eps) : weight_(std::move(weight)), eps_(eps) {}
-  Tensor forward(const Tensor& x) const { return rms_norm(x, weight_, eps_); }
-  void visit(Visitor& visitor, const std::string& name) override {
-    visitor.parameter(dotted(name, "weight"), weight_);
-  }
-
- private:
-  Tensor weight_;
-  float eps_;
+enum class NormKind : u8 {
+  kRms,    // x / rms(x) * weight
+  kLayer,  // (x - mean(x)) / std(x) * weight + bias
 };
 
-/// Layer norm with weight and bias.
-class LayerNorm final : public Module {
+/// What all norms of a model have in common.
+struct NormPlan {
+  NormKind kind = NormKind::kRms;
+  double eps = 1e-6;
+  bool plus_one = false;  // the factor is 1 + weight, and the stored weight starts at 0
+};
+
+/// A norm with one weight a feature, and a bias for a layer norm; see core/ops/norm.h.
+class Norm final : public Module {
  public:
-  LayerNorm(Tensor weight, Tensor bias, float eps)
-      : weight_(std::move(weight)), bias_(std::move(bias)), eps_(eps) {}
-  Tensor forward(const Tensor& x) const { return layer_norm(x, weight_, bias_, eps_); }
-  void visit(Visitor& visitor, const std::string& name) override {
-    visitor.parameter(dotted(name, "weight"), weight_);
-    visitor.parameter(dotted(name, "bias"), bias_);
-  }
+  /// `name`: the whole path, by which the weights are asked for.
+  Norm(const NormPlan& plan, const std::string& name, i64 size, WeightSource& weights);
+
+  Tensor forward(const Tensor& x) const;
+  void visit(Visitor& visitor, const std::string& name) override;
 
  private:
+  NormPlan plan_;
   Tensor weight_;
-  Tensor bias_;
-  float eps_;
+  Tensor bias_;  // of a layer norm
+  Tensor ones_;  // where plus_one
 };
 
 }  // namespace inlay

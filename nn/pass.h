@@ -11,14 +11,14 @@
 
 namespace inlay {
 
-class KvCache;
+class SequenceCache;
 
 /// The tokens of one or more sequences laid end to end, without padding: N tokens in all.
 struct PackedTokens {
   std::vector<i32> ids;           // [N]
   std::vector<i32> positions;     // [N], counted in each sequence
   std::vector<Segment> segments;  // one a sequence; keys are its own tokens
-  std::vector<i64> cache_slots;   // with a KvCache: the slot each sequence lives in
+  std::vector<i64> cache_slots;   // with a cache: the slot each sequence lives in
 
   i64 size() const { return static_cast<i64>(ids.size()); }
   /// Adds a sequence, or the next tokens of one, whose first token stands at `first_position`.
@@ -47,7 +47,7 @@ struct Pass {
   GemmCompute compute = GemmCompute::kF32;
   Recompute recompute = Recompute::kNone;
   std::optional<i64> recompute_layers;  // so many blocks, from the first, do; all without a number
-  KvCache* cache = nullptr;             // generation: keys and values of earlier tokens
+  SequenceCache* cache = nullptr;       // generation: what layers keep of earlier tokens
 };
 
 }  // namespace inlay

@@ -59,14 +59,13 @@ bool RandomWeights::has(const std::string& /*name*/) const {
   return false;
 }
 
-std::unique_ptr<LinearLike> make_head(bool tied, const std::string& table_name,
-                                      const EmbeddingLike& table, double init_std,
-                                      WeightSource& weights) {
-  if (tied && !weights.has_own_head("lm_head", table_name)) {
+std::unique_ptr<LinearLike> make_head(const std::string& name, bool tied,
+                                      const std::string& table_name, const EmbeddingLike& table,
+                                      double init_std, WeightSource& weights) {
+  if (tied && !weights.has_own_head(name, table_name)) {
     return table.tied_head();
   }
-  return weights.linear("lm_head",
-                        {.in = table.width(), .out = table.rows(), .init_std = init_std});
+  return weights.linear(name, {.in = table.width(), .out = table.rows(), .init_std = init_std});
 }
 
 }  // namespace inlay

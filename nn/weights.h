@@ -41,11 +41,12 @@ class WeightSource {
   virtual bool has_own_head(const std::string& head, const std::string& table) const = 0;
 };
 
-/// The output head of a model: the embedding's table where `tied`, unless the source has a head of
-/// its own all the same, as files have whose head was trained and whose config was not changed.
-std::unique_ptr<LinearLike> make_head(bool tied, const std::string& table_name,
-                                      const EmbeddingLike& table, double init_std,
-                                      WeightSource& weights);
+/// The output head `name` of a model: the embedding's table where `tied`, unless the source has a
+/// head of its own all the same, as files have whose head was trained and whose config was not
+/// changed.
+std::unique_ptr<LinearLike> make_head(const std::string& name, bool tied,
+                                      const std::string& table_name, const EmbeddingLike& table,
+                                      double init_std, WeightSource& weights);
 
 /// Fresh f32 weights: normal with each part's init_std, drawn from `key` by the part's name, so a
 /// layer's start does not depend on what else the model has.

@@ -6,8 +6,8 @@
 #include "core/error.h"
 #include "core/io/gguf.h"
 #include "core/io/shape_text.h"
+#include "nn/models/families.h"
 #include "nn/models/gguf_config.h"
-#include "nn/models/gguf_names.h"
 #include "quant/checkpoint.h"
 #include "quant/finite.h"
 
@@ -38,7 +38,7 @@ class GgufCheckpoint final : public Checkpoint {
   explicit GgufCheckpoint(const std::string& path)
       : file_(GgufFile::with_all_parts(path)),
         config_(gguf_config(file_)),
-        family_(config_.text("model_type")) {}
+        family_(family_of(config_)) {}
 
   const HfConfig& config() const override { return config_; }
   const std::string& path() const override { return file_.path(); }
@@ -126,7 +126,9 @@ class GgufCheckpoint final : public Checkpoint {
     return name ? file_.find_tensor(*name) : nullptr;
   }
 
-  bool permuted(i64 rope_head_dim) const { return rope_head_dim > 0 && family_ == "llama"; }
+  bool permuted(i64 rope_head_dim) const {
+    return rope_head_dim > 0 && family_.gguf->permutes_rope_rows;
+  }
 
   const GgufTensor& find(const std::string& hf_name) {
     const auto name = gguf_name(family_, hf_name);
@@ -158,7 +160,7 @@ class GgufCheckpoint final : public Checkpoint {
 
   GgufFile file_;
   HfConfig config_;
-  std::string family_;
+  const Family& family_;
   std::set<std::string> used_;
 };
 

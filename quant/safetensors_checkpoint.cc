@@ -10,6 +10,7 @@
 #include "core/error.h"
 #include "core/io/safetensors.h"
 #include "core/io/shape_text.h"
+#include "nn/models/families.h"
 #include "quant/bnb_checkpoint.h"
 #include "quant/checkpoint.h"
 #include "quant/finite.h"
@@ -20,7 +21,6 @@ namespace {
 
 using kernels::MatrixFormat;
 
-constexpr const char* kHead = "lm_head.weight";
 constexpr i64 kMostConfigBytes =
     16 << 20;  // config.json is a few kilobytes; some carry long label tables
 
@@ -93,7 +93,10 @@ bool equal_values(const TensorEntry& a, const TensorEntry& b) {
 class SafetensorsCheckpoint final : public Checkpoint {
  public:
   explicit SafetensorsCheckpoint(const std::string& folder)
-      : folder_(folder), config_(read_config(folder)), model_(folder) {
+      : folder_(folder),
+        config_(read_config(folder)),
+        family_(find_family(config_.text("model_type", ""))),
+        model_(folder) {
     if (std::optional<std::string> notice = check_quantization(folder, config_, model_)) {
       notices_.push_back(std::move(*notice));
     }
@@ -119,8 +122,8 @@ class SafetensorsCheckpoint final : public Checkpoint {
 
   std::vector<std::string> notices() const override {
     std::vector<std::string> notices = notices_;
-    if (says_tied() && used_.contains(kHead) && find_named(table_name()) != nullptr) {
-      notices.push_back(str(config_.file(), ": tie_word_embeddings is true, but \"", kHead,
+    if (tied() && used_.contains(head_name()) && find_named(table_name()) != nullptr) {
+      notices.push_back(str(config_.file(), ": tie_word_embeddings is true, but \"", head_name(),
                             "\" differs from the embedding: the head of the file is used, as in "
                             "Transformers"));
     }
@@ -196,16 +199,14 @@ class SafetensorsCheckpoint final : public Checkpoint {
         return true;
       }
     }
-    return name == kHead;
+    return name == head_name();
   }
 
-  bool says_tied() const {
-    return config_.flag("tie_word_embeddings", config_.text("model_type", "") == "gpt2");
-  }
-  std::string table_name() const {
-    return config_.text("model_type", "") == "gpt2" ? "transformer.wte.weight"
-                                                    : "model.embed_tokens.weight";
-  }
+  // Of a family that is not known, no weight is asked for in the end.
+  bool tied() const { return family_ != nullptr && says_tied(config_, *family_); }
+  DecoderNames parts() const { return family_ != nullptr ? family_->names : DecoderNames(); }
+  std::string table_name() const { return parts().embedding + ".weight"; }
+  std::string head_name() const { return parts().head + ".weight"; }
 
   // Checkpoints of the bare transformer leave out the first part of every name.
   const TensorEntry* find(const std::string& name) const {
@@ -213,19 +214,16 @@ class SafetensorsCheckpoint final : public Checkpoint {
       return entry;
     }
     // Of two tied matrices a file may hold either.
-    return name == table_name() && says_tied() ? model_.find(kHead) : nullptr;
+    return name == table_name() && tied() ? model_.find(head_name()) : nullptr;
   }
 
   const TensorEntry* find_named(const std::string& name) const {
     if (const TensorEntry* entry = model_.find(name)) {
       return entry;
     }
-    for (const std::string_view prefix : {"transformer.", "model."}) {
-      if (name.starts_with(prefix)) {
-        return model_.find(std::string_view(name).substr(prefix.size()));
-      }
-    }
-    return nullptr;
+    const bool of_base = family_ != nullptr && name.starts_with(family_->base_prefix);
+    return of_base ? model_.find(std::string_view(name).substr(family_->base_prefix.size()))
+                   : nullptr;
   }
 
   const TensorEntry& require(const std::string& name) {
@@ -265,6 +263,7 @@ class SafetensorsCheckpoint final : public Checkpoint {
 
   std::string folder_;
   HfConfig config_;
+  const Family* family_;
   SafetensorsModel model_;
   std::vector<std::string> notices_;
   std::set<std::string> used_;

@@ -12,11 +12,12 @@ namespace {
 
 class NewAdapter final : public Injector {
  public:
-  NewAdapter(const PeftConfig& config, const InjectOptions& options) : Injector(config, options) {}
+  NewAdapter(const CausalLM& model, const PeftConfig& config, const InjectOptions& options)
+      : Injector(model, config, options) {}
 
   void linear(const std::string& name, std::unique_ptr<LinearLike>& slot) override {
     const bool saved = matcher_.saves(name);
-    const auto choice = matcher_.match(name, name != kHead);
+    const auto choice = matcher_.match(name, name != head_);
     if (saved) {
       save_linear(name, slot);
     } else if (choice) {
@@ -109,7 +110,7 @@ i64 Adapter::parameters() const {
 
 Adapter inject_adapter(CausalLM& model, const PeftConfig& config, const InjectOptions& options) {
   freeze(model);
-  NewAdapter injector(config, options);
+  NewAdapter injector(model, config, options);
   model.visit(injector, "");
   return injector.finish();
 }

@@ -10,6 +10,7 @@
 #include "core/error.h"
 #include "finetune/adapters/injector.h"
 #include "finetune/adapters/rows_and_biases.h"
+#include "nn/models/families.h"
 
 namespace inlay {
 namespace {
@@ -32,11 +33,10 @@ class ModuleNames final : public Visitor {
 };
 
 // What PEFT adapts where an adapter's config names no modules.
-PeftConfig with_targets(const FinishedPeftConfig& config, const std::string& family) {
+PeftConfig with_targets(const FinishedPeftConfig& config, const CausalLM& model) {
   PeftConfig out = config;
   if (!config.named_targets) {
-    out.target_modules = family == "gpt2" ? std::vector<std::string>{"c_attn"}
-                                          : std::vector<std::string>{"q_proj", "v_proj"};
+    out.target_modules = find_family(model.family())->default_lora_targets;
   }
   return out;
 }
@@ -62,17 +62,18 @@ bool same_weight(const Tensor& weight, const LinearLike& layer) {
 
 class FinishedInjector final : public Injector {
  public:
-  FinishedInjector(const FinishedPeftConfig& finished, const PeftConfig& config,
-                   const InjectOptions& options, AdapterFile& file, bool tied)
-      : Injector(config, options), finished_(finished), file_(file), tied_(tied) {}
+  FinishedInjector(const CausalLM& model, const FinishedPeftConfig& finished,
+                   const PeftConfig& config, const InjectOptions& options, AdapterFile& file,
+                   bool tied)
+      : Injector(model, config, options), finished_(finished), file_(file), tied_(tied) {}
 
   void linear(const std::string& name, std::unique_ptr<LinearLike>& slot) override {
     const bool shared =
-        tied_ && name == kHead && !matcher_.saves(name) && !matcher_.saves(input_name_);
+        tied_ && name == head_ && !matcher_.saves(name) && !matcher_.saves(input_name_);
     if (shared && table_changed_) {  // saved by modules_to_save, a table is trained apart
       slot = input_table_->tied_head();
     }
-    const auto choice = factors_for(name, name != kHead, {".lora_A.weight", ".lora_B.weight"});
+    const auto choice = factors_for(name, name != head_, {".lora_A.weight", ".lora_B.weight"});
     use_own_weights(name, slot, shared, choice.has_value());
     if (choice) {
       if (finished_.lora_bias) {
@@ -112,7 +113,7 @@ class FinishedInjector final : public Injector {
     if (is_input) {
       input_table_ = slot.get();
       input_name_ = name;
-      const bool head_has_rows = file_.has(str(kHead, kTokens));
+      const bool head_has_rows = file_.has(str(head_, kTokens));
       table_changed_ = own_table || (rows && !head_has_rows);
     }
   }
@@ -135,7 +136,7 @@ class FinishedInjector final : public Injector {
   FinishedAdapter finish() {
     for (const auto& [name, ids] : finished_.trained_tokens) {
       // Where the head is the embedding, equal rows of both are stored once.
-      const bool stored_once = tied_ && !found_tokens_.empty() && ends_as_text(kHead, name);
+      const bool stored_once = tied_ && !found_tokens_.empty() && ends_as_text(head_, name);
       if (!found_tokens_.contains(name) && !stored_once) {
         missing_.push_back((name.empty() ? input_name_ : name) + kTokens);
       }
@@ -161,7 +162,7 @@ class FinishedInjector final : public Injector {
     const bool has_factors =
         std::ranges::all_of(factors, [&](const char* factor) { return file_.has(name + factor); });
     const bool over_saved = saved && file_.has(name + ".base_layer.weight");
-    const bool over_tied = finished_.ensure_weight_tying && tied_ && name == kHead;
+    const bool over_tied = finished_.ensure_weight_tying && tied_ && name == head_;
     if (!choice && has_factors && (over_saved || over_tied)) {
       return matcher_.factors(name);
     }
@@ -232,7 +233,7 @@ class FinishedInjector final : public Injector {
     if (key.empty()) {
       require_if_saved(name, "weight", false);
     }
-    const std::string head_key = shared && !matcher_.saves(kHead) ? own_key(kHead, "weight") : "";
+    const std::string head_key = shared && !matcher_.saves(head_) ? own_key(head_, "weight") : "";
     if (!head_key.empty() && !matcher_.saves(name)) {
       if (!key.empty()) {
         file_.drop(key);
@@ -394,7 +395,7 @@ FinishedAdapter inject_finished_adapter(CausalLM& model, const FinishedPeftConfi
   ModuleNames names;
   model.visit(names, "");
   const bool renamed = file.rename_into(names.paths);
-  FinishedInjector injector(config, with_targets(config, model.family()),
+  FinishedInjector injector(model, config, with_targets(config, model),
                             {.scale = scale, .pointer = ""}, file, names.tied);
   model.visit(injector, "");
   FinishedAdapter out = injector.finish();

@@ -33,10 +33,11 @@ const Layer& innermost(const Layer& layer) {
 /// inject_finished_adapter for one that is on disk.
 class Injector : public Visitor {
  protected:
-  static constexpr const char* kHead = "lm_head";
-
-  Injector(const PeftConfig& config, const InjectOptions& options)
-      : config_(config), options_(options), matcher_(config, options.pointer) {}
+  Injector(const CausalLM& model, const PeftConfig& config, const InjectOptions& options)
+      : head_(model.head_name()),
+        config_(config),
+        options_(options),
+        matcher_(config, options.pointer) {}
 
   LoraSpec spec(const ModuleMatcher::Choice& choice) const;
 
@@ -64,6 +65,7 @@ class Injector : public Visitor {
     adapter_.tensors.push_back({key, value});
   }
 
+  std::string head_;  // the path of the model's output head
   PeftConfig config_;
   InjectOptions options_;
   ModuleMatcher matcher_;

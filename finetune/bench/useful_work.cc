@@ -8,24 +8,18 @@ namespace {
 
 class ProductCounter final : public Visitor {
  public:
-  explicit ProductCounter(i64 T) : T_(T) {}
-
   void embedding(const std::string& /*name*/, std::unique_ptr<EmbeddingLike>& slot) override {
     table_trained_ =
         dynamic_cast<const LoraEmbedding*>(slot.get()) == nullptr && has_trainable(*slot);
   }
 
-  void linear(const std::string& name, std::unique_ptr<LinearLike>& slot) override {
+  void linear(const std::string& /*name*/, std::unique_ptr<LinearLike>& slot) override {
     const i64 size = slot->in_features() * slot->out_features();
     work.parameters += size;
     if (const auto* lora = dynamic_cast<const LoraLinear*>(slot.get())) {
       work.lora_parameters += lora->lora_a().numel() + lora->lora_b().numel();
     } else if (is_tied(*slot) ? table_trained_ : has_trainable(*slot)) {
       work.trained_parameters += size;
-    }
-    // The layer behind attention takes all heads side by side: H d values.
-    if (name.ends_with(".o_proj") || name.ends_with(".attn.c_proj")) {
-      work.attention += 2.0 * static_cast<double>((T_ + 1) * slot->in_features());
     }
   }
 
@@ -35,15 +29,15 @@ class ProductCounter final : public Visitor {
   // A head tied to the embedding has no weight of its own to show.
   static bool is_tied(LinearLike& layer) { return inlay::parameters(layer).empty(); }
 
-  i64 T_;
   bool table_trained_ = false;
 };
 
 }  // namespace
 
 UsefulWork useful_work(CausalLM& model, i64 T) {
-  ProductCounter counter(T);
+  ProductCounter counter;
   model.visit(counter, "");
+  counter.work.attention = model.mixing_work(T);
   return counter.work;
 }
 

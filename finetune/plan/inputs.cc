@@ -7,6 +7,7 @@
 #include "finetune/adapters/peft_files.h"
 #include "finetune/rows.h"
 #include "finetune/shared_rows.h"
+#include "nn/models/families.h"
 
 namespace inlay {
 
@@ -37,8 +38,7 @@ std::vector<std::string> notes_of(const RunInputs& inputs) {
 RunInputs open_run(const RunConfig& config) {
   RunInputs inputs;
   inputs.loaded = open_model(load_options(config));
-  // Rows are cut to the model's sizes, which it knows when it is put together.
-  { const RehearsedModel model(load_options(config), inputs.loaded); }
+  inputs.loaded.sizes = sizes_of(*inputs.loaded.config);  // rows are cut to them
   inputs.train = load_rows(*config.data.train, config.data, inputs.loaded);
   if (config.data.validation) {
     inputs.validation = load_rows(*config.data.validation, config.data, inputs.loaded);

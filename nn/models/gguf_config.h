@@ -1,10 +1,53 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+
 #include "core/io/gguf.h"
 #include "nn/models/hf_config.h"
 
 namespace inlay {
+
+/// A setting that one key of a GGUF file says: "<architecture>.<gguf>", which must be there, is
+/// `hf` in config.json.
+struct GgufSetting {
+  enum Kind { kInteger, kNumber };
+  std::string gguf, hf;
+  Kind kind = kInteger;
+};
+
+/// The settings of a GGUF file, below "<architecture>.". All throw DataError for another type.
+class GgufKeys {
+ public:
+  GgufKeys(const GgufFile& file, const std::string& architecture)
+      : file_(file), prefix_(architecture + ".") {}
+
+  const GgufFile& file() const { return file_; }
+  bool has(const std::string& name) const { return file_.find(prefix_ + name) != nullptr; }
+  /// An integer, or a list of one a layer that are all alike. Without a default it must be there.
+  i64 integer(const std::string& name) const;
+  i64 integer(const std::string& name, i64 otherwise) const;
+  double number(const std::string& name) const { return file_.get_float(prefix_ + name); }
+  double number(const std::string& name, double otherwise) const {
+    return file_.find_float(prefix_ + name).value_or(otherwise);
+  }
+  std::string text(const std::string& name, const std::string& otherwise) const {
+    return std::string(file_.find_string(prefix_ + name).value_or(otherwise));
+  }
+  [[noreturn]] void fail(const std::string& name, const std::string& complaint) const;
+
+ private:
+  std::optional<i64> same_in_every_layer(const std::string& name) const;
+
+  const GgufFile& file_;
+  std::string prefix_;
+};
+
+/// Adds rope_parameters to a config, for heads that turn whole. Llama 3's scaling is not among
+/// them: it comes as divisors in a tensor (kGgufRopeDivisors), and the type then says nothing.
+void write_gguf_rope(const GgufKeys& keys, i64 head_dim, nlohmann::json& config);
 
 /// The settings of a GGUF model by the keys of config.json. Throws DataError for an architecture
 /// inlay does not know and for metadata that is missing or of the wrong type.

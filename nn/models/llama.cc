@@ -1,150 +1,163 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "nn/models/llama.h"
-
+#include <algorithm>
 #include <cmath>
-#include <utility>
+#include <nlohmann/json.hpp>
 
 #include "core/error.h"
-#include "core/ops/elementwise.h"
-#include "nn/mlp.h"
-#include "nn/self_attention.h"
+#include "nn/models/config_values.h"
+#include "nn/models/families.h"
+#include "nn/models/rope_config.h"
 
+/// The Llama family (Touvron et al. 2023, arXiv:2302.13971, and after): Llama 2 and 3, SmolLM2,
+/// TinyLlama. Pre-norm layers, gated feed-forward blocks, RoPE, grouped-query attention.
 namespace inlay {
 namespace {
 
-class LlamaBlock final : public DecoderBlock {
- public:
-  LlamaBlock(const LlamaConfig& c, i64 layer, const std::shared_ptr<const RotaryEmbedding>& rotary,
-             WeightSource& weights)
-      : input_layernorm_(norm(c, weights, path(layer, "input_layernorm"))),
-        self_attn_(sizes(c, layer), projections(c, weights, path(layer, "self_attn"), rotary)),
-        post_attention_layernorm_(norm(c, weights, path(layer, "post_attention_layernorm"))),
-        mlp_(make_mlp(c, weights, path(layer, "mlp"))) {}
+constexpr i64 kUsualPositions = 2048;
 
-  Tensor forward(Tensor x, const Pass& pass) const override {
-    const Tensor middle = self_attn_.forward_onto(x, input_layernorm_.forward(x), pass);
-    x = Tensor();
-    return mlp_.forward_onto(middle, post_attention_layernorm_.forward(middle), pass);
+SelfAttentionPlan llama_attention(const HfConfig& config, i64 hidden_size) {
+  SelfAttentionPlan a;
+  a.heads = config.integer("num_attention_heads");
+  a.kv_heads = config.integer("num_key_value_heads", a.heads);
+  if (a.heads % a.kv_heads != 0) {
+    config.fail("num_key_value_heads",
+                str(a.kv_heads, " does not divide num_attention_heads, ", a.heads));
   }
-
-  void visit(Visitor& visitor, const std::string& name) override {
-    input_layernorm_.visit(visitor, dotted(name, "input_layernorm"));
-    self_attn_.visit(visitor, dotted(name, "self_attn"));
-    post_attention_layernorm_.visit(visitor, dotted(name, "post_attention_layernorm"));
-    mlp_.visit(visitor, dotted(name, "mlp"));
+  a.head_dim = config.integer("head_dim", std::max<i64>(1, hidden_size / a.heads));
+  if (a.head_dim % 2 != 0) {
+    config.fail("head_dim", str("expected an even number, found ", a.head_dim));
   }
-
- private:
-  static std::string path(i64 layer, const char* part) {
-    return str("model.layers.", layer, ".", part);
-  }
-
-  static RmsNorm norm(const LlamaConfig& c, WeightSource& weights, const std::string& name) {
-    return {weights.vector(name + ".weight", c.hidden_size, 1.0F),
-            static_cast<float>(c.rms_norm_eps)};
-  }
-
-  static SelfAttentionSizes sizes(const LlamaConfig& c, i64 layer) {
-    SelfAttentionSizes s;
-    s.layer = layer;
-    s.heads = c.num_attention_heads;
-    s.kv_heads = c.num_key_value_heads;
-    s.head_dim = c.head_dim;
-    s.scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(c.head_dim)));
-    s.dropout = static_cast<float>(c.attention_dropout);
-    return s;
-  }
-
-  static RotarySelfAttention::Parts projections(
-      const LlamaConfig& c, WeightSource& weights, const std::string& name,
-      const std::shared_ptr<const RotaryEmbedding>& rotary) {
-    const i64 q = c.num_attention_heads * c.head_dim;
-    const i64 kv = c.num_key_value_heads * c.head_dim;
-    LinearSpec spec{.in = c.hidden_size, .bias = c.attention_bias, .init_std = c.initializer_range};
-    RotarySelfAttention::Parts parts;
-    spec.rope_head_dim = c.head_dim;
-    spec.out = q;
-    parts.q_proj = weights.linear(name + ".q_proj", spec);
-    spec.out = kv;
-    parts.k_proj = weights.linear(name + ".k_proj", spec);
-    spec.rope_head_dim = 0;
-    parts.v_proj = weights.linear(name + ".v_proj", spec);
-    spec.in = q;
-    spec.out = c.hidden_size;
-    parts.o_proj = weights.linear(name + ".o_proj", spec);
-    parts.rotary = rotary;
-    return parts;
-  }
-
-  static GatedMlp make_mlp(const LlamaConfig& c, WeightSource& weights, const std::string& name) {
-    const LinearSpec widen{.in = c.hidden_size,
-                           .out = c.intermediate_size,
-                           .bias = c.mlp_bias,
-                           .init_std = c.initializer_range};
-    LinearSpec narrow = widen;
-    std::swap(narrow.in, narrow.out);
-    auto gate = weights.linear(name + ".gate_proj", widen);
-    auto up = weights.linear(name + ".up_proj", widen);
-    auto down = weights.linear(name + ".down_proj", narrow);
-    return {std::move(gate), std::move(up), std::move(down), c.activation};
-  }
-
-  RmsNorm input_layernorm_;
-  RotarySelfAttention self_attn_;
-  RmsNorm post_attention_layernorm_;
-  GatedMlp mlp_;
-};
-
-ModelSizes sizes_of(const LlamaConfig& c) {
-  return {.vocab_size = c.vocab_size,
-          .hidden_size = c.hidden_size,
-          .layers = c.num_hidden_layers,
-          .kv_width = c.num_key_value_heads * c.head_dim,
-          .max_positions = c.max_position_embeddings};
+  a.scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(a.head_dim)));
+  a.dropout = probability(config, "attention_dropout", 0.0);
+  a.qkv_bias = a.o_bias = config.flag("attention_bias", false);
+  a.rope = 0;
+  return a;
 }
 
-class Llama final : public CausalLM {
- public:
-  Llama(const LlamaConfig& c, WeightSource& weights)
-      : CausalLM("llama", sizes_of(c)),
-        embed_tokens_(weights.embedding("model.embed_tokens", c.vocab_size, c.hidden_size,
-                                        c.initializer_range)),
-        norm_(weights.vector("model.norm.weight", c.hidden_size, 1.0F),
-              static_cast<float>(c.rms_norm_eps)) {
-    const Tensor divisors = weights.optional_vector("rope_freqs.weight", c.rope.rotary_dim / 2);
-    const auto rotary = std::make_shared<const RotaryEmbedding>(
-        c.rope, divisors.defined() ? divisors.to_vector() : std::vector<float>());
-    for (i64 layer = 0; layer < c.num_hidden_layers; ++layer) {
-      blocks_.push_back(std::make_unique<LlamaBlock>(c, layer, rotary, weights));
+RopeConfig llama_rope(const HfConfig& config, i64 head_dim, i64 max_positions) {
+  RopeConfig rope = parse_rope(config, head_dim, max_positions);
+  if (rope.rotary_dim != head_dim) {
+    // Transformers' Llama has no word for it: without a scaling it turns whole heads, with one its
+    // shapes do not fit.
+    if (rope.type != RopeType::kDefault) {
+      config.fail("partial_rotary_factor", "a Llama turns whole heads");
     }
-    lm_head_ = make_head(c.tie_word_embeddings, "model.embed_tokens", *embed_tokens_,
-                         c.initializer_range, weights);
+    rope.rotary_dim = head_dim;
   }
+  return rope;
+}
 
-  void visit(Visitor& visitor, const std::string& name) override {
-    visitor.embedding(dotted(name, "model.embed_tokens"), embed_tokens_);
-    for (std::size_t i = 0; i < blocks_.size(); ++i) {
-      blocks_[i]->visit(visitor, dotted(name, str("model.layers.", i)));
-    }
-    norm_.visit(visitor, dotted(name, "model.norm"));
-    visitor.linear(dotted(name, "lm_head"), lm_head_);
+DecoderPlan llama_plan(const HfConfig& config) {
+  DecoderPlan p;
+  p.sizes.vocab_size = config.integer("vocab_size");
+  p.sizes.hidden_size = config.integer("hidden_size");
+  LayerPlan layer;
+  layer.mlp.width = config.integer("intermediate_size");
+  p.sizes.layers = config.layers("num_hidden_layers");
+  SelfAttentionPlan attention = llama_attention(config, p.sizes.hidden_size);
+  p.sizes.max_positions = config.integer("max_position_embeddings", kUsualPositions);
+  p.norm = {.kind = NormKind::kRms, .eps = norm_eps(config, "rms_norm_eps", 1e-6)};
+  p.init_std = config.number("initializer_range", 0.02);
+  p.tied_head = config.flag("tie_word_embeddings", false);
+  p.ropes = {{llama_rope(config, attention.head_dim, p.sizes.max_positions), kGgufRopeDivisors}};
+  attention.init_std = attention.o_init_std = p.init_std;
+  layer.mixer = attention;
+  layer.mixer_norms.before = "input_layernorm";
+  layer.mlp.bias = config.flag("mlp_bias", false);
+  layer.mlp.activation = parse_activation(config, "hidden_act", "silu");
+  layer.mlp.init_std = layer.mlp.down_init_std = p.init_std;
+  layer.mlp_norms.before = "post_attention_layernorm";
+  p.layers.assign(p.sizes.layers, layer);
+  return p;
+}
+
+std::vector<std::string> llama_notes(const HfConfig& config) {
+  std::vector<std::string> notes;
+  const auto note = [&](const auto&... parts) {
+    notes.push_back(str(config.file(), ": ", parts...));
+  };
+  const auto says = [&](const char* key) {
+    const std::optional<HfConfig> group = config.object(key);
+    return group && !group->json().empty();
+  };
+  if (says("rope_scaling") && says("rope_parameters")) {
+    note("rope_scaling stands in for all of rope_parameters, as in Transformers; rope_theta is ",
+         rope_theta(config));
   }
-
- protected:
-  Tensor embed(const Pass& pass) const override {
-    return embed_tokens_->forward(pass.tokens->ids, pass);
+  const std::optional<HfConfig> group = rope_group(config);
+  const HfConfig& place = group && group->has("partial_rotary_factor") ? *group : config;
+  if (place.number("partial_rotary_factor", 1.0) != 1.0) {
+    note("partial_rotary_factor is left out: a Llama turns whole heads, as in Transformers");
   }
-  Tensor final_norm(const Tensor& x) const override { return norm_.forward(x); }
+  if (config.flag("use_sliding_window", true) && config.has("sliding_window") &&
+      config.number("sliding_window") <
+          static_cast<double>(config.integer("max_position_embeddings", kUsualPositions))) {
+    note("sliding_window is left out: a Llama attends to all that came before, as in Transformers");
+  }
+  return notes;
+}
 
- private:
-  std::unique_ptr<EmbeddingLike> embed_tokens_;
-  RmsNorm norm_;
-};
+void more_llama_gguf(const GgufKeys& keys, nlohmann::json& c) {
+  const GgufFile& file = keys.file();
+  const i64 heads = c["num_attention_heads"];
+  c["num_key_value_heads"] = keys.integer("attention.head_count_kv", heads);
+  const i64 hidden_size = c["hidden_size"];
+  const i64 head_dim = keys.integer("attention.key_length", hidden_size / std::max<i64>(1, heads));
+  c["head_dim"] = head_dim;
+  c["hidden_act"] = "silu";
+  if (const i64 of_values = keys.integer("attention.value_length", head_dim);
+      of_values != head_dim) {
+    keys.fail("attention.value_length",
+              str("expected the ", head_dim, " of attention.key_length, found ", of_values));
+  }
+  write_gguf_rope(keys, head_dim, c);
+  c["attention_bias"] = file.find_tensor("blk.0.attn_q.bias") != nullptr;
+  c["mlp_bias"] = file.find_tensor("blk.0.ffn_up.bias") != nullptr;
+  if (file.find_tensor("blk.0.ffn_gate_inp.weight") != nullptr) {
+    throw DataError(file.path() + ": mixture-of-experts models are not supported");
+  }
+}
 
 }  // namespace
 
-std::unique_ptr<CausalLM> make_llama(const LlamaConfig& config, WeightSource& weights) {
-  return std::make_unique<Llama>(config, weights);
+const Family& llama_family() {
+  static const Family row = {
+      .article = "a Llama",
+      .model_types = {"llama"},
+      .causal_class = "LlamaForCausalLM",
+      .bare_class = "LlamaModel",
+      .base_prefix = "model.",
+      .names = {},
+      .layers_key = "num_hidden_layers",
+      .own_settings = {"partial_rotary_factor", "sliding_window"},
+      .plan = llama_plan,
+      .notes = llama_notes,
+      .gguf = GgufFamily{.architecture = "llama",
+                         .settings = {{"embedding_length", "hidden_size"},
+                                      {"feed_forward_length", "intermediate_size"},
+                                      {"block_count", "num_hidden_layers"},
+                                      {"attention.head_count", "num_attention_heads"},
+                                      {"context_length", "max_position_embeddings"},
+                                      {"attention.layer_norm_rms_epsilon", "rms_norm_eps",
+                                       GgufSetting::kNumber}},
+                         .more_settings = more_llama_gguf,
+                         .in_layer = {{"input_layernorm", "attn_norm"},
+                                      {"self_attn.q_proj", "attn_q"},
+                                      {"self_attn.k_proj", "attn_k"},
+                                      {"self_attn.v_proj", "attn_v"},
+                                      {"self_attn.o_proj", "attn_output"},
+                                      {"post_attention_layernorm", "ffn_norm"},
+                                      {"mlp.gate_proj", "ffn_gate"},
+                                      {"mlp.up_proj", "ffn_up"},
+                                      {"mlp.down_proj", "ffn_down"}},
+                         .outside = {{"model.embed_tokens", "token_embd"},
+                                     {"model.norm", "output_norm"},
+                                     {"lm_head", "output"},
+                                     {"rope_freqs", "rope_freqs"}},
+                         .permutes_rope_rows = true},
+      .default_lora_targets = {"q_proj", "v_proj"},
+  };
+  return row;
 }
 
 }  // namespace inlay

@@ -14,6 +14,9 @@ namespace inlay {
 /// has no words for: `extrapolation_factor` and `attention_factor`, as llama.cpp uses them. Only in
 /// memory, never in a file.
 inline constexpr const char* kGgufRopeKey = "gguf_rope";
+/// The tensor of a GGUF file, by the name it is asked for, that divides the frequencies one by one:
+/// how such files keep Llama 3's scaling.
+inline constexpr const char* kGgufRopeDivisors = "rope_freqs.weight";
 
 /// The object that holds the rotary settings, as Transformers 5.24 chooses it: a rope_scaling that
 /// is not empty stands in for rope_parameters as a whole, else rope_parameters; nothing when

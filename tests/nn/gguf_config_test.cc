@@ -8,7 +8,8 @@
 #include <vector>
 
 #include "core/config/json.h"
-#include "nn/models/llama.h"
+#include "nn/models/families.h"
+#include "nn/models/rope_config.h"
 #include "tests/support/error_text.h"
 #include "tests/support/golden.h"
 #include "tests/support/temp_directory.h"
@@ -59,8 +60,8 @@ TEST(GgufRope, IsStretchedAsLlamaCppDoes) {
     for (const auto& [key, value] : c["metadata"].items()) {
       keys.emplace_back("llama." + key, value_of(value));
     }
-    const LlamaConfig config = parse_llama_config(gguf_config(small_llama(keys)));
-    const RopeFrequencies found = rope_frequencies(config.rope);
+    const DecoderPlan plan = plan_of(gguf_config(small_llama(keys)));
+    const RopeFrequencies found = rope_frequencies(plan.ropes[0].config);
     ASSERT_EQ(found.frequency.size(), c["frequency"].size()) << name;
     for (std::size_t k = 0; k < found.frequency.size(); ++k) {
       // The file's factors are floats.
@@ -73,14 +74,14 @@ TEST(GgufRope, IsStretchedAsLlamaCppDoes) {
 TEST(GgufRope, TakesTheDivisorsOfLongropeFromTheirTensors) {
   const std::vector<float> short_factor = {1, 1, 1, 1, 2, 2, 2, 2};
   const std::vector<float> long_factor = {1, 2, 3, 4, 5, 6, 7, 8};
-  const LlamaConfig config = parse_llama_config(gguf_config(small_llama(
+  const DecoderPlan plan = plan_of(gguf_config(small_llama(
       {{"llama.rope.scaling.type", std::string("longrope")},
        {"llama.rope.scaling.original_context_length", u32{32}},
        {"llama.rope.scaling.attn_factor", 1.25F}},
       {{"rope_factors_short.weight", short_factor}, {"rope_factors_long.weight", long_factor}})));
   const std::vector<double> plain = rope_frequencies({.rotary_dim = 16}).frequency;
   for (const i64 length : {32, 33}) {
-    const RopeFrequencies found = rope_frequencies(config.rope, length);
+    const RopeFrequencies found = rope_frequencies(plan.ropes[0].config, length);
     EXPECT_EQ(found.attention_factor, 1.25);
     for (std::size_t k = 0; k < plain.size(); ++k) {
       EXPECT_DOUBLE_EQ(

@@ -3,7 +3,8 @@
 
 #include <algorithm>
 
-#include "nn/self_attention.h"
+#include "nn/mixers/self_attention.h"
+#include "nn/weights.h"
 #include "tests/support/model_passes.h"
 #include "tests/support/tiny_models.h"
 
@@ -50,16 +51,18 @@ TEST_F(Int8Pass, QuantisesTheLayersAndNotTheHead) {
 
 TEST_F(Int8Pass, AttendsInBf16) {
   const NoGrad guard;
-  SelfAttentionSizes sizes;
-  sizes.heads = 2;
-  sizes.kv_heads = 1;
-  sizes.head_dim = 16;
-  sizes.scale = 0.25F;
+  SelfAttentionPlan plan;
+  plan.heads = 2;
+  plan.kv_heads = 1;
+  plan.head_dim = 16;
+  plan.scale = 0.25F;
+  RandomWeights weights{RandomKey(1)};
+  const SelfAttention layer(plan, 0, "self_attn", 32, nullptr, weights);
   const Tensor q = random_values({20, 32}, 1);
   const Tensor k = random_values({20, 16}, 2);
   const Tensor v = random_values({20, 16}, 3);
   const auto attended = [&](GemmCompute compute) {
-    return attend(sizes, q, k, v, pass_in(compute));
+    return layer.attend(q, k, v, pass_in(compute));
   };
   EXPECT_TRUE(same_values(attended(GemmCompute::kInt8), attended(GemmCompute::kBf16)));
   EXPECT_FALSE(same_values(attended(GemmCompute::kInt8), attended(GemmCompute::kF32)));

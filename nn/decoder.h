@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "nn/causal_lm.h"
+#include "nn/decoder_plan.h"
+#include "nn/embedding.h"
+
+namespace inlay {
+
+/// One layer of a decoder: [N, C] -> [N, C].
+class DecoderLayer final : public Module {
+ public:
+  using Rotaries = std::span<const std::shared_ptr<const RotaryEmbedding>>;
+
+  /// Layer `index` of a model, its weights below the path `name`.
+  DecoderLayer(const LayerPlan& plan, const NormPlan& norm, i64 index, const std::string& name,
+               i64 hidden_size, Rotaries rotaries, WeightSource& weights);
+
+  Tensor forward(Tensor x, const Pass& pass) const;
+  void visit(Visitor& visitor, const std::string& name) override;
+  const SequenceMixer& mixer() const { return *mixer_; }
+
+ private:
+  /// One of the two parts that add to the residual stream.
+  struct Branch {
+    std::optional<Norm> before, after;
+    const char* dropout_name = "";  // its mask is drawn by this
+  };
+
+  /// x + finished(part(before(x))); part(residual, x) as SequenceMixer::forward.
+  template <class Part>
+  Tensor add_branch(const Branch& branch, const Part& part, const Tensor& x,
+                    const Pass& pass) const;
+  Tensor forward_parallel(const Tensor& x, const Pass& pass) const;
+  /// What a part gave, as it is added.
+  Tensor finished(const Branch& branch, Tensor y, const Pass& pass) const;
+
+  LayerPlan plan_;
+  i64 index_;
+  Branch mixing_;
+  std::unique_ptr<SequenceMixer> mixer_;
+  Branch feeding_;
+  Mlp mlp_;
+};
+
+/// The model of a plan.
+class Decoder final : public CausalLM {
+ public:
+  /// Of the given family, with weights of the source. Throws what the source throws.
+  Decoder(std::string family, const DecoderPlan& plan, WeightSource& weights);
+
+  Tensor hidden(const Pass& pass, std::optional<std::span<const i32>> rows = {}) const override;
+  Tensor logits(const Tensor& h, const Pass& pass) const override;
+  DType logit_gradient(const Pass& pass) const override;
+  SequenceCache make_cache(i64 slots, i64 capacity) const override;
+  double mixing_work(i64 T) const override;
+  const ModelSizes& sizes() const override { return plan_.sizes; }
+  const std::string& family() const override { return family_; }
+  const std::string& head_name() const override { return plan_.names.head; }
+  void visit(Visitor& visitor, const std::string& name) override;
+
+ private:
+  Tensor embed(const Pass& pass) const;
+
+  std::string family_;
+  DecoderPlan plan_;
+  std::unique_ptr<EmbeddingLike> embedding_, positions_;  // positions_ is null without a table
+  Norm norm_;
+  std::vector<std::unique_ptr<DecoderLayer>> layers_;
+  std::unique_ptr<LinearLike> head_;
+};
+
+}  // namespace inlay
