@@ -15,7 +15,7 @@ namespace inlay {
 /// names.
 struct QuantizeOnLoad {
   FourBitOptions format;
-  std::vector<std::string> skip_modules = {"lm_head"};
+  std::vector<std::string> skip_modules;
 };
 
 struct CheckpointWeightsOptions {

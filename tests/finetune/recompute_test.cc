@@ -9,6 +9,7 @@
 #include "core/memory/memory.h"
 #include "core/parallel.h"
 #include "finetune/adapters/adapter.h"
+#include "nn/linear.h"
 #include "tests/support/model_passes.h"
 #include "tests/support/tiny_models.h"
 
