@@ -63,13 +63,14 @@ RunConfig with_dtypes(RunConfig config) {
 TrainerOptions make_trainer_options(const RunConfig& config, i64 steps) {
   const TrainingConfig& t = config.training;
   TrainerOptions o;
-  o.schedule.kind = schedule_from_name(t.lr_scheduler_type);
+  o.schedule.kind = &schedule_named(t.lr_scheduler_type);
   o.schedule.learning_rate = t.learning_rate;
   o.schedule.total_steps = steps;
   o.schedule.warmup_steps =
       t.warmup_steps > 0 ? t.warmup_steps
                          : static_cast<i64>(std::ceil(t.warmup_ratio * static_cast<double>(steps)));
-  o.optimizer = {t.optim, t.adam_beta1, t.adam_beta2, t.adam_epsilon, t.weight_decay};
+  o.optimizer_kind = &optimizer_named(t.optim);
+  o.optimizer = {t.adam_beta1, t.adam_beta2, t.adam_epsilon, t.weight_decay};
   o.decay_norms_and_biases = t.weight_decay_on == "all";
   o.max_grad_norm = t.max_grad_norm;
   o.seed = static_cast<u64>(t.seed);

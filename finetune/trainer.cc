@@ -99,7 +99,7 @@ Trainer::Trainer(CausalLM& model, const BatchSchedule& schedule, std::span<const
       validation_(validation),
       options_(options),
       parameters_(trainable(model, options)),
-      optimizer_(make_optimizer(options.optimizer, parameters_)) {
+      optimizer_(*options.optimizer_kind, options.optimizer, parameters_) {
   if (parameters_.empty()) {
     throw ConfigError("nothing to train: no parameter wants a gradient");
   }
@@ -110,7 +110,7 @@ Trainer::Trainer(CausalLM& model, const BatchSchedule& schedule, std::span<const
 
 void Trainer::set_state(const TrainerState& state) {
   state_ = state;
-  optimizer_->set_steps(state.step);
+  optimizer_.set_steps(state.step);
 }
 
 bool Trainer::run(TrainerObserver& observer) {
@@ -146,7 +146,7 @@ Trainer::StepResult Trainer::take_step(i64 step, const std::vector<std::vector<i
   result.grad_norm = checked_grad_norm(step);
   profile::mark("grad_norm", profile::Phase::kOther);
   result.learning_rate = learning_rate_at(options_.schedule, step);
-  optimizer_->step(result.learning_rate, clip_scale(result.grad_norm, options_.max_grad_norm));
+  optimizer_.step(result.learning_rate, clip_scale(result.grad_norm, options_.max_grad_norm));
   drop_gradients();
   profile::mark("optimizer", profile::Phase::kOther);
   return result;

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <chrono>
-#include <memory>
 #include <optional>
 #include <span>
 #include <vector>
@@ -18,6 +17,7 @@ namespace inlay {
 
 struct TrainerOptions {
   Schedule schedule;  // its total_steps is the length of the run
+  const OptimizerKind* optimizer_kind = &optimizer_named("adamw");
   OptimizerConfig optimizer;
   bool decay_norms_and_biases = false;  // Transformers' Trainer never does
   double max_grad_norm = 1.0;           // <= 0: no clipping
@@ -97,7 +97,7 @@ class Trainer {
 
   const TrainerState& state() const { return state_; }
   void set_state(const TrainerState& state);
-  Optimizer& optimizer() { return *optimizer_; }
+  Optimizer& optimizer() { return optimizer_; }
   const std::vector<Parameter>& parameters() const { return parameters_; }
 
  private:
@@ -121,7 +121,7 @@ class Trainer {
   std::span<const Example> validation_;
   TrainerOptions options_;
   std::vector<Parameter> parameters_;
-  std::unique_ptr<Optimizer> optimizer_;
+  Optimizer optimizer_;
   TrainerState state_;
 
   using Clock = std::chrono::steady_clock;

@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <vector>
-
-#include "optim/adamw.h"
 #include "optim/optimizer.h"
 
 namespace inlay {
@@ -17,31 +14,8 @@ namespace inlay {
 /// - Those of sparse gradients (Parameter::sparse_gradient). v of a value 2500 times below the
 ///   largest gradient of its block rounds to 0 and m does not; where the next gradient is exactly
 ///   0, m / (sqrt(v) + epsilon) then throws the value away.
-class AdamW8bit final : public Optimizer {
- public:
-  static constexpr i64 kLeast8BitSize = 4096;  // bitsandbytes' min_8bit_size
+OptimizerKind adamw_8bit();
 
-  AdamW8bit(const OptimizerConfig& config, const std::vector<Parameter>& parameters);
-
-  void step(double learning_rate, double gradient_scale) override;
-  i64 steps() const override { return exact_.steps(); }
-  std::vector<Parameter> state() override;
-  void set_steps(i64 steps) override { exact_.set_steps(steps); }
-
- private:
-  struct Moment {
-    Tensor codes;   // u8, in the parameter's shape
-    Tensor absmax;  // f32 [blocks]
-  };
-  struct Moments {
-    Moment first, second;
-  };
-  void ensure_moments();
-
-  OptimizerConfig config_;
-  std::vector<Parameter> parameters_;  // those with 8-bit moments
-  std::vector<Moments> moments_;
-  AdamW exact_;  // of all others; it counts the steps
-};
+inline constexpr i64 kLeast8BitSize = 4096;  // bitsandbytes' min_8bit_size
 
 }  // namespace inlay

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <utility>
+#include <algorithm>
 
 #include "core/error.h"
 #include "optim/adamw.h"
@@ -8,20 +8,27 @@
 
 namespace inlay {
 
-std::vector<std::string> optimizer_names() {
-  return {"adamw", "adamw_8bit"};
+// In the order in which help texts and errors name them.
+std::span<const OptimizerKind> optimizers() {
+  static const OptimizerKind kinds[] = {adamw(), adamw_8bit()};
+  return kinds;
 }
 
-std::unique_ptr<Optimizer> make_optimizer(const OptimizerConfig& config,
-                                          std::vector<Parameter> parameters) {
-  if (config.name == "adamw") {
-    return std::make_unique<AdamW>(config, std::move(parameters));
+std::vector<std::string> optimizer_names() {
+  std::vector<std::string> names;
+  for (const OptimizerKind& kind : optimizers()) {
+    names.emplace_back(kind.name);
   }
-  if (config.name == "adamw_8bit") {
-    return std::make_unique<AdamW8bit>(config, parameters);
+  return names;
+}
+
+const OptimizerKind& optimizer_named(std::string_view name) {
+  const auto found = std::ranges::find(optimizers(), name, &OptimizerKind::name);
+  if (found == optimizers().end()) {
+    throw ConfigError(
+        str("optim: unknown optimizer \"", name, "\"", did_you_mean(name, optimizer_names())));
   }
-  throw ConfigError(str("optim: unknown optimizer \"", config.name, "\"",
-                        did_you_mean(config.name, optimizer_names())));
+  return *found;
 }
 
 }  // namespace inlay

@@ -3,6 +3,10 @@
 
 #include <limits>
 
+#include "core/error.h"
+#include "optim/optimizer.h"
+#include "optim/schedule.h"
+
 namespace inlay {
 namespace {
 
@@ -12,6 +16,14 @@ constexpr i64 kMaxBatch = 65'536;
 constexpr double kMaxEpochs = 1e6;
 constexpr i64 kMaxTokens = 1 << 20;
 constexpr i64 kMaxLayers = 100'000;
+
+std::string optimizer_help() {
+  std::string help = "the optimizer";
+  for (const OptimizerKind& kind : optimizers()) {
+    help += kind.remark.empty() ? "" : str("; ", kind.name, ": ", kind.remark);
+  }
+  return help;
+}
 
 }  // namespace
 
@@ -89,8 +101,7 @@ void TrainingConfig::fields(FieldVisitor& v) {
   v.field("gradient_accumulation_steps", gradient_accumulation_steps, {1, kMaxBatch},
           "batches in an optimizer step; the loss is the mean over all their trained tokens");
   v.field("learning_rate", learning_rate, {0.0, 10.0}, "the peak of the schedule");
-  v.choice("lr_scheduler_type", lr_scheduler_type,
-           {"constant", "constant_with_warmup", "linear", "cosine"},
+  v.choice("lr_scheduler_type", lr_scheduler_type, schedule_names(),
            "the learning rate after warmup; linear and cosine fall to 0 at the last step");
   v.field("warmup_steps", warmup_steps, {0, kMaxSteps},
           "steps in which the learning rate rises from 0, under every schedule");
@@ -99,8 +110,8 @@ void TrainingConfig::fields(FieldVisitor& v) {
   v.choice("weight_decay_on", weight_decay_on, {"weights", "all"},
            "what decays: \"weights\": all but norms and biases, as with Transformers' Trainer; "
            "\"all\": these, too");
-  v.choice("optim", optim, {"adamw", "adamw_8bit"},
-           "the optimizer; adamw_8bit: 2 bytes a parameter for its moments in place of 8");
+  static const std::string about_optim = optimizer_help();
+  v.choice("optim", optim, optimizer_names(), about_optim);
   v.field("adam_beta1", adam_beta1, {.min = 0.0, .max = 1.0, .below_max = true},
           "decay of the mean of the gradients");
   v.field("adam_beta2", adam_beta2, {.min = 0.0, .max = 1.0, .below_max = true},

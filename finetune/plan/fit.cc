@@ -75,9 +75,9 @@ std::vector<std::vector<Change>> possible_changes(const RunConfig& config) {
     all.push_back({{"training.activation_dtype=\"bf16\"",
                     [](RunConfig& c) { c.training.activation_dtype = "bf16"; }}});
   }
-  if (t.optim == "adamw") {
-    all.push_back(
-        {{"training.optim=\"adamw_8bit\"", [](RunConfig& c) { c.training.optim = "adamw_8bit"; }}});
+  if (const std::string smaller(optimizer_named(t.optim).smaller); !smaller.empty()) {
+    all.push_back({{str("training.optim=\"", smaller, "\""),
+                    [smaller](RunConfig& c) { c.training.optim = smaller; }}});
   }
   if (config.runtime.prepack_weights == "always") {
     all.push_back({{"runtime.prepack_weights=\"never\"",

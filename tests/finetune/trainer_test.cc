@@ -27,7 +27,7 @@ class TrainerTest : public ::testing::Test {
 
   static TrainerOptions options(i64 steps) {
     TrainerOptions o;
-    o.schedule = {.kind = ScheduleKind::kConstant, .learning_rate = 0.01, .total_steps = steps};
+    o.schedule = {.kind = &schedule_named("constant"), .learning_rate = 0.01, .total_steps = steps};
     return o;
   }
 

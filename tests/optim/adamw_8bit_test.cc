@@ -14,6 +14,7 @@
 #include "core/memory/memory.h"
 #include "core/parallel.h"
 #include "core/random.h"
+#include "optim/adamw.h"
 #include "tests/support/golden.h"
 #include "tests/support/isas.h"
 #include "tests/support/stored_tensors.h"
@@ -104,7 +105,7 @@ TEST(AdamW8bit, TakesTheStepsOfBitsandbytes) {
       GoldenMoment m(file, "m", t - 1, count);
       GoldenMoment v(file, "v", t - 1, count);
       const kernels::AdamwStep step =
-          adamw_step({.beta2 = 0.99, .weight_decay = 0.1}, t, 0.01, 1.0);
+          adamw_step({{.beta2 = 0.99, .weight_decay = 0.1}, t, 0.01, 1.0});
       kernels::adamw_8bit(step, stored.floats(now + ".g").values(), p.mutable_values(), m.spans(),
                           v.spans());
       // One rounding of values up to 20.
@@ -118,9 +119,9 @@ TEST(AdamW8bit, TakesTheStepsOfBitsandbytes) {
 }
 
 TEST(AdamW8bit, RequantisesToTheNearestCode) {
-  constexpr i64 kCount = AdamW8bit::kLeast8BitSize + 37;  // the last block is short
+  constexpr i64 kCount = kLeast8BitSize + 37;  // the last block is short
   const Parameter w = weights_of_8bit(kCount);
-  AdamW8bit optimizer({.beta1 = 0.5, .beta2 = 0.75}, {w});
+  Optimizer optimizer(adamw_8bit(), {.beta1 = 0.5, .beta2 = 0.75}, {w});
   w.value.set_grad(wide_gradient(kCount, 1));
   optimizer.step(0.01, 1.0);
   const std::vector<Parameter> state = optimizer.state();
@@ -155,7 +156,7 @@ TEST(AdamW8bit, IsTheSameAtAnyNumberOfThreads) {
   for (const int threads : {1, 2, 3}) {
     set_num_threads(threads);
     const Parameter w = weights_of_8bit(kCount);
-    AdamW8bit optimizer({.weight_decay = 0.1}, {w});
+    Optimizer optimizer(adamw_8bit(), {.weight_decay = 0.1}, {w});
     take_steps(optimizer, w.value, 0, 4);
     if (threads == 1) {
       values = w.value.to_vector();
@@ -172,24 +173,24 @@ TEST(AdamW8bit, GoesOnFromItsStateBitForBit) {
   const auto parameters = [] {
     return std::vector<Parameter>{weights_of_8bit(kCount), weights_of_8bit(7, "bias")};
   };
-  const auto run = [](AdamW8bit& optimizer, const std::vector<Parameter>& p, u64 from, u64 to) {
+  const auto run = [](Optimizer& optimizer, const std::vector<Parameter>& p, u64 from, u64 to) {
     for (u64 step = from; step < to; ++step) {
       p[1].value.set_grad(wide_gradient(7, step));
       take_steps(optimizer, p[0].value, step, step + 1);
     }
   };
   const std::vector<Parameter> whole = parameters();
-  AdamW8bit first({.weight_decay = 0.1}, whole);
+  Optimizer first(adamw_8bit(), {.weight_decay = 0.1}, whole);
   run(first, whole, 0, 3);
   std::vector<Parameter> copy = parameters();
   for (std::size_t i = 0; i < copy.size(); ++i) {
     copy[i].value.copy_from(whole[i].value);
   }
-  AdamW8bit second({.weight_decay = 0.1}, copy);
+  Optimizer second(adamw_8bit(), {.weight_decay = 0.1}, copy);
   const std::vector<Parameter> from = first.state();
   const std::vector<Parameter> to = second.state();
-  const char* names[] = {"exp_avg.bias",     "exp_avg_sq.bias",    "exp_avg_codes.w",
-                         "exp_avg_absmax.w", "exp_avg_sq_codes.w", "exp_avg_sq_absmax.w"};
+  const char* names[] = {"exp_avg_codes.w",     "exp_avg_absmax.w", "exp_avg_sq_codes.w",
+                         "exp_avg_sq_absmax.w", "exp_avg.bias",     "exp_avg_sq.bias"};
   ASSERT_EQ(from.size(), std::size(names));
   for (std::size_t i = 0; i < from.size(); ++i) {
     EXPECT_EQ(from[i].name, names[i]);
@@ -214,8 +215,8 @@ TEST(AdamW8bit, StaysCloseToAdamW) {
   const Parameter exact = weights_of_8bit(kCount);
   const Parameter rounded = weights_of_8bit(kCount);
   const std::vector<float> start = exact.value.to_vector();
-  AdamW in_f32({}, {exact});
-  AdamW8bit in_8bit({}, {rounded});
+  Optimizer in_f32(adamw(), {}, {exact});
+  Optimizer in_8bit(adamw_8bit(), {}, {rounded});
   for (u64 step = 0; step < 50; ++step) {
     const Tensor g = Tensor::empty({kCount});
     fill_normal(g.mutable_values(), RandomKey(3).with(step), 0.0F, 1.0F);
@@ -240,7 +241,7 @@ TEST(AdamW8bit, TakesTwoBytesAParameterAndTheScales) {
   const i64 before = current_memory()[MemoryClass::kOptimizer];
   const Parameter w = weights_of_8bit(kCount);
   w.value.set_grad(wide_gradient(kCount, 0));
-  AdamW8bit optimizer({}, {w});
+  Optimizer optimizer(adamw_8bit(), {}, {w});
   EXPECT_EQ(current_memory()[MemoryClass::kOptimizer], before);
   reset_peak_memory();
   optimizer.step(0.1, 1.0);
@@ -250,19 +251,19 @@ TEST(AdamW8bit, TakesTwoBytesAParameterAndTheScales) {
 }
 
 TEST(AdamW8bit, KeepsF32MomentsWhereCodesWouldSaveNothingOrHurt) {
-  const Parameter small = weights_of_8bit(AdamW8bit::kLeast8BitSize - 1, "small");
-  Parameter sparse = weights_of_8bit(AdamW8bit::kLeast8BitSize, "sparse");
+  const Parameter small = weights_of_8bit(kLeast8BitSize - 1, "small");
+  Parameter sparse = weights_of_8bit(kLeast8BitSize, "sparse");
   sparse.sparse_gradient = true;
-  const Parameter least = weights_of_8bit(AdamW8bit::kLeast8BitSize, "least");
-  AdamW8bit optimizer({}, {least, small, sparse});
+  const Parameter least = weights_of_8bit(kLeast8BitSize, "least");
+  Optimizer optimizer(adamw_8bit(), {}, {least, small, sparse});
   std::vector<std::string> names;
   for (const Parameter& p : optimizer.state()) {
     names.push_back(p.name);
   }
-  EXPECT_EQ(names, (std::vector<std::string>{"exp_avg.small", "exp_avg_sq.small", "exp_avg.sparse",
-                                             "exp_avg_sq.sparse", "exp_avg_codes.least",
-                                             "exp_avg_absmax.least", "exp_avg_sq_codes.least",
-                                             "exp_avg_sq_absmax.least"}));
+  EXPECT_EQ(names, (std::vector<std::string>{"exp_avg_codes.least", "exp_avg_absmax.least",
+                                             "exp_avg_sq_codes.least", "exp_avg_sq_absmax.least",
+                                             "exp_avg.small", "exp_avg_sq.small", "exp_avg.sparse",
+                                             "exp_avg_sq.sparse"}));
 }
 
 // A gradient of zero moves nothing, so what is left of the step is the decay.
@@ -276,7 +277,7 @@ TEST(AdamW8bit, DecaysOnlyWhatTakesPart) {
     before.push_back(p.value.to_vector());
     p.value.set_grad(Tensor::zeros(p.value.shape()));
   }
-  AdamW8bit optimizer({.weight_decay = 0.5}, {decays, stays, small});
+  Optimizer optimizer(adamw_8bit(), {.weight_decay = 0.5}, {decays, stays, small});
   optimizer.step(0.1, 1.0);
   EXPECT_FLOAT_EQ(decays.value.values()[7], 0.95F * before[0][7]);
   EXPECT_EQ(stays.value.to_vector(), before[1]);
@@ -286,7 +287,7 @@ TEST(AdamW8bit, DecaysOnlyWhatTakesPart) {
 TEST(AdamW8bit, LeavesAParameterWithoutAGradientAlone) {
   const Parameter still = weights_of_8bit(5000, "still");
   const std::vector<float> before = still.value.to_vector();
-  AdamW8bit optimizer({.weight_decay = 0.5}, {still});
+  Optimizer optimizer(adamw_8bit(), {.weight_decay = 0.5}, {still});
   optimizer.step(0.1, 1.0);
   EXPECT_EQ(still.value.to_vector(), before);
   EXPECT_EQ(optimizer.steps(), 1);

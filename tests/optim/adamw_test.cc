@@ -10,6 +10,7 @@
 #include "core/error.h"
 #include "core/memory/memory.h"
 #include "core/random.h"
+#include "tests/support/error_text.h"
 #include "tests/support/isas.h"
 
 namespace inlay {
@@ -48,7 +49,7 @@ struct NaiveAdamW {
 TEST(AdamW, FirstStepIsTheSignOfTheGradient) {
   const Parameter p = parameter("w", {1.0F, -2.0F, 3.0F});
   p.value.set_grad(Tensor::from({0.5F, -4.0F, 0.0F}, {3}));
-  AdamW optimizer({.weight_decay = 0.1}, {p});
+  Optimizer optimizer(adamw(), {.weight_decay = 0.1}, {p});
   optimizer.step(0.01, 1.0);
   const float expected[] = {1.0F * 0.999F - 0.01F, -2.0F * 0.999F + 0.01F, 3.0F * 0.999F};
   for (int i = 0; i < 3; ++i) {
@@ -61,7 +62,7 @@ TEST(AdamW, FirstStepIsTheSignOfTheGradient) {
 // 5/3 and 3. The second step is 0.1 * (5/3) / (sqrt(3) + 1).
 TEST(AdamW, SecondStepByHand) {
   const Parameter p = parameter("w", {0.0F});
-  AdamW optimizer({.beta1 = 0.5, .beta2 = 0.5, .epsilon = 1.0}, {p});
+  Optimizer optimizer(adamw(), {.beta1 = 0.5, .beta2 = 0.5, .epsilon = 1.0}, {p});
   p.value.set_grad(Tensor::from({1.0F}, {1}));
   optimizer.step(0.1, 1.0);
   EXPECT_FLOAT_EQ(p.value.item(), -0.05F);  // 0.1 * 1 / (1 + 1)
@@ -85,7 +86,7 @@ TEST(AdamW, FollowsTheNaiveFormOverManySteps) {
       for (const float value : p.value.values()) {
         naive.push_back({.config = config, .p = static_cast<double>(value)});
       }
-      AdamW optimizer(config, {p});
+      Optimizer optimizer(adamw(), config, {p});
       for (u64 step = 0; step < 50; ++step) {
         const std::vector<float> g = normal(kCount, RandomKey(2).with(step));
         p.value.set_grad(Tensor::from(g, {kCount}));
@@ -105,7 +106,7 @@ TEST(AdamW, LeavesAParameterWithoutAGradientAlone) {
   const Parameter still = parameter("still", {1.0F, 2.0F});
   const Parameter moved = parameter("moved", {1.0F});
   moved.value.set_grad(Tensor::from({1.0F}, {1}));
-  AdamW optimizer({.weight_decay = 0.5}, {still, moved});
+  Optimizer optimizer(adamw(), {.weight_decay = 0.5}, {still, moved});
   optimizer.step(0.1, 1.0);
   EXPECT_EQ(still.value.to_vector(), (std::vector<float>{1.0F, 2.0F}));
   EXPECT_NE(moved.value.item(), 1.0F);
@@ -119,7 +120,7 @@ TEST(AdamW, DecaysOnlyWhatTakesPart) {
   for (const Parameter& p : {decays, stays}) {
     p.value.set_grad(Tensor::from({0.0F, 4.0F}, {2}));
   }
-  AdamW optimizer({.weight_decay = 0.5}, {decays, stays});
+  Optimizer optimizer(adamw(), {.weight_decay = 0.5}, {decays, stays});
   optimizer.step(0.1, 1.0);
   EXPECT_FLOAT_EQ(decays.value.values()[0], 0.95F);
   EXPECT_FLOAT_EQ(decays.value.values()[1], -2.0F * 0.95F - 0.1F);
@@ -132,8 +133,8 @@ TEST(AdamW, GoesOnFromItsStateBitForBit) {
     return Tensor::from(normal(5, RandomKey(3).with(step)), {5});
   };
   const Parameter whole = parameter("w", normal(5, RandomKey(1)));
-  AdamW first({.weight_decay = 0.1}, {whole});
-  const auto run = [&](AdamW& optimizer, const Tensor& value, u64 from, u64 to) {
+  Optimizer first(adamw(), {.weight_decay = 0.1}, {whole});
+  const auto run = [&](Optimizer& optimizer, const Tensor& value, u64 from, u64 to) {
     for (u64 step = from; step < to; ++step) {
       value.set_grad(gradient(step));
       optimizer.step(0.01, 1.0);
@@ -141,7 +142,7 @@ TEST(AdamW, GoesOnFromItsStateBitForBit) {
   };
   run(first, whole.value, 0, 3);
   const Parameter copy = parameter("w", whole.value.to_vector());
-  AdamW second({.weight_decay = 0.1}, {copy});
+  Optimizer second(adamw(), {.weight_decay = 0.1}, {copy});
   std::vector<Parameter> from = first.state();
   std::vector<Parameter> to = second.state();
   ASSERT_EQ(from.size(), 2U);
@@ -161,7 +162,7 @@ TEST(AdamW, TakesEightBytesAParameterFromItsFirstStep) {
   const i64 before = current_memory()[MemoryClass::kOptimizer];
   const Parameter p = parameter("w", normal(1000, RandomKey(1)));
   p.value.set_grad(Tensor::zeros({1000}));
-  AdamW optimizer({}, {p});
+  Optimizer optimizer(adamw(), {}, {p});
   EXPECT_EQ(current_memory()[MemoryClass::kOptimizer], before);
   optimizer.step(0.1, 1.0);
   EXPECT_EQ(current_memory()[MemoryClass::kOptimizer], before + 8000);
@@ -189,9 +190,9 @@ TEST(Optimizers, TakeStepsOfTheLearningRateUnderAConstantGradient) {
     }
     const Parameter p = parameter("w", std::vector<float>(kCount, 1.0F));
     p.value.set_grad(Tensor::from(g, {kCount}));
-    const auto optimizer = make_optimizer({.name = c.name}, {p});
+    Optimizer optimizer(optimizer_named(c.name), {}, {p});
     for (int t = 1; t <= 10; ++t) {
-      optimizer->step(0.01, 1.0);
+      optimizer.step(0.01, 1.0);
     }
     for (i64 i = 0; i < kCount; ++i) {
       const double way = g[i] > 0.0F ? 0.1 : -0.1;
@@ -201,15 +202,28 @@ TEST(Optimizers, TakeStepsOfTheLearningRateUnderAConstantGradient) {
   EXPECT_EQ(names, optimizer_names());
 }
 
-TEST(Optimizers, AreMadeByName) {
+TEST(Optimizers, AreFoundByName) {
   for (const std::string& name : optimizer_names()) {
-    EXPECT_NE(make_optimizer({.name = name}, {}), nullptr);
+    EXPECT_EQ(optimizer_named(name).name, name);
   }
-  try {
-    make_optimizer({.name = "adamv"}, {});
-    FAIL() << "no error";
-  } catch (const ConfigError& error) {
-    EXPECT_STREQ(error.what(), "optim: unknown optimizer \"adamv\" (did you mean \"adamw\"?)");
+  EXPECT_EQ(error_text<ConfigError>([] { optimizer_named("adamv"); }),
+            "optim: unknown optimizer \"adamv\" (did you mean \"adamw\"?)");
+}
+
+// What a plan offers in a kind's place must be there, and be smaller.
+TEST(Optimizers, NameASmallerOneThatKeepsLess) {
+  const Parameter p = parameter("w", std::vector<float>(4096, 1.0F));
+  const auto bytes = [&](const OptimizerKind& kind) {
+    i64 sum = 0;
+    for (const Parameter& kept : Optimizer(kind, {}, {p}).state()) {
+      sum += kept.value.bytes();
+    }
+    return sum;
+  };
+  for (const OptimizerKind& kind : optimizers()) {
+    if (!kind.smaller.empty()) {
+      EXPECT_LT(bytes(optimizer_named(kind.smaller)), bytes(kind)) << kind.name;
+    }
   }
 }
 
