@@ -41,6 +41,9 @@ struct Pass {
   const PackedTokens* tokens = nullptr;
   bool training = false;  // dropout on
   RandomKey dropout{0};   // narrowed by each module with its name
+  /// false: layers compute as if they had no adapters. What an adapter put in a layer's place
+  /// (modules_to_save) has no base to go back to, and stays.
+  bool adapters = true;
   AttentionKind attention = AttentionKind::kTiled;
   /// What products of layers round their operands to; kInt8: those of frozen layers, and bf16 all
   /// others, adapters, attention and the head.

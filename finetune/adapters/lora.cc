@@ -103,6 +103,9 @@ Tensor LoraLinear::inverse_row_norms(const Pass& pass) const {
 
 std::optional<Projection> LoraLinear::projection(const Pass& pass) const {
   std::optional<Projection> whole = base_->projection(pass);
+  if (!pass.adapters) {
+    return whole;
+  }
   if (!whole || whole->output_scale.defined()) {
     return std::nullopt;
   }
@@ -129,6 +132,9 @@ Tensor LoraLinear::update(const Tensor& x, const Pass& pass) const {
 }
 
 Tensor LoraLinear::product(const Tensor& x, const Pass& pass) const {
+  if (!pass.adapters) {
+    return base_->product(x, pass);
+  }
   if (std::optional<Projection> whole = projection(pass)) {
     whole->bias = Tensor();
     return project(x, {&*whole, 1}, pass.compute)[0];
@@ -138,6 +144,9 @@ Tensor LoraLinear::product(const Tensor& x, const Pass& pass) const {
 }
 
 Tensor LoraLinear::forward(const Tensor& x, const Pass& pass) const {
+  if (!pass.adapters) {
+    return base_->forward(x, pass);
+  }
   if (const std::optional<Projection> whole = projection(pass)) {
     return project(x, {&*whole, 1}, pass.compute)[0];
   }
@@ -183,6 +192,9 @@ LoraEmbedding::LoraEmbedding(const std::string& name, std::unique_ptr<EmbeddingL
 }
 
 Tensor LoraEmbedding::forward(std::span<const i32> ids, const Pass& pass) const {
+  if (!pass.adapters) {
+    return base_->forward(ids, pass);
+  }
   const Tensor update = linear(gather_columns(lora_a_, ids), lora_b_);
   return add(scale(update, static_cast<float>(spec_.scale)), base_->forward(ids, pass));
 }

@@ -25,6 +25,9 @@ EmbeddingWithRows::EmbeddingWithRows(std::unique_ptr<EmbeddingLike> base, Replac
 
 Tensor EmbeddingWithRows::forward(std::span<const i32> ids, const Pass& pass) const {
   const Tensor y = base_->forward(ids, pass);
+  if (!pass.adapters) {
+    return y;
+  }
   const i64 width = y.dim(-1);
   for (std::size_t t = 0; t < ids.size(); ++t) {
     // The last of equal ids counts, as where the rows are written one after the other.
@@ -54,7 +57,8 @@ void EmbeddingWithRows::visit(Visitor& visitor, const std::string& name) {
 }
 
 Tensor EmbeddingWithGain::forward(std::span<const i32> ids, const Pass& pass) const {
-  return scale_columns(base_->forward(ids, pass), gain_);
+  const Tensor y = base_->forward(ids, pass);
+  return pass.adapters ? scale_columns(y, gain_) : y;
 }
 
 Tensor EmbeddingWithGain::weight_rows(i64 begin, i64 end) const {
@@ -71,6 +75,9 @@ LinearWithRows::LinearWithRows(std::unique_ptr<LinearLike> base, ReplacedRows ro
 
 Tensor LinearWithRows::product(const Tensor& x, const Pass& pass) const {
   const Tensor y = base_->product(x, pass);
+  if (!pass.adapters) {
+    return y;
+  }
   const Tensor columns = linear(x, replaced_.values);  // [..., ids]
   const i64 out = y.dim(-1);
   const i64 count = columns.dim(-1);
@@ -83,6 +90,9 @@ Tensor LinearWithRows::product(const Tensor& x, const Pass& pass) const {
 }
 
 Tensor LinearWithRows::forward(const Tensor& x, const Pass& pass) const {
+  if (!pass.adapters) {
+    return base_->forward(x, pass);
+  }
   Tensor y = product(x, pass);
   return bias().defined() ? add_row(std::move(y), bias()) : y;
 }
@@ -101,12 +111,12 @@ LinearWithBias::LinearWithBias(std::unique_ptr<LinearLike> base, Tensor bias)
     : base_(std::move(base)), bias_(std::move(bias)) {}
 
 Tensor LinearWithBias::forward(const Tensor& x, const Pass& pass) const {
-  return add_row(base_->product(x, pass), bias_);
+  return pass.adapters ? add_row(base_->product(x, pass), bias_) : base_->forward(x, pass);
 }
 
 std::optional<Projection> LinearWithBias::projection(const Pass& pass) const {
   std::optional<Projection> projection = base_->projection(pass);
-  if (projection) {
+  if (projection && pass.adapters) {
     projection->bias = bias_;
   }
   return projection;

@@ -132,6 +132,27 @@ TEST_P(AdapterOfPeft, GivesTheLogitsOfPeft) {
   EXPECT_EQ(!used.notices.empty(), says) << (says ? "" : used.notices.front());
 }
 
+// A pass without adapters is one of the base, but for what took the base's place: whole modules,
+// biases of layers that have no adapter, and tables that the adapter's file brings.
+TEST_P(AdapterOfPeft, SwitchedOffLeavesTheBitsOfTheBase) {
+  const AdapterOnDisk adapter(GetParam());
+  const OrderedJson& saved = adapter.config["modules_to_save"];
+  if (!saved.empty() || adapter.config["bias"] == "all" || GetParam().starts_with("own_")) {
+    GTEST_SKIP() << "takes the base's place";
+  }
+  LoadedModel loaded = load_model_at(adapter.base());
+  const std::vector<float> base = logits(loaded).to_vector();
+  const Adapter used = load_adapter(*loaded.model, adapter.write());
+  EXPECT_NE(logits(loaded).to_vector(), base);
+  PackedTokens tokens;
+  tokens.append(golden_cases()["ids"].get<std::vector<i32>>());
+  Pass pass;
+  pass.tokens = &tokens;
+  pass.adapters = false;
+  const NoGrad guard;
+  EXPECT_EQ(loaded.model->logits(loaded.model->hidden(pass), pass).to_vector(), base);
+}
+
 TEST_P(AdapterOfPeft, MergesIntoItsBase) {
   const AdapterOnDisk adapter(GetParam());
   const TempDirectory temp;
