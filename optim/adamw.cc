@@ -26,6 +26,8 @@ void adamw_update(const OptimizerStep& step, const Parameter& parameter, const T
                  state[0].out(), state[1].out());
 }
 
+// Adam with decoupled weight decay, in PyTorch's order (Loshchilov & Hutter 2019, arXiv:1711.05101,
+// Alg. 2; see core/kernels/adamw.h). Two f32 moments a value: 8 bytes a parameter.
 OptimizerKind adamw() {
   return {.name = "adamw",
           .remark = "",

@@ -9,12 +9,7 @@
 
 namespace inlay {
 
-/// Adam with decoupled weight decay, in PyTorch's order (Loshchilov & Hutter 2019,
-/// arXiv:1711.05101, Alg. 2; see core/kernels/adamw.h). Two f32 moments a value: 8 bytes a
-/// parameter.
-OptimizerKind adamw();
-
-/// Its parts, for its kin.
+/// What AdamW shares with its kin: its own state, step by step.
 kernels::AdamwStep adamw_step(const OptimizerStep& step);
 std::vector<StateTensor> adamw_state(const Parameter& parameter);
 void adamw_update(const OptimizerStep& step, const Parameter& parameter, const Tensor& gradient,

@@ -2,11 +2,13 @@
 #include <algorithm>
 
 #include "core/error.h"
-#include "optim/adamw.h"
-#include "optim/adamw_8bit.h"
 #include "optim/optimizer.h"
 
 namespace inlay {
+
+// Each stands in the file of its name.
+OptimizerKind adamw();
+OptimizerKind adamw_8bit();
 
 // In the order in which help texts and errors name them.
 std::span<const OptimizerKind> optimizers() {

@@ -1,6 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "optim/adamw_8bit.h"
-
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -24,6 +22,9 @@ namespace {
 
 using kernels::DynamicMap;
 using kernels::kMomentBlock;
+
+constexpr i64 kLeast8BitSize =
+    4096;  // values from which moments take 8 bits, as bitsandbytes has it
 
 Parameter weights_of_8bit(i64 count, const std::string& name = "w") {
   const Tensor value = Tensor::empty({count});
@@ -121,7 +122,7 @@ TEST(AdamW8bit, TakesTheStepsOfBitsandbytes) {
 TEST(AdamW8bit, RequantisesToTheNearestCode) {
   constexpr i64 kCount = kLeast8BitSize + 37;  // the last block is short
   const Parameter w = weights_of_8bit(kCount);
-  Optimizer optimizer(adamw_8bit(), {.beta1 = 0.5, .beta2 = 0.75}, {w});
+  Optimizer optimizer(optimizer_named("adamw_8bit"), {.beta1 = 0.5, .beta2 = 0.75}, {w});
   w.value.set_grad(wide_gradient(kCount, 1));
   optimizer.step(0.01, 1.0);
   const std::vector<Parameter> state = optimizer.state();
@@ -156,7 +157,7 @@ TEST(AdamW8bit, IsTheSameAtAnyNumberOfThreads) {
   for (const int threads : {1, 2, 3}) {
     set_num_threads(threads);
     const Parameter w = weights_of_8bit(kCount);
-    Optimizer optimizer(adamw_8bit(), {.weight_decay = 0.1}, {w});
+    Optimizer optimizer(optimizer_named("adamw_8bit"), {.weight_decay = 0.1}, {w});
     take_steps(optimizer, w.value, 0, 4);
     if (threads == 1) {
       values = w.value.to_vector();
@@ -180,13 +181,13 @@ TEST(AdamW8bit, GoesOnFromItsStateBitForBit) {
     }
   };
   const std::vector<Parameter> whole = parameters();
-  Optimizer first(adamw_8bit(), {.weight_decay = 0.1}, whole);
+  Optimizer first(optimizer_named("adamw_8bit"), {.weight_decay = 0.1}, whole);
   run(first, whole, 0, 3);
   std::vector<Parameter> copy = parameters();
   for (std::size_t i = 0; i < copy.size(); ++i) {
     copy[i].value.copy_from(whole[i].value);
   }
-  Optimizer second(adamw_8bit(), {.weight_decay = 0.1}, copy);
+  Optimizer second(optimizer_named("adamw_8bit"), {.weight_decay = 0.1}, copy);
   const std::vector<Parameter> from = first.state();
   const std::vector<Parameter> to = second.state();
   const char* names[] = {"exp_avg_codes.w",     "exp_avg_absmax.w", "exp_avg_sq_codes.w",
@@ -215,8 +216,8 @@ TEST(AdamW8bit, StaysCloseToAdamW) {
   const Parameter exact = weights_of_8bit(kCount);
   const Parameter rounded = weights_of_8bit(kCount);
   const std::vector<float> start = exact.value.to_vector();
-  Optimizer in_f32(adamw(), {}, {exact});
-  Optimizer in_8bit(adamw_8bit(), {}, {rounded});
+  Optimizer in_f32(optimizer_named("adamw"), {}, {exact});
+  Optimizer in_8bit(optimizer_named("adamw_8bit"), {}, {rounded});
   for (u64 step = 0; step < 50; ++step) {
     const Tensor g = Tensor::empty({kCount});
     fill_normal(g.mutable_values(), RandomKey(3).with(step), 0.0F, 1.0F);
@@ -241,7 +242,7 @@ TEST(AdamW8bit, TakesTwoBytesAParameterAndTheScales) {
   const i64 before = current_memory()[MemoryClass::kOptimizer];
   const Parameter w = weights_of_8bit(kCount);
   w.value.set_grad(wide_gradient(kCount, 0));
-  Optimizer optimizer(adamw_8bit(), {}, {w});
+  Optimizer optimizer(optimizer_named("adamw_8bit"), {}, {w});
   EXPECT_EQ(current_memory()[MemoryClass::kOptimizer], before);
   reset_peak_memory();
   optimizer.step(0.1, 1.0);
@@ -255,7 +256,7 @@ TEST(AdamW8bit, KeepsF32MomentsWhereCodesWouldSaveNothingOrHurt) {
   Parameter sparse = weights_of_8bit(kLeast8BitSize, "sparse");
   sparse.sparse_gradient = true;
   const Parameter least = weights_of_8bit(kLeast8BitSize, "least");
-  Optimizer optimizer(adamw_8bit(), {}, {least, small, sparse});
+  Optimizer optimizer(optimizer_named("adamw_8bit"), {}, {least, small, sparse});
   std::vector<std::string> names;
   for (const Parameter& p : optimizer.state()) {
     names.push_back(p.name);
@@ -277,7 +278,7 @@ TEST(AdamW8bit, DecaysOnlyWhatTakesPart) {
     before.push_back(p.value.to_vector());
     p.value.set_grad(Tensor::zeros(p.value.shape()));
   }
-  Optimizer optimizer(adamw_8bit(), {.weight_decay = 0.5}, {decays, stays, small});
+  Optimizer optimizer(optimizer_named("adamw_8bit"), {.weight_decay = 0.5}, {decays, stays, small});
   optimizer.step(0.1, 1.0);
   EXPECT_FLOAT_EQ(decays.value.values()[7], 0.95F * before[0][7]);
   EXPECT_EQ(stays.value.to_vector(), before[1]);
@@ -287,7 +288,7 @@ TEST(AdamW8bit, DecaysOnlyWhatTakesPart) {
 TEST(AdamW8bit, LeavesAParameterWithoutAGradientAlone) {
   const Parameter still = weights_of_8bit(5000, "still");
   const std::vector<float> before = still.value.to_vector();
-  Optimizer optimizer(adamw_8bit(), {.weight_decay = 0.5}, {still});
+  Optimizer optimizer(optimizer_named("adamw_8bit"), {.weight_decay = 0.5}, {still});
   optimizer.step(0.1, 1.0);
   EXPECT_EQ(still.value.to_vector(), before);
   EXPECT_EQ(optimizer.steps(), 1);
