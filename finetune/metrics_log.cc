@@ -71,11 +71,14 @@ std::string MetricsLog::write(const StepMetrics& m) {
 }
 
 std::string MetricsLog::write(const EvalMetrics& m) {
-  const Json line = {{"step", m.step},
-                     {"epoch", m.epoch},
-                     {"eval_loss", m.report.loss},
-                     {"eval_perplexity", m.report.perplexity()},
-                     {"eval_tokens", m.report.tokens}};
+  Json line = {{"step", m.step},
+               {"epoch", m.epoch},
+               {"eval_loss", m.report.loss},
+               {"eval_perplexity", m.report.perplexity()},
+               {"eval_tokens", m.report.tokens}};
+  for (const auto& [name, mean] : m.report.means) {
+    line["eval_" + name] = mean;
+  }
   return keep(line.dump(), m.step);
 }
 

@@ -8,7 +8,6 @@
 #include "core/error.h"
 #include "core/memory/memory.h"
 #include "core/profile.h"
-#include "finetune/objective.h"
 #include "nn/embedding.h"
 #include "optim/clip.h"
 
@@ -157,37 +156,56 @@ Trainer::StepResult Trainer::accumulate_gradients(i64 step,
   StepResult result;
   for (const std::vector<i64>& rows : batches) {
     for (const i64 row : rows) {
-      result.trained_tokens += train_[row].trained();
+      result.weight += options_.objective->weight(train_[row]);
       result.tokens += static_cast<i64>(train_[row].ids.size());
     }
   }
-  INLAY_ASSERT(result.trained_tokens > 0);
+  INLAY_ASSERT(result.weight > 0);
   const SaveRounded rounded(options_.save_rounded);
-  for (std::size_t b = 0; b < batches.size(); ++b) {
+  const Tensor losses = Tensor::empty({std::ssize(batches)});
+  for (i64 b = 0; b < std::ssize(batches); ++b) {
     std::vector<const Example*> examples;
     for (const i64 row : batches[b]) {
       examples.push_back(&train_[row]);
     }
-    const PackedBatch batch = pack(examples);
-    Pass pass;
-    pass.tokens = &batch.tokens;
-    pass.training = true;
-    pass.dropout = RandomKey(options_.seed).with("dropout").with(static_cast<u64>(step)).with(b);
-    pass.attention = options_.attention;
-    pass.compute = options_.compute;
-    pass.recompute = options_.recompute;
-    pass.recompute_layers = options_.recompute_layers;
-    const Tensor loss =
-        next_token_loss(model_, batch, pass, static_cast<double>(result.trained_tokens));
-    if (!std::isfinite(loss.item())) {
-      drop_gradients();
-      throw DivergedError(str("step ", step + 1, ": the loss is ", not_finite(loss.item()),
-                              first_bad_parameter(parameters_)));
-    }
-    result.loss += static_cast<double>(loss.item());
+    const std::unique_ptr<ObjectiveBatch> batch = options_.objective->collate(examples);
+    Pass pass = training_pass(step, b);
+    pass.tokens = &batch->tokens;
+    const Tensor loss = batch->loss(model_, pass, static_cast<double>(result.weight)).loss;
+    losses.slice(0, b, b + 1).copy_from(loss);
     backward(loss);
   }
+  result.loss = checked_loss(step, losses);
   return result;
+}
+
+Pass Trainer::training_pass(i64 step, i64 batch) const {
+  Pass pass;
+  pass.training = true;
+  pass.dropout = RandomKey(options_.seed)
+                     .with("dropout")
+                     .with(static_cast<u64>(step))
+                     .with(static_cast<u64>(batch));
+  pass.attention = options_.attention;
+  pass.compute = options_.compute;
+  pass.recompute = options_.recompute;
+  pass.recompute_layers = options_.recompute_layers;
+  return pass;
+}
+
+// The losses of a step's batches, added up. They are read only here, once a step: a device would
+// have to finish all of a batch's work before it could tell.
+double Trainer::checked_loss(i64 step, const Tensor& losses) {
+  double sum = 0.0;
+  for (const float loss : losses.to_vector()) {
+    if (!std::isfinite(loss)) {
+      drop_gradients();
+      throw DivergedError(str("step ", step + 1, ": the loss is ", not_finite(loss),
+                              first_bad_parameter(parameters_)));
+    }
+    sum += static_cast<double>(loss);
+  }
+  return sum;
 }
 
 double Trainer::checked_grad_norm(i64 step) const {
@@ -212,8 +230,8 @@ void Trainer::drop_gradients() {
 }
 
 void Trainer::log(TrainerObserver& observer, const StepResult& result) {
-  state_.window_loss += result.loss * static_cast<double>(result.trained_tokens);
-  state_.window_trained += result.trained_tokens;
+  state_.window_loss += result.loss * static_cast<double>(result.weight);
+  state_.window_trained += result.weight;
   window_tokens_ += result.tokens;
   if (state_.step % options_.logging_steps != 0 && state_.step != options_.schedule.total_steps) {
     return;
@@ -222,7 +240,7 @@ void Trainer::log(TrainerObserver& observer, const StepResult& result) {
   m.step = state_.step;
   m.epoch = schedule_.epoch_after(state_.step - 1);
   // One step's mean is kept to its last bit, not multiplied and divided again.
-  m.loss = state_.window_trained == result.trained_tokens
+  m.loss = state_.window_trained == result.weight
                ? result.loss
                : state_.window_loss / static_cast<double>(state_.window_trained);
   m.grad_norm = result.grad_norm;
@@ -242,8 +260,10 @@ void Trainer::evaluate(TrainerObserver& observer) {
   EvalMetrics m;
   m.step = state_.step;
   m.epoch = schedule_.epoch_after(state_.step - 1);
-  m.report = evaluate_loss(model_, validation_, options_.eval_batch_size, options_.attention,
-                           options_.compute);
+  m.report = evaluate_loss(model_, *options_.objective, validation_,
+                           {.batch_size = options_.eval_batch_size,
+                            .attention = options_.attention,
+                            .compute = options_.compute});
   observer.on_eval(m);
   window_started_ = Clock::now();  // evaluation is no training time
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <memory>
 #include <optional>
 #include <span>
 #include <vector>
@@ -9,6 +10,7 @@
 #include "data/batch_schedule.h"
 #include "data/example.h"
 #include "finetune/evaluate.h"
+#include "finetune/objectives/registry.h"
 #include "nn/causal_lm.h"
 #include "optim/optimizer.h"
 #include "optim/schedule.h"
@@ -16,8 +18,9 @@
 namespace inlay {
 
 struct TrainerOptions {
+  std::shared_ptr<const Objective> objective = default_objective();
   Schedule schedule;  // its total_steps is the length of the run
-  const OptimizerKind* optimizer_kind = &optimizer_named("adamw");
+  const OptimizerKind* optimizer_kind = &optimizers().front();
   OptimizerConfig optimizer;
   bool decay_norms_and_biases = false;  // Transformers' Trainer never does
   double max_grad_norm = 1.0;           // <= 0: no clipping
@@ -38,7 +41,7 @@ struct TrainerOptions {
 struct StepMetrics {
   i64 step = 0;
   double epoch = 0.0;
-  double loss = 0.0;       // mean over the trained tokens of the steps since the last log, nats
+  double loss = 0.0;       // mean by the weights of the rows (Objective) since the last log
   double grad_norm = 0.0;  // of this step, before clipping
   double learning_rate = 0.0;
   i64 tokens = 0;  // seen since the run began, trained or not
@@ -58,8 +61,8 @@ struct EvalMetrics {
 struct TrainerState {
   i64 step = 0;    // optimizer steps done
   i64 tokens = 0;  // tokens seen
-  // Steps done since the last log: the sum of their losses over trained tokens, and how many those
-  // were.
+  // Steps done since the last log: the sum of their losses by the weights of their rows
+  // (Objective), which are trained tokens, say, and of those weights.
   double window_loss = 0.0;
   i64 window_trained = 0;
 };
@@ -79,8 +82,7 @@ class TrainerObserver {
 };
 
 /// The one training loop: whatever parameters of the model want a gradient are trained. Without an
-/// adapter that is full training. A step's loss is the mean over all trained tokens of all its
-/// batches, so eight batches of one row equal one batch of eight. Every number is a function of
+/// adapter that is full training. What for, the objective says. Every number is a function of
 /// config, data and step, not of threads or of where a run was resumed.
 class Trainer {
  public:
@@ -103,13 +105,15 @@ class Trainer {
  private:
   struct StepResult {
     double loss = 0.0;
-    i64 trained_tokens = 0;
+    i64 weight = 0;  // of its rows, by the objective
     i64 tokens = 0;
     double grad_norm = 0.0;
     double learning_rate = 0.0;
   };
   StepResult take_step(i64 step, const std::vector<std::vector<i64>>& batches);
   StepResult accumulate_gradients(i64 step, const std::vector<std::vector<i64>>& batches);
+  Pass training_pass(i64 step, i64 batch) const;
+  double checked_loss(i64 step, const Tensor& losses);
   double checked_grad_norm(i64 step) const;
   void log(TrainerObserver& observer, const StepResult& result);
   void evaluate(TrainerObserver& observer);

@@ -12,6 +12,7 @@
 #include "data/dataset/row_format.h"
 #include "finetune/evaluate.h"
 #include "finetune/exact_match.h"
+#include "finetune/objectives/registry.h"
 #include "finetune/rows.h"
 
 namespace inlay {
@@ -24,7 +25,8 @@ constexpr i64 kMaxLossRows = 16;
 
 int report_loss(const LoadedModel& loaded, const Dataset& data, i64 batch_size,
                 AttentionKind attention, bool json) {
-  const LossReport report = evaluate_loss(*loaded.model, data.examples, batch_size, attention);
+  const LossReport report = evaluate_loss(*loaded.model, *default_objective(), data.examples,
+                                          {.batch_size = batch_size, .attention = attention});
   require_mapped_files_unchanged();
   if (json) {
     std::puts(Json{{"loss", report.loss},

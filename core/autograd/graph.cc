@@ -114,7 +114,7 @@ void accumulate(Tensor& slot, Tensor addend) {
     slot = std::move(addend);
     return;
   }
-  if (!slot.is_unique()) {
+  if (!slot.is_unique() || is_first_gradient(slot)) {
     slot = slot.clone();
   }
   on(slot).add_in_place(slot.out(), addend.contiguous().in());
@@ -331,6 +331,8 @@ void backward(const Tensor& loss, Tensor seed) {
           str("backward: the loss has shape ", loss.shape().to_string(), ", not one element"));
     }
     seed = Tensor::full(loss.shape(), 1.0F);
+    seed.autograd() = std::make_shared<AutogradMeta>();
+    seed.autograd()->is_first_gradient = true;
   }
   const NoGrad guard;
   if (loss.autograd()->node == nullptr) {
@@ -340,6 +342,10 @@ void backward(const Tensor& loss, Tensor seed) {
   Engine engine;
   engine.push(loss.autograd()->node, loss.autograd()->output, std::move(seed));
   engine.run();
+}
+
+bool is_first_gradient(const Tensor& dy) {
+  return dy.autograd() != nullptr && dy.autograd()->is_first_gradient;
 }
 
 Tensor wanting_leaf(const Tensor& t) {

@@ -110,6 +110,10 @@ void set_recipes(std::span<const Tensor> ys, std::function<std::vector<Tensor>()
 /// Contributions are added in the reverse order of recording, so the bits do not depend on threads.
 void backward(const Tensor& loss, Tensor seed = {});
 
+/// Whether `dy`, as it came to an operation's backward, is the very 1 that backward() began with:
+/// what can be known without reading it.
+bool is_first_gradient(const Tensor& dy);
+
 /// t when it is a leaf that wants a gradient, else undefined: what an op captures to add its share
 /// of the gradient in place, without a copy as large as the weight.
 Tensor wanting_leaf(const Tensor& t);

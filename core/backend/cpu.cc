@@ -99,6 +99,14 @@ const Kernels kKernels = {
 
     .softcap_backward = kernels::softcap_backward,
 
+    .scale_by = kernels::scale_by,
+
+    .scale_by_bf16 = kernels::scale_by_bf16,
+
+    .sum = kernels::sum,
+
+    .sum_of_losses = kernels::sum_of_losses,
+
     .adamw = kernels::adamw,
     .adamw_8bit = kernels::adamw_8bit,
 };

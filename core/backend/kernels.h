@@ -121,6 +121,14 @@ struct Kernels {
 
   decltype(&kernels::softcap_backward) softcap_backward;
 
+  decltype(&kernels::scale_by) scale_by;
+
+  decltype(&kernels::scale_by_bf16) scale_by_bf16;
+
+  decltype(&kernels::sum) sum;
+
+  decltype(&kernels::sum_of_losses) sum_of_losses;
+
   // Optimizers.
   decltype(&kernels::adamw) adamw;
   decltype(&kernels::adamw_8bit) adamw_8bit;
@@ -219,6 +227,10 @@ using AllKernels = KernelList<
     &Kernels::write_rows,
     &Kernels::softcap,
     &Kernels::softcap_backward,
+    &Kernels::scale_by,
+    &Kernels::scale_by_bf16,
+    &Kernels::sum,
+    &Kernels::sum_of_losses,
     &Kernels::adamw,
     &Kernels::adamw_8bit>;
 // clang-format on

@@ -53,6 +53,14 @@ void dropout(std::span<const float> x, float p, u64 key, std::span<float> y);
 /// y[i] = value
 void fill(std::span<float> y, float value);
 
+/// x *= factor[0], which is not known to the caller. A factor of 1 costs nothing.
+void scale_by(std::span<float> x, std::span<const float> factor);
+/// The same for bf16, multiplied in f32.
+void scale_by_bf16(std::span<u16> x, std::span<const float> factor);
+
+/// sum[0] = x[0] + x[1] + …, in that order, in double and rounded once.
+void sum(std::span<const float> x, std::span<float> sum);
+
 /// mean[0]: the mean of x, summed from first to last in double, rounded once; 0 for no values.
 void mean(std::span<const float> x, std::span<float> mean);
 /// sum[0]: the sum of squares, each of them exact, in double and in an order that depends on the

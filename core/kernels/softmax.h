@@ -25,4 +25,7 @@ void cross_entropy_in_place(std::span<float> logits, i64 V, std::span<const i32>
 void cross_entropy_to_bf16(std::span<float> logits, i64 V, std::span<const i32> targets,
                            float scale, std::span<double> losses);
 
+/// loss[0] = (losses[0] + losses[1] + …) / normalizer, in that order, rounded once.
+void sum_of_losses(std::span<const double> losses, double normalizer, std::span<float> loss);
+
 }  // namespace inlay::kernels

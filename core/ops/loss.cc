@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "core/error.h"
-#include "core/kernels/elementwise.h"
-#include "core/kernels/softmax.h"
+#include "core/ops/elementwise.h"
+#include "core/ops/shape.h"
 #include "core/ops/support.h"
 
 namespace inlay {
@@ -26,106 +26,129 @@ i64 rows_at_once(i64 N) {
   return std::min(kMostRows, (rows + kRowsTogether - 1) / kRowsTogether * kRowsTogether);
 }
 
-void check_targets(const Tensor& logits, std::span<const i32> targets) {
-  if (logits.rank() != 2 || logits.dim(0) != static_cast<i64>(targets.size())) {
+void check_targets(const Tensor& logits, const Indices& targets) {
+  if (logits.rank() != 2 || logits.dim(0) != targets.size()) {
     throw ShapeError(str("cross_entropy: logits ", logits.shape().to_string(), " for ",
                          targets.size(), " targets"));
   }
-  INLAY_ASSERT(std::ranges::all_of(targets, [&](i32 t) { return t >= 0 && t < logits.dim(1); }));
+  INLAY_ASSERT(std::ranges::all_of(targets.host(), [&](i32 t) { return t >= 0 && t < logits.dim(1); }));
 }
 
-double sum(const std::vector<double>& values) {
-  return std::accumulate(values.begin(), values.end(), 0.0);
-}
-
-Tensor scalar(double value) {
-  return Tensor::full({1}, static_cast<float>(value));
-}
-
-struct LossAndGradient {
-  double loss;     // sum over the rows, not yet normalised
-  Tensor dlogits;  // undefined when not wanted
-};
-
-LossAndGradient evaluate(const Tensor& logits, std::span<const i32> targets, double normalizer,
-                         bool wanted, DType type) {
-  std::vector<double> losses(targets.size());
-  if (!wanted) {
-    on(logits).cross_entropy(dense(logits).in(), logits.dim(1), targets, losses);
-    return {sum(losses), {}};
-  }
+// The losses of the rows, and their gradient where the logits were, if nobody else reads them.
+Tensor gradient_over(const Tensor& logits, const Indices& targets, double normalizer,
+                     DType type, std::span<double> losses) {
   Tensor gradient = result_over(logits);
   if (!gradient.same_storage(logits)) {
     gradient.copy_from(dense(logits));
   }
   const auto scale = static_cast<float>(1.0 / normalizer);
   if (type == DType::kBf16) {
-    on(gradient).cross_entropy_to_bf16(gradient.out(), logits.dim(1), targets, scale, losses);
-    gradient = gradient.overlaid(logits.shape(), DType::kBf16);
-  } else {
-    on(gradient).cross_entropy_in_place(gradient.out(), logits.dim(1), targets, scale, losses);
+    on(gradient).cross_entropy_to_bf16(gradient.out(), logits.dim(1), targets.device(), scale,
+                                   losses);
+    return gradient.overlaid(logits.shape(), DType::kBf16);
   }
-  return {sum(losses), gradient};
+  on(gradient).cross_entropy_in_place(gradient.out(), logits.dim(1), targets.device(), scale, losses);
+  return gradient;
+}
+
+Tensor sum(const Tensor& parts) {
+  Tensor total = Tensor::empty({1});
+  on(total).sum(parts.in(), total.out());
+  return total;
+}
+
+// x *= factor, which lies on the device: nobody waits for it.
+void scale_by(const Tensor& x, const Tensor& factor) {
+  if (x.dtype() == DType::kBf16) {
+    on(x).scale_by_bf16(x.span<u16>(), factor.in());
+  } else {
+    on(x).scale_by(x.out(), factor.in());
+  }
 }
 
 }  // namespace
 
-Tensor cross_entropy(Tensor logits, std::span<const i32> targets, double normalizer,
+Tensor cross_entropy(Tensor logits, const Indices& targets, double normalizer,
                      DType gradient) {
   check_targets(logits, targets);
   // Asked beforehand: the question's own copy of the handle would keep the logits from being
   // overwritten.
   const bool wanted = should_record({logits});
-  const LossAndGradient result = evaluate(logits, targets, normalizer, wanted, gradient);
-  return record("cross_entropy", scalar(result.loss / normalizer), {logits},
-                [dlogits = result.dlogits](const Tensor& dy, Wants) -> Grads {
-                  if (dy.item() == 1.0F) {
-                    return {dlogits};
-                  }
-                  const Tensor scaled = dlogits.to(DType::kF32);
-                  on(scaled).scale(scaled.in(), dy.item(), scaled.out());
-                  return {scaled.to(dlogits.dtype())};
+  const Tensor losses = Tensor::empty({logits.dim(0)}, DType::kF64);
+  Tensor dlogits;
+  if (wanted) {
+    dlogits = gradient_over(logits, targets, normalizer, gradient, losses.span<double>());
+  } else {
+    on(losses).cross_entropy(dense(logits).in(), logits.dim(1), targets.device(), losses.span<double>());
+  }
+  Tensor loss = Tensor::empty({1});
+  on(loss).sum_of_losses(losses.span<const double>(), normalizer, loss.out());
+  return record("cross_entropy", std::move(loss), {logits},
+                [dlogits](const Tensor& dy, Wants) mutable -> Grads {
+                  scale_by(dlogits, dy);
+                  return {std::exchange(dlogits, Tensor())};
                 });
 }
 
-std::vector<double> cross_entropy_rows(const Tensor& logits, std::span<const i32> targets) {
+Tensor cross_entropy_rows(const Tensor& logits, const Indices& targets) {
   check_targets(logits, targets);
-  std::vector<double> losses(targets.size());
-  on(logits).cross_entropy(dense(logits).in(), logits.dim(1), targets, losses);
+  const Tensor losses = Tensor::empty({logits.dim(0)}, DType::kF64);
+  on(losses).cross_entropy(dense(logits).in(), logits.dim(1), targets.device(), losses.span<double>());
   return losses;
 }
 
-Tensor chunked_cross_entropy(const Tensor& h, std::span<const i32> targets, double normalizer,
-                             const std::function<Tensor(const Tensor&)>& head, DType gradient,
-                             i64 chunk) {
+namespace {
+
+Tensor with_gradient_at_once(const Tensor& h, const Head& head, const RowLoss& loss, i64 piece) {
   const i64 N = h.dim(0);
-  chunk = chunk > 0 ? chunk : rows_at_once(N);
-  INLAY_ASSERT(N == static_cast<i64>(targets.size()));
   const Tensor rows = dense(h).detach();
   const bool h_wanted = should_record({h});
   Tensor dh = h_wanted ? Tensor::empty_like(rows) : Tensor();
-  double loss = 0.0;
-  for (i64 begin = 0; begin < N; begin += chunk) {
-    const i64 end = std::min(N, begin + chunk);
-    const Tensor piece = rows.slice(0, begin, end).detach();
-    piece.set_requires_grad(h_wanted);
-    Tensor part;
-    {
-      Tensor logits = head(piece);
-      const std::span<const i32> wanted_ids = targets.subspan(begin, end - begin);
-      check_targets(logits, wanted_ids);
-      part = cross_entropy(std::move(logits), wanted_ids, normalizer, gradient);
-    }
-    loss += static_cast<double>(part.item());
+  const Tensor parts = Tensor::empty({(N + piece - 1) / piece});
+  for (i64 begin = 0; begin < N; begin += piece) {
+    const i64 end = std::min(N, begin + piece);
+    // A leaf of its own: its gradient is wanted now, and h's graph is for later.
+    const Tensor leaf = rows.slice(0, begin, end).detach();
+    leaf.set_requires_grad(h_wanted);
+    const Tensor part = loss(head(leaf), begin);
+    parts.slice(0, begin / piece, begin / piece + 1).copy_from(part);
     if (part.requires_grad()) {
       backward(part);
     }
     if (h_wanted) {
-      dh.slice(0, begin, end).copy_from(piece.grad());
+      dh.slice(0, begin, end).copy_from(leaf.grad());
     }
   }
-  return record("chunked_cross_entropy", scalar(loss), {h},
-                [dh](const Tensor&, Wants) -> Grads { return {dh}; });
+  return record("loss_in_pieces", sum(parts), {h}, [dh](const Tensor& dy, Wants) -> Grads {
+    // The head's leaves have their gradients already, which nothing could scale any more.
+    INLAY_ASSERT(is_first_gradient(dy));
+    return {dh};
+  });
+}
+
+Tensor with_gradient_in_backward(const Tensor& h, const Head& head, const RowLoss& loss,
+                                 i64 piece) {
+  const i64 N = h.dim(0);
+  Tensor total = Tensor::zeros({1});
+  for (i64 begin = 0; begin < N; begin += piece) {
+    std::vector<i32> rows(std::min(N, begin + piece) - begin);
+    std::iota(rows.begin(), rows.end(), static_cast<i32>(begin));
+    const Tensor part =
+        checkpoint([head, loss, begin](const Tensor& x) { return loss(head(x), begin); },
+                   gather_rows(h, rows));
+    total = add(std::move(total), part);
+  }
+  return total;
+}
+
+}  // namespace
+
+Tensor loss_in_pieces(const Tensor& h, const Head& head, const RowLoss& loss,
+                      const PieceOptions& options) {
+  const i64 piece = std::max<i64>(1, options.rows > 0 ? options.rows : rows_at_once(h.dim(0)));
+  return options.gradient == PieceGradient::kAtOnce
+             ? with_gradient_at_once(h, head, loss, piece)
+             : with_gradient_in_backward(h, head, loss, piece);
 }
 
 }  // namespace inlay

@@ -59,8 +59,10 @@ Forecast rehearse(const RunConfig& config, RunInputs& inputs) {
     const std::span<const Example> validation = inputs.validation->examples;
     const i64 begin = heaviest_evaluation(validation, options.eval_batch_size);
     const i64 count = std::min(options.eval_batch_size, std::ssize(validation) - begin);
-    evaluate_loss(model, validation.subspan(begin, count), options.eval_batch_size,
-                  options.attention, options.compute);
+    evaluate_loss(model, *options.objective, validation.subspan(begin, count),
+                  {.batch_size = options.eval_batch_size,
+                   .attention = options.attention,
+                   .compute = options.compute});
   }
   forecast.peak = peak_memory();
   forecast.resident =

@@ -5,12 +5,15 @@
 
 #include <cmath>
 #include <cstring>
+#include <utility>
 
 #include "core/kernels/convert.h"
 #include "core/kernels/softmax.h"
+#include "core/ops/elementwise.h"
 #include "core/ops/linear.h"
 #include "core/parallel.h"
 #include "core/random.h"
+#include "tests/support/error_text.h"
 #include "tests/support/gradcheck.h"
 #include "tests/support/isas.h"
 
@@ -46,33 +49,124 @@ TEST(Loss, CrossEntropyMatchesItsTwin) {
   });
 }
 
-TEST(Loss, ChunkedCrossEntropyIsThatOfTheWholeHead) {
-  const std::vector<i32> targets = {1, 0, 4, 3, 2, 1, 1};
-  for (const i64 chunk : {1, 3, 7, 100}) {
-    const i64 N = 7;
-    const i64 C = 6;
-    const i64 V = 5;
-    Tensor h = Tensor::empty({N, C});
-    Tensor w = Tensor::empty({V, C});
+// Hidden states and a head, both of them wanting gradients, and the targets of seven rows.
+struct HeadProblem {
+  HeadProblem() {
     fill_normal(h.mutable_values(), RandomKey(1), 0.0F, 1.0F);
     fill_normal(w.mutable_values(), RandomKey(2), 0.0F, 1.0F);
     h.set_requires_grad(true);
     w.set_requires_grad(true);
-    const Tensor whole = cross_entropy(linear(h, w), targets, 7.0);
-    backward(whole);
-    const std::vector<float> dh = h.grad().to_vector();
-    const std::vector<float> dw = w.grad().to_vector();
+  }
+  Tensor logits(const Tensor& x) const { return linear(x, w); }
+  Tensor whole() const { return cross_entropy(logits(h), targets, 7.0); }
+  Tensor in_pieces(PieceGradient gradient, i64 rows) const {
+    return loss_in_pieces(
+        h, [this](const Tensor& x) { return logits(x); },
+        [this](Tensor piece, i64 first) {
+          const auto own = std::span(targets).subspan(first, piece.dim(0));
+          return cross_entropy(std::move(piece), own, 7.0);
+        },
+        {.gradient = gradient, .rows = rows});
+  }
+  struct Gradients {
+    std::vector<float> h, w;
+  };
+  Gradients gradients(const Tensor& loss, const Tensor& seed = {}) const {
+    backward(loss, seed);
+    Gradients out = {h.grad().to_vector(), w.grad().to_vector()};
     h.set_grad({});
     w.set_grad({});
-    const Tensor chunked = chunked_cross_entropy(
-        h, targets, 7.0, [&](const Tensor& x) { return linear(x, w); }, DType::kF32, chunk);
-    backward(chunked);
-    EXPECT_NEAR(chunked.item(), whole.item(), 1e-6);  // the partial losses are rounded to f32
-    for (i64 i = 0; i < h.numel(); ++i) {
-      EXPECT_EQ(h.grad().values()[i], dh[i]);  // rows do not mix
+    return out;
+  }
+
+  std::vector<i32> targets = {1, 0, 4, 3, 2, 1, 1};
+  Tensor h = Tensor::empty({7, 6});
+  Tensor w = Tensor::empty({5, 6});
+};
+
+TEST(Loss, InPiecesIsThatOfTheWholeHead) {
+  const HeadProblem problem;
+  const Tensor whole = problem.whole();
+  const auto expected = problem.gradients(whole);
+  for (const PieceGradient when : {PieceGradient::kAtOnce, PieceGradient::kInBackward}) {
+    for (const i64 rows : {0, 1, 3, 7, 100}) {
+      const Tensor loss = problem.in_pieces(when, rows);
+      EXPECT_NEAR(loss.item(), whole.item(), 1e-6);  // the partial losses are rounded to f32
+      const auto found = problem.gradients(loss);
+      EXPECT_EQ(found.h, expected.h);  // rows do not mix
+      for (std::size_t i = 0; i < expected.w.size(); ++i) {
+        EXPECT_NEAR(found.w[i], expected.w[i], 1e-6);  // another order of addition
+      }
     }
-    for (i64 i = 0; i < w.numel(); ++i) {
-      EXPECT_NEAR(w.grad().values()[i], dw[i], 1e-6);  // another order of addition
+  }
+}
+
+// Any gradient may arrive for a loss whose gradient is computed in backward. One that is there
+// already takes part in sums, and has its factors within.
+TEST(Loss, InPiecesTakesAnySeed) {
+  const HeadProblem problem;
+  const auto one = problem.gradients(problem.whole());
+  const auto expect_half = [&](const HeadProblem::Gradients& found) {
+    for (std::size_t i = 0; i < one.h.size(); ++i) {
+      EXPECT_EQ(found.h[i], 0.5F * one.h[i]);  // a power of two rounds nothing
+    }
+    for (std::size_t i = 0; i < one.w.size(); ++i) {
+      EXPECT_NEAR(found.w[i], 0.5F * one.w[i], 1e-6);
+    }
+  };
+  const Tensor half = Tensor::full({1}, 0.5F);
+  expect_half(problem.gradients(problem.in_pieces(PieceGradient::kInBackward, 3), half));
+  expect_half(problem.gradients(scale(problem.in_pieces(PieceGradient::kInBackward, 3), 0.5F)));
+  expect_half(problem.gradients(loss_in_pieces(
+      problem.h, [&](const Tensor& x) { return problem.logits(x); },
+      [&](Tensor piece, i64 first) {
+        const auto own = std::span(problem.targets).subspan(first, piece.dim(0));
+        return scale(cross_entropy(std::move(piece), own, 7.0), 0.5F);
+      },
+      {.gradient = PieceGradient::kAtOnce, .rows = 3})));
+}
+
+TEST(Loss, InPiecesAtOnceMayBeATermOfASum) {
+  const HeadProblem problem;
+  const Tensor extra = Tensor::full({1}, 3.0F);
+  extra.set_requires_grad(true);
+  const auto alone = problem.gradients(problem.in_pieces(PieceGradient::kAtOnce, 3));
+  const auto sum =
+      problem.gradients(add(problem.in_pieces(PieceGradient::kAtOnce, 3), scale(extra, 2.0F)));
+  EXPECT_EQ(sum.h, alone.h);
+  EXPECT_EQ(sum.w, alone.w);
+  EXPECT_EQ(extra.grad().item(), 2.0F);
+}
+
+// Else the head's leaves would silently have another gradient than everything below.
+TEST(Loss, InPiecesAtOnceRefusesAnotherSeedThanTheOneItTook) {
+  const HeadProblem problem;
+  const auto refused = [&](const Tensor& total) {
+    return error_text<Error>([&] { backward(total); }).find("is_first_gradient") !=
+           std::string::npos;
+  };
+  EXPECT_TRUE(refused(scale(problem.in_pieces(PieceGradient::kAtOnce, 3), 0.5F)));
+  const Tensor loss = problem.in_pieces(PieceGradient::kAtOnce, 3);
+  EXPECT_TRUE(refused(add(loss, loss)));
+}
+
+TEST(Loss, ScalesItsGradientByTheOneThatArrives) {
+  const HeadProblem problem;
+  const Tensor logits = problem.logits(problem.h).detach();
+  const auto gradient = [&](DType type, float seed) {
+    const Tensor leaf = logits.clone();
+    leaf.set_requires_grad(true);
+    backward(cross_entropy(leaf, problem.targets, 7.0, type), Tensor::full({1}, seed));
+    return leaf.grad().to_vector();
+  };
+  for (const DType type : {DType::kF32, DType::kBf16}) {
+    const std::vector<float> one = gradient(type, 1.0F);
+    const std::vector<float> quarter = gradient(type, 0.25F);
+    const std::vector<float> third = gradient(type, 1.0F / 3.0F);
+    for (std::size_t i = 0; i < one.size(); ++i) {
+      EXPECT_EQ(quarter[i], 0.25F * one[i]);
+      // A rounding to f32, or to the eight bits of bf16.
+      EXPECT_NEAR(third[i], one[i] / 3.0F, std::abs(one[i]) * (type == DType::kF32 ? 1e-7 : 4e-3));
     }
   }
 }
@@ -123,10 +217,14 @@ TEST(Loss, ARoundedGradientOfTheLogitsChangesNothingInBf16) {
   targets[3] = 130;
   const auto gradient = [&](DType type) {
     h.set_grad({});
-    const Tensor loss = chunked_cross_entropy(
-        h, targets, 3.0,
+    const Tensor loss = loss_in_pieces(
+        h,
         [&](const Tensor& x) { return linear(x, w, {}, WeightLayout::kOutIn, GemmCompute::kBf16); },
-        type, 32);
+        [&](Tensor piece, i64 first) {
+          const auto own = std::span(targets).subspan(first, piece.dim(0));
+          return cross_entropy(std::move(piece), own, 3.0, type);
+        },
+        {.gradient = PieceGradient::kAtOnce, .rows = 32});
     backward(loss);
     return h.grad().to_vector();
   };

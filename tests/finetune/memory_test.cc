@@ -134,14 +134,14 @@ PassMemory memory_of_pass(const CausalLM& model, const Example& example,
   PassMemory memory;
   {
     const Example* rows[] = {&example};
-    const PackedBatch batch = pack(rows);
+    const NextTokenBatch batch(rows);
     Pass pass;
     pass.tokens = &batch.tokens;
     pass.training = true;
     pass.recompute = options.recompute;
     pass.recompute_layers = options.layers;
     const SaveRounded rounded(options.rounded);
-    const Tensor loss = next_token_loss(model, batch, pass, 1.0);
+    const Tensor loss = batch.loss(model, pass, 1.0).loss;
     memory.kept = used(current_memory()) - used(before);
     backward(loss);
   }

@@ -100,13 +100,14 @@ double exact_loss(const CausalLM& model, const std::vector<Example>& examples) {
   for (const Example& example : examples) {
     rows.push_back(&example);
   }
-  const PackedBatch batch = pack(rows);
+  const NextTokenBatch batch(rows);
   Pass pass;
   pass.tokens = &batch.tokens;
   double sum = 0.0;
-  for (const double l :
-       cross_entropy_rows(model.logits(model.hidden(pass, batch.rows), pass), batch.targets)) {
-    sum += l;
+  const Tensor losses =
+      cross_entropy_rows(model.logits(model.hidden(pass, batch.rows), pass), batch.targets);
+  for (const double loss : losses.span<const double>()) {
+    sum += loss;
   }
   return sum / static_cast<double>(batch.targets.size());
 }

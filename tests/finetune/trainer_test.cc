@@ -79,7 +79,8 @@ TEST_F(TrainerTest, AStepIsTheSameHoweverItsRowsAreCutIntoBatches) {
 
 TEST_F(TrainerTest, TheFirstLossIsThatOfTheModel) {
   const LoadedModel loaded = make_tiny(tiny_llama());
-  const LossReport report = evaluate_loss(*loaded.model, examples_, 2);
+  const LossReport report =
+      evaluate_loss(*loaded.model, CrossEntropy(), examples_, {.batch_size = 2});
   const std::vector<StepMetrics> steps = train(options(1), 5);
   EXPECT_NEAR(steps[0].loss, report.loss, 2e-6);
 }
@@ -216,9 +217,10 @@ TEST(EvaluateLoss, DoesNotDependOnTheBatchSize) {
   for (i32& label : examples[1].labels) {
     label = kIgnoreLabel;  // a row of which nothing is learnt counts nothing
   }
-  const LossReport one = evaluate_loss(*loaded.model, examples, 1);
+  const LossReport one = evaluate_loss(*loaded.model, CrossEntropy(), examples, {});
   for (const i64 batch : {2, 3, 100}) {
-    const LossReport more = evaluate_loss(*loaded.model, examples, batch);
+    const LossReport more =
+        evaluate_loss(*loaded.model, CrossEntropy(), examples, {.batch_size = batch});
     EXPECT_EQ(more.tokens, one.tokens);
     EXPECT_NEAR(more.loss, one.loss, 1e-6);  // the loss of a batch is an f32
   }
@@ -232,7 +234,7 @@ TEST(EvaluateLoss, DoesNotDependOnTheBatchSize) {
 
 TEST(EvaluateLoss, OfNothingIsZero) {
   const LoadedModel loaded = make_tiny(tiny_gpt2());
-  const LossReport report = evaluate_loss(*loaded.model, {}, 4);
+  const LossReport report = evaluate_loss(*loaded.model, CrossEntropy(), {}, {.batch_size = 4});
   EXPECT_EQ(report.tokens, 0);
   EXPECT_EQ(report.loss, 0.0);
 }

@@ -107,7 +107,7 @@ TEST_F(RealSmolLm2, HasTheLossOfTransformersOnAText) {
   example.ids = expected_["text"]["ids"].get<std::vector<i32>>();
   example.labels = example.ids;
   const std::vector<Example> examples = {example};
-  const LossReport report = evaluate_loss(*loaded_.model, examples, 1);
+  const LossReport report = evaluate_loss(*loaded_.model, CrossEntropy(), examples, {});
   EXPECT_EQ(report.tokens, static_cast<i64>(example.ids.size()) - 1);
   // A mean of losses whose errors are those of logits, of either sign: 1e-5 was measured.
   EXPECT_NEAR(report.loss, expected_["text"]["mean_nll"].get<double>(), 1e-4);

@@ -8,7 +8,7 @@
 #include "core/autograd/graph.h"
 #include "data/example.h"
 #include "finetune/loaded_model.h"
-#include "finetune/objective.h"
+#include "finetune/objectives/cross_entropy.h"
 #include "nn/causal_lm.h"
 
 /// What most tests of whole models do with one.
@@ -52,7 +52,7 @@ inline double loss_and_gradients(const CausalLM& model, const std::vector<Exampl
   for (const Example& example : examples) {
     rows.push_back(&example);
   }
-  const PackedBatch batch = pack(rows);
+  const NextTokenBatch batch(rows);
   Pass pass;
   pass.tokens = &batch.tokens;
   pass.training = true;
@@ -61,8 +61,7 @@ inline double loss_and_gradients(const CausalLM& model, const std::vector<Exampl
   pass.recompute = settings.recompute;
   pass.recompute_layers = settings.recompute_layers;
   const SaveRounded rounded(settings.save_rounded);
-  const Tensor loss =
-      next_token_loss(model, batch, pass, static_cast<double>(batch.targets.size()));
+  const Tensor loss = batch.loss(model, pass, static_cast<double>(batch.weight)).loss;
   if (grad_enabled()) {
     backward(loss);
   }

@@ -6,6 +6,7 @@
 #include <numeric>
 #include <vector>
 
+#include "core/kernels/cpu/rows/convert.isa.h"
 #include "core/kernels/cpu/rows/elementwise.isa.h"
 #include "core/parallel.h"
 
@@ -169,6 +170,36 @@ void mean(std::span<const float> x, std::span<float> mean) {
     sum += value;
   }
   mean[0] = x.empty() ? 0.0F : static_cast<float>(sum / static_cast<double>(x.size()));
+}
+
+void scale_by(std::span<float> x, std::span<const float> factor) {
+  if (factor[0] != 1.0F) {
+    scale(x, factor[0], x);
+  }
+}
+
+void scale_by_bf16(std::span<u16> x, std::span<const float> factor) {
+  constexpr i64 kBlock = 1024;  // on the stack while it is f32
+  if (factor[0] == 1.0F) {
+    return;
+  }
+  parallel_rows(static_cast<i64>(x.size()), kElementGrain, [&](i64 begin, i64 end) {
+    float wide[kBlock];
+    for (i64 i = begin; i < end; i += kBlock) {
+      const i64 n = std::min(kBlock, end - i);
+      INLAY_SELECT(convert).bf16_to_f32(x.data() + i, wide, n);
+      INLAY_SELECT(elementwise).scale(wide, factor[0], wide, n);
+      INLAY_SELECT(convert).f32_to_bf16(wide, x.data() + i, n);
+    }
+  });
+}
+
+void sum(std::span<const float> x, std::span<float> sum) {
+  double total = 0.0;
+  for (const float value : x) {
+    total += static_cast<double>(value);
+  }
+  sum[0] = static_cast<float>(total);
 }
 
 void sum_of_squares(std::span<const float> x, std::span<double> sum) {

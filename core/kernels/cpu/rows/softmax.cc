@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "core/kernels/convert.h"
 #include "core/kernels/cpu/rows/softmax.isa.h"
@@ -106,6 +107,12 @@ void cross_entropy_to_bf16(std::span<float> logits, i64 V, std::span<const i32> 
     for_rows(static_cast<std::size_t>((end - first) * V), V,
              [&](i64 row) { one_row(first + row); });
   }
+}
+
+void sum_of_losses(std::span<const double> losses, double normalizer, std::span<float> loss) {
+  parallel_rows(1, 1, [&](i64, i64) {
+    loss[0] = static_cast<float>(std::accumulate(losses.begin(), losses.end(), 0.0) / normalizer);
+  });
 }
 
 }  // namespace inlay::kernels
