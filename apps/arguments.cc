@@ -94,6 +94,19 @@ Arguments& Arguments::number(const std::string& name, Number& value, const std::
   return *this;
 }
 
+Arguments& Arguments::word(const std::string& name, const std::string& help,
+                           const std::vector<std::string>& allowed,
+                           const std::function<void(const std::string&)>& take) {
+  const std::string shown = name.substr(name.find("--"));
+  const auto read = [shown, allowed, take](const CLI::results_t& results) {
+    require_choice(shown.c_str(), results.back(), allowed);
+    take(results.back());
+    return true;
+  };
+  parser_->add(parser_->app.add_option(name, CLI::callback_t(read), help))->type_name("TEXT");
+  return *this;
+}
+
 Arguments& Arguments::option(const std::string& name, std::vector<std::string>& values,
                              const std::string& help) {
   // One value for each time the option is given, so that a following argument by place is left

@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <functional>
+#include <initializer_list>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "core/config/choice.h"
 #include "core/types.h"
 
 namespace inlay {
@@ -28,6 +32,27 @@ class Arguments {
   Arguments& option(const std::string& name, double& value, const std::string& help);
   Arguments& option(const std::string& name, std::vector<std::string>& values,
                     const std::string& help);
+  /// One of the words of `value`'s type, of those in `allowed` if it names some. With AutoOr,
+  /// "auto" as well.
+  template <HasChoices T>
+  Arguments& choice(const std::string& name, T& value, const std::string& help,
+                    std::initializer_list<T> allowed = {}) {
+    return word(name, help, words(allowed),
+                [&value](const std::string& word) { value = *find_choice<T>(word); });
+  }
+  template <HasChoices T>
+  Arguments& choice(const std::string& name, AutoOr<T>& value, const std::string& help,
+                    std::initializer_list<T> allowed = {}) {
+    return word(name, help, ChoiceSlot::with_auto(words(allowed)),
+                [&value](const std::string& word) { value.value = find_choice<T>(word); });
+  }
+  /// Nothing where the option is left out.
+  template <HasChoices T>
+  Arguments& choice(const std::string& name, std::optional<T>& value, const std::string& help,
+                    std::initializer_list<T> allowed = {}) {
+    return word(name, help, words(allowed),
+                [&value](const std::string& word) { value = find_choice<T>(word); });
+  }
   Arguments& flag(const std::string& name, bool& value, const std::string& help);
   /// The option given last must be on the command line.
   Arguments& required();
@@ -42,6 +67,14 @@ class Arguments {
 
  private:
   struct Parser;
+  template <HasChoices T>
+  static std::vector<std::string> words(std::initializer_list<T> allowed) {
+    return allowed.size() == 0 ? choice_names<T>()
+                               : choice_names(std::span<const T>(allowed.begin(), allowed.size()));
+  }
+  Arguments& word(const std::string& name, const std::string& help,
+                  const std::vector<std::string>& allowed,
+                  const std::function<void(const std::string&)>& take);
   template <class Number>
   Arguments& number(const std::string& name, Number& value, const std::string& help,
                     const char* type, const char* expected);

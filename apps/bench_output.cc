@@ -52,10 +52,10 @@ std::vector<MachinePeak> measure_peaks() {
   return peaks;
 }
 
-double arithmetic_peak(const MachinePeak& machine, const std::string& compute_dtype) {
-  const double dots = compute_dtype == "int8"   ? machine.int8_ops
-                      : compute_dtype == "bf16" ? machine.bf16_flops
-                                                : 0.0;
+double arithmetic_peak(const MachinePeak& machine, GemmCompute compute) {
+  const double dots = compute == GemmCompute::kInt8   ? machine.int8_ops
+                      : compute == GemmCompute::kBf16 ? machine.bf16_flops
+                                                      : 0.0;
   return dots > 0.0 ? dots : machine.f32_flops;
 }
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "apps/arguments.h"
+#include "core/ops/linear.h"
 #include "finetune/bench/machine.h"
 #include "finetune/bench/timing.h"
 
@@ -25,9 +26,9 @@ struct BenchArguments {
 /// The machine with one thread and with all in use. Measured after the work, whose peak of memory
 /// it would hide.
 std::vector<MachinePeak> measure_peaks();
-/// The rate that products in "f32", "bf16" or "int8" could reach: f32's, on a processor without
-/// instructions for the other.
-double arithmetic_peak(const MachinePeak& machine, const std::string& compute_dtype);
+/// The rate that products could reach: that of f32, on a processor without instructions for
+/// `compute`.
+double arithmetic_peak(const MachinePeak& machine, GemmCompute compute);
 nlohmann::ordered_json machine_json(const std::vector<MachinePeak>& peaks);
 /// "amx, 1 / 2 threads: f32 128 / 251 GFLOP/s, bf16 1720 / 3400 GFLOP/s, reading 11.2 / 19.8 GB/s"
 std::string readable_machine(const std::vector<MachinePeak>& peaks);

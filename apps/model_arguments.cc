@@ -46,8 +46,9 @@ void ModelArguments::declare(Arguments& arguments, bool many_adapters) {
                                  : "adapter folder");
   arguments.option("--tokenizer", tokenizer,
                    "tokenizer folder or file, or \"bytes\" (default: the model's own)");
-  arguments.option("--dtype", dtype, "storage of the weights: auto (as in the file), f32, bf16");
-  arguments.option("--attn-implementation", attention, "tiled, or reference (the plain formula)");
+  arguments.choice("--dtype", dtype, "storage of the weights: auto (as in the file), f32, bf16",
+                   {DType::kF32, DType::kBf16});
+  arguments.choice("--attn-implementation", attention, "tiled, or reference (the plain formula)");
   arguments.option("--threads", threads,
                    "threads to compute with; 0: all (the results are the same)");
 }
@@ -58,10 +59,6 @@ void ModelArguments::declare_chat_template(Arguments& arguments) {
               "one of the model's chat templates by its name, or a file with a Jinja template")
       .option("--date", date,
               "day (2025-01-31, or with T12:30:00) that the template prints (default: today)");
-}
-
-AttentionKind ModelArguments::attention_kind() const {
-  return attention == "reference" ? AttentionKind::kReference : AttentionKind::kTiled;
 }
 
 std::vector<CommandInput> ModelArguments::inputs() const {
@@ -78,8 +75,6 @@ std::vector<CommandInput> ModelArguments::inputs() const {
 }
 
 LoadedModel ModelArguments::load() const {
-  require_choice("--dtype", dtype, {"auto", "f32", "bf16"});
-  require_choice("--attn-implementation", attention, {"tiled", "reference"});
   require_at_least("--threads", threads, 0);
   if (!date.empty()) {
     require_date("--date", date);

@@ -17,8 +17,8 @@ struct ModelArguments {
   std::string tokenizer;
   std::string chat_template;
   std::string date;
-  std::string dtype = "auto";
-  std::string attention = "tiled";
+  AutoOr<DType> dtype;
+  AttentionKind attention = AttentionKind::kTiled;
   i64 threads = 0;  // 0: all
 
   /// `many_adapters`: --adapter may be given several times, with scales.
@@ -27,7 +27,6 @@ struct ModelArguments {
   void declare_chat_template(Arguments& arguments);
   /// Loads the model with its adapters and sets the number of threads. Notices go to stderr.
   LoadedModel load() const;
-  AttentionKind attention_kind() const;
   /// The files and folders that load() reads.
   std::vector<CommandInput> inputs() const;
 };

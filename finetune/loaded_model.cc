@@ -41,7 +41,7 @@ HfConfig with_rope_scaling(const HfConfig& config, const FreeObject& rope_scalin
 
 QuantizeOnLoad quantize_options(const QuantizationConfig& config) {
   QuantizeOnLoad out;
-  out.format.type = *four_bit_type_from_name(config.bnb_4bit_quant_type);  // a choice of the config
+  out.format.type = config.bnb_4bit_quant_type;
   out.format.block_size = config.bnb_4bit_blocksize;
   out.format.double_quant = config.bnb_4bit_use_double_quant;
   out.skip_modules = config.skip_modules;
@@ -51,9 +51,7 @@ QuantizeOnLoad quantize_options(const QuantizationConfig& config) {
 CheckpointWeightsOptions weight_options(const LoadOptions& options) {
   CheckpointWeightsOptions out;
   out.trainable = options.trainable;
-  if (options.model.dtype != "auto") {
-    out.dtype = dtype_from_name(options.model.dtype);
-  }
+  out.dtype = options.model.dtype.value;
   if (options.quantization && options.quantization->load_in_4bit) {
     out.four_bit = quantize_options(*options.quantization);
   }
@@ -77,7 +75,7 @@ void load_from_checkpoint(const LoadOptions& options, LoadedModel& out) {
 }
 
 void make_from_config(const LoadOptions& options, LoadedModel& out) {
-  const bool rounded = options.model.dtype == "bf16" && !options.trainable;
+  const bool rounded = options.model.dtype == DType::kBf16 && !options.trainable;
   RandomWeights weights(RandomKey(options.seed).with("init"), rounded ? DType::kBf16 : DType::kF32);
   if (options.quantization && options.quantization->load_in_4bit) {
     QuantizedWeights quantized(weights, quantize_options(*options.quantization));

@@ -100,7 +100,7 @@ void check_same_run(const std::string& file, const RunConfig& config) {
 void keep_recomputation(const std::string& file, RunConfig& config) {
   TrainingConfig& training = config.training;
   // Where the user says which, check_same_run() compares it as any other setting.
-  if (training.gradient_checkpointing != "auto" || !is_file(file)) {
+  if (!training.gradient_checkpointing.is_auto() || !is_file(file)) {
     return;
   }
   const Json before = parse_ordered_json(file_system().read(file, kMaxConfigBytes), file);
@@ -108,7 +108,7 @@ void keep_recomputation(const std::string& file, RunConfig& config) {
   const Json kind = section.value("gradient_checkpointing", Json());
   const Json layers = section.value("gradient_checkpointing_layers", Json());
   if (kind.is_string()) {
-    training.gradient_checkpointing = kind.get<std::string>();
+    training.gradient_checkpointing.value = find_choice<Recompute>(kind.get<std::string>());
   }
   if (layers.is_number_integer()) {
     training.gradient_checkpointing_layers = layers.get<i64>();

@@ -25,13 +25,13 @@ Dataset load_rows(const std::string& path, const DataConfig& config, const Loade
   if (model.sizes.hard_limit) {
     options.max_length = std::min(options.max_length, model.sizes.max_positions);
   }
-  options.truncation = truncation_by_name(config.truncation);
+  options.truncation = config.truncation;
   options.completion_only_loss = config.completion_only_loss;
   options.assistant_only_loss = config.assistant_only_loss;
   options.add_eos = config.add_eos;
   options.now = model.now;
-  options.parse_special_tokens = config.special_tokens_in_text == "parse";
-  options.empty_rows = empty_rows_by_name(config.on_empty_row);
+  options.parse_special_tokens = config.special_tokens_in_text == SpeltTokens::kParse;
+  options.empty_rows = config.on_empty_row;
   DatasetModel for_model;
   for_model.tokenizer = model.tokenizer ? &*model.tokenizer : nullptr;
   for_model.chat_template = model.chat_template ? &*model.chat_template : nullptr;

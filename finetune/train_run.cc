@@ -30,32 +30,17 @@
 #include "finetune/run_sources.h"
 
 namespace inlay {
-namespace {
-
-Recompute recompute_of(const std::string& name) {
-  return name == "block"       ? Recompute::kBlock
-         : name == "selective" ? Recompute::kSelective
-                               : Recompute::kNone;
-}
-
-}  // namespace
-
-GemmCompute compute_of(const std::string& compute_dtype) {
-  return compute_dtype == "int8"   ? GemmCompute::kInt8
-         : compute_dtype == "bf16" ? GemmCompute::kBf16
-                                   : GemmCompute::kF32;
-}
 
 RunConfig with_dtypes(RunConfig config) {
-  std::string& dtype = config.training.compute_dtype;
-  if (dtype == "auto" && config.quantization) {
-    dtype = config.quantization->bnb_4bit_compute_dtype;
+  AutoOr<GemmCompute>& compute = config.training.compute_dtype;
+  if (compute.is_auto() && config.quantization) {
+    compute = config.quantization->bnb_4bit_compute_dtype;
   }
-  if (dtype == "auto") {
-    dtype = current_kernels().has_bf16_products() ? "bf16" : "f32";
+  if (compute.is_auto()) {
+    compute = current_kernels().has_bf16_products() ? GemmCompute::kBf16 : GemmCompute::kF32;
   }
-  if (config.training.activation_dtype == "auto") {
-    config.training.activation_dtype = dtype == "f32" ? "f32" : "bf16";
+  if (config.training.activation_dtype.is_auto()) {
+    config.training.activation_dtype = compute == GemmCompute::kF32 ? DType::kF32 : DType::kBf16;
   }
   return config;
 }
@@ -71,20 +56,19 @@ TrainerOptions make_trainer_options(const RunConfig& config, i64 steps) {
                          : static_cast<i64>(std::ceil(t.warmup_ratio * static_cast<double>(steps)));
   o.optimizer_kind = &optimizer_named(t.optim);
   o.optimizer = {t.adam_beta1, t.adam_beta2, t.adam_epsilon, t.weight_decay};
-  o.decay_norms_and_biases = t.weight_decay_on == "all";
+  o.decay_norms_and_biases = t.weight_decay_on == DecayOn::kAll;
   o.max_grad_norm = t.max_grad_norm;
   o.seed = static_cast<u64>(t.seed);
   o.logging_steps = config.logging.logging_steps;
   o.eval_steps = config.eval.eval_steps;
   o.save_steps = config.save.save_steps;
   o.eval_batch_size = t.per_device_train_batch_size;
-  o.recompute = recompute_of(t.gradient_checkpointing);
+  o.recompute = t.gradient_checkpointing.value.value_or(Recompute::kNone);
   o.recompute_layers = t.gradient_checkpointing_layers;
-  o.save_rounded = t.activation_dtype == "bf16";
-  o.compute = compute_of(t.compute_dtype);
-  o.prepack = config.runtime.prepack_weights == "always";
-  o.attention = config.model.attn_implementation == "reference" ? AttentionKind::kReference
-                                                                : AttentionKind::kTiled;
+  o.save_rounded = t.activation_dtype == DType::kBf16;
+  o.compute = t.compute_dtype.value.value_or(GemmCompute::kF32);
+  o.prepack = config.runtime.prepack_weights == Prepack::kAlways;
+  o.attention = config.model.attn_implementation;
   return o;
 }
 
@@ -221,7 +205,8 @@ RunPlan plan_of(const FittedRun& fitted, const RunInputs& inputs) {
   plan.control_summary = control_summary(inputs.train.report);
   plan.steps = total_steps(config.training, schedule);
   plan.steps_per_epoch = schedule.steps_per_epoch();
-  plan.gradient_checkpointing = config.training.gradient_checkpointing;
+  plan.gradient_checkpointing =
+      config.training.gradient_checkpointing.value.value_or(Recompute::kNone);
   plan.gradient_checkpointing_layers = config.training.gradient_checkpointing_layers;
   plan.prepack_weights = config.runtime.prepack_weights;
   plan.forecast = fitted.forecast;

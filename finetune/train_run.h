@@ -28,11 +28,12 @@ struct RunPlan {
   i64 skipped_rows = 0;         // with nothing to train on
   std::string control_summary;  // of control tokens spelt out in the rows; "" for none
   i64 steps = 0, steps_per_epoch = 0;
-  i64 first_step = 0;                  // > 0: resumed
-  MemoryReport memory;                 // after loading
-  std::string gradient_checkpointing;  // as chosen where the config leaves it to us
+  i64 first_step = 0;   // > 0: resumed
+  MemoryReport memory;  // after loading
+  Recompute gradient_checkpointing =
+      Recompute::kNone;  // as chosen where the config leaves it to us
   std::optional<i64> gradient_checkpointing_layers;
-  std::string prepack_weights;  // "never" or "always"
+  Prepack prepack_weights = Prepack::kNever;  // kNever or kAlways
   Forecast forecast;
   i64 allowed = 0;  // bytes, by runtime.max_memory
 };
@@ -57,9 +58,6 @@ class RunListener : public TrainerObserver {
   virtual void on_adapter(const std::string& table);
   virtual void on_plan(const RunPlan& plan);
 };
-
-/// "f32", "bf16" or "int8", as training.compute_dtype names it.
-GemmCompute compute_of(const std::string& compute_dtype);
 
 /// The config with what "auto" means on this processor in place of training.compute_dtype and
 /// activation_dtype, so that it names the arithmetic of the run.

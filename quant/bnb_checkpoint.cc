@@ -36,7 +36,7 @@ std::string_view torch_name(DType dtype) {
 }
 
 std::string state_name(const std::string& weight, FourBitType type) {
-  return str(weight, kStateKey, four_bit_type_name(type));
+  return str(weight, kStateKey, choice_name(type));
 }
 
 [[noreturn]] void fail(const TensorEntry& entry, const std::string& what) {
@@ -142,10 +142,11 @@ const TensorEntry& state_entry(const SafetensorsModel& model, const std::string&
 
 void read_state(const State& state, const TensorEntry& entry, FourBitMatrix& matrix) {
   const std::string type = state.text("quant_type");
-  if (!entry.name.ends_with(str(kStateKey, type)) || !four_bit_type_from_name(type)) {
+  const std::optional<FourBitType> known_type = find_choice<FourBitType>(type);
+  if (!entry.name.ends_with(str(kStateKey, type)) || !known_type) {
     state.wrong("quant_type", "that of the tensor's name");
   }
-  matrix.type = *four_bit_type_from_name(type);
+  matrix.type = *known_type;
   matrix.block_size = state.whole_number("blocksize");
   if (!std::has_single_bit(static_cast<u64>(matrix.block_size)) || matrix.block_size < 32 ||
       matrix.block_size > 4096) {
@@ -189,9 +190,9 @@ ByteSource bytes_of(const Tensor& tensor) {
 /// As Python's json.dumps writes it, which is what bitsandbytes writes.
 std::string state_text(const FourBitMatrix& matrix) {
   std::string text =
-      str("{\"quant_type\": \"", four_bit_type_name(matrix.type),
-          "\", \"blocksize\": ", matrix.block_size, ", \"dtype\": \"", torch_name(matrix.dtype),
-          "\", \"shape\": [", matrix.rows, ", ", matrix.cols, "]");
+      str("{\"quant_type\": \"", choice_name(matrix.type), "\", \"blocksize\": ", matrix.block_size,
+          ", \"dtype\": \"", torch_name(matrix.dtype), "\", \"shape\": [", matrix.rows, ", ",
+          matrix.cols, "]");
   if (matrix.double_quant()) {
     text += str(", \"nested_blocksize\": ", matrix.nested_block_size,
                 ", \"nested_dtype\": \"float32\", \"nested_offset\": ",

@@ -60,17 +60,10 @@ void double_quantize(FourBitMatrix& matrix) {
 
 }  // namespace
 
-std::string_view four_bit_type_name(FourBitType type) {
-  return type == FourBitType::kNf4 ? "nf4" : "fp4";
-}
-
-std::optional<FourBitType> four_bit_type_from_name(std::string_view name) {
-  for (const FourBitType type : {FourBitType::kNf4, FourBitType::kFp4}) {
-    if (four_bit_type_name(type) == name) {
-      return type;
-    }
-  }
-  return std::nullopt;
+std::span<const Choice<FourBitType>> ChoicesOf<FourBitType>::all() {
+  static constexpr Choice<FourBitType> kTable[] = {{"nf4", FourBitType::kNf4},
+                                                   {"fp4", FourBitType::kFp4}};
+  return kTable;
 }
 
 FrozenMatrix FourBitMatrix::frozen() const {

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <optional>
 #include <span>
-#include <string_view>
 
+#include "core/config/choice.h"
 #include "core/kernels/four_bit.h"
 #include "core/tensor/dtype.h"
 #include "core/tensor/frozen_matrix.h"
@@ -38,9 +37,11 @@ using kernels::kNestedBlockSize;
 using kernels::quantize_absmax;
 using kernels::quantize_four_bit_blocks;
 
-/// "nf4", "fp4".
-std::string_view four_bit_type_name(FourBitType type);
-std::optional<FourBitType> four_bit_type_from_name(std::string_view name);
+/// "nf4", "fp4": in configs, and in the names of bitsandbytes' tensors.
+template <>
+struct ChoicesOf<FourBitType> {
+  static std::span<const Choice<FourBitType>> all();
+};
 
 struct FourBitOptions {
   FourBitType type = FourBitType::kNf4;

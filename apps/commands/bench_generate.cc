@@ -20,11 +20,11 @@ using Json = nlohmann::ordered_json;
 constexpr i64 kMaxBenchTokens = 1 << 20;
 
 LoadedModel load_for_bench(const std::string& model, const std::string& shape,
-                           const std::string& dtype) {
+                           AutoOr<DType> dtype) {
   if (model.empty()) {
     BenchRun run;
     run.shape = shape.empty() ? run.shape : shape;
-    run.dtype = dtype;
+    run.dtype = choice_name(dtype);
     return load_model({.model = bench_run_config(run, {}).model, .quantization = {}});
   }
   if (!shape.empty()) {
@@ -48,7 +48,7 @@ void print_phase(const char* name, const Timing& timing, i64 tokens) {
 int bench_generate(std::span<const std::string> arguments) {
   std::string model;
   std::string shape;
-  std::string dtype = "auto";
+  AutoOr<DType> dtype;
   i64 length = 512;
   i64 new_tokens = 64;
   BenchArguments common;
@@ -56,7 +56,8 @@ int bench_generate(std::span<const std::string> arguments) {
                  "Times reading a prompt and writing the tokens after it, one sequence at a time.");
   args.option("-m,--model", model, "Hugging Face folder, .gguf file, or a model of the local cache")
       .option("--shape", shape, "instead, with random weights: smollm2-135m (default), …")
-      .option("--dtype", dtype, "storage of the weights: auto, f32, bf16")
+      .choice("--dtype", dtype, "storage of the weights: auto, f32, bf16",
+              {DType::kF32, DType::kBf16})
       .option("--length", length, "tokens of the prompt")
       .option("-n,--new-tokens", new_tokens, "tokens to write");
   common.declare(args);
@@ -64,7 +65,6 @@ int bench_generate(std::span<const std::string> arguments) {
     return 0;
   }
   common.apply();
-  require_choice("--dtype", dtype, {"auto", "f32", "bf16"});
   require_at_least("--length", length, 1);
   require_at_least("--new-tokens", new_tokens, 2);
   if (length + new_tokens > kMaxBenchTokens) {

@@ -65,11 +65,11 @@ void print_case(const KernelCase& one, double peak_flops) {
   }
 }
 
-int report_cases(const char* benchmark, const std::vector<KernelCase>& cases,
-                 const std::string& compute_dtype, bool json) {
+int report_cases(const char* benchmark, const std::vector<KernelCase>& cases, GemmCompute compute,
+                 bool json) {
   const i64 rss = peak_rss();
   const std::vector<MachinePeak> machine = measure_peaks();
-  const double peak = arithmetic_peak(machine.back(), compute_dtype);
+  const double peak = arithmetic_peak(machine.back(), compute);
   if (!json) {
     std::printf("machine  %s\n", readable_machine(machine).c_str());
     for (const KernelCase& one : cases) {
@@ -98,15 +98,16 @@ KernelCase attention_case(const AttentionSizes& s, i64 steps) {
           bench_attention(s, steps)};
 }
 
-KernelCase gemm_case(const GemmSizes& s, const std::string& compute_dtype, i64 steps) {
+KernelCase gemm_case(const GemmSizes& s, i64 steps) {
+  const std::string_view compute = choice_name(s.compute);
   return {str("[", s.rows, ", ", s.inner, "] with a weight [", s.columns, ", ", s.inner, "] in ",
-              s.format, compute_dtype == "f32" ? "" : ", multiplied in " + compute_dtype,
+              s.format, s.compute == GemmCompute::kF32 ? "" : str(", multiplied in ", compute),
               s.bf16_values ? ", from bf16 to bf16" : ""),
           {{"rows", s.rows},
            {"inner", s.inner},
            {"columns", s.columns},
            {"format", s.format},
-           {"compute_dtype", compute_dtype},
+           {"compute_dtype", compute},
            {"values", s.bf16_values ? "bf16" : "f32"}},
           bench_gemm(s, steps)};
 }
@@ -120,7 +121,7 @@ constexpr i64 kModelLengths[] = {512, 2048, 8192};
 int bench_attention_command(std::span<const std::string> arguments) {
   AttentionSizes sizes;
   sizes.length = 0;
-  std::string compute_dtype = "f32";
+  GemmCompute compute = GemmCompute::kF32;
   BenchArguments common;
   Arguments args(
       "inlay bench attention",
@@ -130,14 +131,14 @@ int bench_attention_command(std::span<const std::string> arguments) {
       .option("--heads", sizes.heads, "query heads")
       .option("--kv-heads", sizes.kv_heads, "key and value heads")
       .option("--head-dim", sizes.head_dim, "size of a head")
-      .option("--compute-dtype", compute_dtype, "what the products multiply: f32 or bf16");
+      .choice("--compute-dtype", compute, "what the products multiply: f32 or bf16",
+              {GemmCompute::kF32, GemmCompute::kBf16});
   common.declare(args);
   if (!args.parse(arguments)) {
     return 0;
   }
   common.apply();
-  require_choice("--compute-dtype", compute_dtype, {"f32", "bf16"});
-  sizes.bf16 = compute_dtype == "bf16";
+  sizes.bf16 = compute == GemmCompute::kBf16;
   require_size("--batch", sizes.batch);
   require_size("--heads", sizes.heads);
   require_size("--kv-heads", sizes.kv_heads);
@@ -156,14 +157,13 @@ int bench_attention_command(std::span<const std::string> arguments) {
       cases.push_back(attention_case(sizes, common.steps));
     }
   }
-  return report_cases("attention", cases, compute_dtype, common.json);
+  return report_cases("attention", cases, compute, common.json);
 }
 
 int bench_gemm_command(std::span<const std::string> arguments) {
   GemmSizes sizes;
   sizes.inner = sizes.columns = 0;
-  std::string compute_dtype = "f32";
-  std::string values = "f32";
+  DType values = DType::kF32;
   BenchArguments common;
   Arguments args("inlay bench gemm",
                  "Times a linear layer: x [rows, inner] times a weight [columns, inner], and its "
@@ -172,18 +172,16 @@ int bench_gemm_command(std::span<const std::string> arguments) {
       .option("--inner", sizes.inner, "in_features (default: the layers of SmolLM2 in turn)")
       .option("--columns", sizes.columns, "out_features")
       .option("--format", sizes.format, "how the weight is stored: f32, bf16, nf4-dq, …")
-      .option("--compute-dtype", compute_dtype, "what the products multiply: f32, bf16 or int8")
-      .option("--values", values,
-              "the type of x and of the result: f32, or bf16 with bf16 products");
+      .choice("--compute-dtype", sizes.compute, "what the products multiply: f32, bf16 or int8")
+      .choice("--values", values,
+              "the type of x and of the result: f32, or bf16 with bf16 products",
+              {DType::kF32, DType::kBf16});
   common.declare(args);
   if (!args.parse(arguments)) {
     return 0;
   }
   common.apply();
-  require_choice("--compute-dtype", compute_dtype, {"f32", "bf16", "int8"});
-  require_choice("--values", values, {"f32", "bf16"});
-  sizes.bf16_values = values == "bf16";
-  sizes.compute = compute_of(compute_dtype);
+  sizes.bf16_values = values == DType::kBf16;
   require_size("--rows", sizes.rows);
   if ((sizes.inner == 0) != (sizes.columns == 0)) {
     throw ConfigError("bench gemm: give both of --inner and --columns, or neither");
@@ -192,15 +190,15 @@ int bench_gemm_command(std::span<const std::string> arguments) {
   if (sizes.inner != 0) {
     require_size("--inner", sizes.inner);
     require_size("--columns", sizes.columns);
-    cases.push_back(gemm_case(sizes, compute_dtype, common.steps));
+    cases.push_back(gemm_case(sizes, common.steps));
   } else {
     for (const auto& [inner, columns] : kModelProducts) {
       sizes.inner = inner;
       sizes.columns = columns;
-      cases.push_back(gemm_case(sizes, compute_dtype, common.steps));
+      cases.push_back(gemm_case(sizes, common.steps));
     }
   }
-  return report_cases("gemm", cases, compute_dtype, common.json);
+  return report_cases("gemm", cases, sizes.compute, common.json);
 }
 
 int bench_quant_command(std::span<const std::string> arguments) {
@@ -229,7 +227,7 @@ int bench_quant_command(std::span<const std::string> arguments) {
                      {{"format", each}, {"rows", rows}, {"columns", columns}, {"bits", bits}},
                      bench_quant(each, rows, columns, common.steps)});
   }
-  return report_cases("quant", cases, "f32", common.json);
+  return report_cases("quant", cases, GemmCompute::kF32, common.json);
 }
 
 }  // namespace inlay

@@ -21,7 +21,8 @@ using Json = nlohmann::ordered_json;
 // The options as typed; 0 and "" are those that were left out.
 struct TrainBenchArguments {
   std::string file;
-  std::string shape, peft, dtype, compute_dtype;
+  std::string shape, dtype, compute_dtype;
+  std::optional<BenchPeft> peft;
   i64 rank = 0, batch = 0, length = 0;
   std::vector<std::string> overrides;
   bool profile = false;
@@ -30,7 +31,7 @@ struct TrainBenchArguments {
     args.positional("RUN.json", file, "a run config; its data is not read", false)
         .option("--shape", shape,
                 "instead: smollm2-135m (default), gpt2-124m, qwen2-0.5b, qwen2-7b or tiny")
-        .option("--peft", peft, "with --shape: lora (default), qlora, or none for full training")
+        .choice("--peft", peft, "with --shape: lora (default), qlora, or none for full training")
         .option("--rank", rank, "with --shape: rank of the adapter (default: 8)")
         .option("--dtype", dtype, "with --shape: storage of the weights, as model.dtype")
         .option("--batch", batch, "rows of a batch (default: 4, or the config's)")
@@ -56,7 +57,7 @@ struct TrainBenchArguments {
     }
     BenchRun run;
     run.shape = shape.empty() ? run.shape : shape;
-    run.peft = peft.empty() ? run.peft : peft;
+    run.peft = peft.value_or(run.peft);
     run.dtype = dtype.empty() ? run.dtype : dtype;
     run.rank = rank > 0 ? rank : run.rank;
     run.batch = batch > 0 ? batch : run.batch;
@@ -68,12 +69,12 @@ struct TrainBenchArguments {
   // A bench computes the steps it is told to: it does not choose what to recompute.
   static RunConfig resolved(RunConfig run) {
     if (run.runtime.max_memory != IntegerOrString("auto") &&
-        run.training.gradient_checkpointing == "auto") {
+        run.training.gradient_checkpointing.is_auto()) {
       throw ConfigError(
           "bench train: runtime.max_memory needs a plan: set training.gradient_checkpointing, as "
           "`inlay plan` prints it");
     }
-    if (run.runtime.prepack_weights == "auto") {
+    if (run.runtime.prepack_weights == Prepack::kAuto) {
       throw ConfigError(
           "bench train: runtime.prepack_weights \"auto\" needs a plan: set it to \"always\" or "
           "\"never\"");
@@ -82,13 +83,10 @@ struct TrainBenchArguments {
   }
 
   void check() const {
-    if (!file.empty() && !(shape.empty() && peft.empty() && dtype.empty() && rank == 0)) {
+    if (!file.empty() && !(shape.empty() && !peft && dtype.empty() && rank == 0)) {
       throw ConfigError(
           "bench train: --shape, --peft, --rank and --dtype describe a run without RUN.json (--set "
           "changes its keys)");
-    }
-    if (!peft.empty()) {
-      require_choice("--peft", peft, {"lora", "qlora", "none"});
     }
     require_at_least("--rank", rank, 0);
     require_at_least("--batch", batch, 0);
@@ -157,7 +155,7 @@ int bench_train(std::span<const std::string> arguments) {
   const TrainBench bench = bench_training(
       config, {.length = options.length, .steps = common.steps, .profile = options.profile});
   const std::vector<MachinePeak> machine = measure_peaks();
-  const double peak = arithmetic_peak(machine.back(), config.training.compute_dtype);
+  const double peak = arithmetic_peak(machine.back(), *config.training.compute_dtype.value);
   if (common.json) {
     Json out = {{"model", bench.model},
                 {"batch", config.training.per_device_train_batch_size},

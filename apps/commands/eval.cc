@@ -119,7 +119,8 @@ int run_eval(std::span<const std::string> arguments) {
   require_at_least("--max-length", max_length, 2);
   require_at_least("--show", show, 0);
   row_format_by_name(format);
-  if (special_tokens != "literal" && special_tokens != "parse") {
+  const std::optional<SpeltTokens> spelt = find_choice<SpeltTokens>(special_tokens);
+  if (!spelt) {
     throw ConfigError(str("--special-tokens-in-text: expected literal or parse, found \"",
                           printable(special_tokens), "\""));
   }
@@ -128,7 +129,7 @@ int run_eval(std::span<const std::string> arguments) {
   DataConfig config;
   config.format = format;
   config.max_length = max_length;
-  config.special_tokens_in_text = special_tokens;
+  config.special_tokens_in_text = *spelt;
   const Dataset data = load_rows(file, config, loaded);
   for (const std::string& note : data.report.notes) {
     print_notice(note);
@@ -137,9 +138,8 @@ int run_eval(std::span<const std::string> arguments) {
     print_notice(summary);
   }
   return metric == "loss"
-             ? report_loss(loaded, data, std::min(batch_size, kMaxLossRows), model.attention_kind(),
-                           json)
-             : report_matches(loaded, data, batch_size, model.attention_kind(), json, show);
+             ? report_loss(loaded, data, std::min(batch_size, kMaxLossRows), model.attention, json)
+             : report_matches(loaded, data, batch_size, model.attention, json, show);
 }
 
 }  // namespace inlay

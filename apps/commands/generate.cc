@@ -205,7 +205,7 @@ int run_generate(std::span<const std::string> arguments) {
   Printer printer(tokenizer);
   const std::vector<std::vector<i32>> prompts = {ids};
   Speed rates;
-  generate(*loaded.model, prompts, sampling.options(loaded, model.attention_kind()),
+  generate(*loaded.model, prompts, sampling.options(loaded, model.attention),
            [&](i64 sequence, i32 id) {
              rates.count();
              return printer(sequence, id);
@@ -245,7 +245,7 @@ int run_chat(std::span<const std::string> arguments) {
   }
   const LoadedModel loaded = model.load();
   const Tokenizer& tokenizer = loaded.require_tokenizer("a conversation");
-  const GenerateOptions options = sampling.options(loaded, model.attention_kind());
+  const GenerateOptions options = sampling.options(loaded, model.attention);
   require_template(loaded);
   if (const std::optional<i64> most = most_tokens(loaded); most && context > *most) {
     throw ConfigError(str("--context: expected at most the ", *most,

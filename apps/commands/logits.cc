@@ -89,7 +89,7 @@ int run_logits(std::span<const std::string> arguments) {
   }
   const NoGrad guard;
   Pass pass;
-  pass.attention = model.attention_kind();
+  pass.attention = model.attention;
   // One row at a time: a row's logits are the large thing here, and the file takes them piece by
   // piece.
   std::vector<Tensor> rows;

@@ -9,6 +9,7 @@
 #include "apps/console.h"
 #include "core/error.h"
 #include "core/parallel.h"
+#include "finetune/config/words.h"
 
 namespace inlay {
 
@@ -35,9 +36,8 @@ int run_merge(std::span<const std::string> arguments) {
     return 0;
   }
   if (dtype != "auto") {
-    options.dtype = dtype_from_name(dtype);
-    if (options.dtype != DType::kF32 && options.dtype != DType::kBf16 &&
-        options.dtype != DType::kF16) {
+    options.dtype = find_choice<DType>(dtype);
+    if (!options.dtype) {
       throw ConfigError(
           str("--dtype: expected auto, f32, bf16 or f16, found \"", printable(dtype), "\""));
     }

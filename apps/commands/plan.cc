@@ -35,9 +35,9 @@ void print_plan_json(const RunPlan& plan, const std::string& problem) {
               {"trained_tokens", plan.trained_tokens},
               {"steps", plan.steps},
               {"steps_per_epoch", plan.steps_per_epoch},
-              {"gradient_checkpointing", plan.gradient_checkpointing},
+              {"gradient_checkpointing", choice_name(plan.gradient_checkpointing)},
               {"gradient_checkpointing_layers", nullptr},
-              {"prepack_weights", plan.prepack_weights},
+              {"prepack_weights", choice_name(plan.prepack_weights)},
               {"mflop_a_token", f.flops_a_token / 1e6},
               {"peak_tracked_bytes", f.peak.total()},
               {"peak_tracked", bytes_by_class(f.peak)},
@@ -62,7 +62,7 @@ void print_plan_text(const RunPlan& plan) {
               readable_count(plan.steps_per_epoch).c_str());
   std::printf("work        %s MFLOP a token\n", readable_number(f.flops_a_token / 1e6).c_str());
   std::printf("recomputed  %s\n", recomputed_text(plan).c_str());
-  if (plan.prepack_weights == "always") {
+  if (plan.prepack_weights == Prepack::kAlways) {
     std::printf("prepacked   %s\n", kPrepackedText);
   }
   std::printf("memory      %s tracked at most (%s)\n", readable_bytes(f.peak.total()).c_str(),
@@ -89,14 +89,14 @@ std::string data_text(const RunPlan& plan) {
 }
 
 std::string recomputed_text(const RunPlan& plan) {
-  if (plan.gradient_checkpointing == "none") {
+  if (plan.gradient_checkpointing == Recompute::kNone) {
     return "nothing (gradient_checkpointing none)";
   }
   const std::string of = plan.gradient_checkpointing_layers
                              ? str("the first ", *plan.gradient_checkpointing_layers, " layers")
                              : std::string("every layer");
-  return str(plan.gradient_checkpointing == "block" ? "all" : "selected products", " of ", of,
-             " (gradient_checkpointing ", plan.gradient_checkpointing, ")");
+  return str(plan.gradient_checkpointing == Recompute::kBlock ? "all" : "selected products", " of ",
+             of, " (gradient_checkpointing ", choice_name(plan.gradient_checkpointing), ")");
 }
 
 int run_plan(std::span<const std::string> arguments) {

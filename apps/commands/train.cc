@@ -41,7 +41,7 @@ class ConsoleListener final : public RunListener {
       std::fprintf(stderr, ", resumed after step %s", readable_count(plan.first_step).c_str());
     }
     std::fprintf(stderr, "\nrecomputed  %s\n", recomputed_text(plan).c_str());
-    if (plan.prepack_weights == "always") {
+    if (plan.prepack_weights == Prepack::kAlways) {
       std::fprintf(stderr, "prepacked   %s\n", kPrepackedText);
     }
     std::fprintf(stderr, "memory      %s after loading (%s); at most %s resident expected\n\n",

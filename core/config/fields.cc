@@ -227,18 +227,44 @@ void decode(const Json& json, AutoOr<T>& value) {
   }
 }
 
+// ---- what a slot holds: a pointer to a value, or a choice
+
+template <class T>
+FieldType type_at(const T* value) {
+  return type_for(value);
+}
+FieldType type_at(const ChoiceSlot& choice) {
+  return choice_type(choice.names());
+}
+
+template <class T>
+Json encode_at(const T* value) {
+  return encode(*value);
+}
+Json encode_at(const ChoiceSlot& choice) {
+  return choice.name();
+}
+
+template <class T>
+void decode_at(const Json& json, T* value) {
+  decode(json, *value);
+}
+void decode_at(const Json& json, const ChoiceSlot& choice) {
+  choice.set(json.get_ref<const std::string&>());
+}
+
 }  // namespace
 
 FieldType FieldSlot::natural_type() const {
-  return std::visit([](const auto* value) { return type_for(value); }, pointer_);
+  return std::visit([](const auto& slot) { return type_at(slot); }, pointer_);
 }
 
 Json FieldSlot::get() const {
-  return std::visit([](const auto* value) { return encode(*value); }, pointer_);
+  return std::visit([](const auto& slot) { return encode_at(slot); }, pointer_);
 }
 
 void FieldSlot::set(const Json& json) const {
-  std::visit([&](auto* value) { decode(json, *value); }, pointer_);
+  std::visit([&](const auto& slot) { decode_at(json, slot); }, pointer_);
 }
 
 std::string json_pointer(std::string_view parent, std::string_view key) {

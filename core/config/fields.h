@@ -9,6 +9,7 @@
 #include <variant>
 #include <vector>
 
+#include "core/config/choice.h"
 #include "core/config/field_type.h"
 #include "core/config/values.h"
 #include "core/types.h"
@@ -38,8 +39,13 @@ class FieldSlot {
  public:
   template <class T>
   explicit FieldSlot(T& value) : pointer_(&value) {}
+  template <HasChoices T>
+  explicit FieldSlot(T& value) : pointer_(ChoiceSlot(value)) {}
+  template <HasChoices T>
+  explicit FieldSlot(AutoOr<T>& value) : pointer_(ChoiceSlot(value)) {}
 
-  /// What the C++ type alone says: i64 is any integer, std::optional<T> is T or null.
+  /// What the C++ type alone says: i64 is any integer, std::optional<T> is T or null,
+  /// an enum with choices is one of their names.
   FieldType natural_type() const;
   nlohmann::ordered_json get() const;
   /// `json` has been checked against the field's type.
@@ -47,7 +53,7 @@ class FieldSlot {
 
  private:
   template <class... T>
-  using PointerTo = std::variant<T*...>;
+  using PointerTo = std::variant<ChoiceSlot, T*...>;
   PointerTo<bool, i64, float, double, std::string,                                //
             std::vector<std::string>, std::vector<i64>, std::vector<double>,      //
             OrderedMap<std::string>, OrderedMap<i64>, OrderedMap<double>,         //
@@ -180,11 +186,19 @@ class FieldVisitor {
              std::string_view help) {
     typed(key, value, with_range(FieldSlot(value).natural_type(), range), help);
   }
-  /// Every string in the value is one of the choices.
+  /// Every string in the value is one of the choices. A field that code decides by is an enum with
+  /// choices instead (choice.h), which is a `field`.
   template <class T>
   void choice(std::string_view key, T& value, const std::vector<std::string>& choices,
               std::string_view help) {
     typed(key, value, with_choices(FieldSlot(value).natural_type(), choices), help);
+  }
+  /// One of these, of all that the type has: `v.choice("dtype", dtype, {DType::kF32}, ...)`.
+  template <HasChoices T>
+  void choice(std::string_view key, AutoOr<T>& value, std::initializer_list<T> allowed,
+              std::string_view help) {
+    const std::span<const T> values(allowed.begin(), allowed.size());
+    typed(key, value, choice_type(ChoiceSlot::with_auto(choice_names(values))), help);
   }
   /// Every string in the value is a path, in C++ relative to the working directory, in JSON to the
   /// file that says it.

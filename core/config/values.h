@@ -19,6 +19,10 @@ template <class T>
 struct AutoOr {
   std::optional<T> value;
 
+  AutoOr() = default;
+  // NOLINTNEXTLINE(google-explicit-constructor): a T is one of the two things this can be
+  AutoOr(T chosen) : value(std::move(chosen)) {}
+
   bool is_auto() const { return !value.has_value(); }
   friend bool operator==(const AutoOr&, const AutoOr&) = default;
 };

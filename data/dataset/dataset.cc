@@ -19,14 +19,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-struct TruncationName {
-  std::string_view name;
-  Truncation truncation;
-};
-constexpr TruncationName kTruncationNames[] = {{"keep_start", Truncation::kKeepStart},
-                                               {"keep_end", Truncation::kKeepEnd},
-                                               {"error", Truncation::kError}};
-
 class Loader {
  public:
   Loader(const std::string& path, const DatasetOptions& options, const DatasetModel& model)
@@ -295,25 +287,17 @@ void Loader::write_notes() {
 
 }  // namespace
 
-Truncation truncation_by_name(std::string_view name) {
-  std::vector<std::string> names;
-  for (const TruncationName& entry : kTruncationNames) {
-    if (entry.name == name) {
-      return entry.truncation;
-    }
-    names.emplace_back(entry.name);
-  }
-  throw ConfigError(str("there is no truncation \"", printable(name), "\"",
-                        did_you_mean(name, names), "; there are keep_start, keep_end and error"));
+std::span<const Choice<Truncation>> ChoicesOf<Truncation>::all() {
+  static constexpr Choice<Truncation> kTable[] = {{"keep_start", Truncation::kKeepStart},
+                                                  {"keep_end", Truncation::kKeepEnd},
+                                                  {"error", Truncation::kError}};
+  return kTable;
 }
 
-EmptyRows empty_rows_by_name(std::string_view name) {
-  if (name == "skip" || name == "error") {
-    return name == "skip" ? EmptyRows::kSkip : EmptyRows::kError;
-  }
-  const std::vector<std::string> names = {"skip", "error"};
-  throw ConfigError(str("there is no way with empty rows \"", printable(name), "\"",
-                        did_you_mean(name, names), "; there are skip and error"));
+std::span<const Choice<EmptyRows>> ChoicesOf<EmptyRows>::all() {
+  static constexpr Choice<EmptyRows> kTable[] = {{"skip", EmptyRows::kSkip},
+                                                 {"error", EmptyRows::kError}};
+  return kTable;
 }
 
 std::string control_summary(const DatasetReport& report) {

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/config/choice.h"
 #include "core/types.h"
 #include "data/dataset/row_format.h"
 #include "data/dataset/row_reader.h"
@@ -34,8 +35,10 @@ class ChatTemplate;
 /// What a row over the length keeps: its first tokens, its last, or it is an error.
 enum class Truncation { kKeepStart, kKeepEnd, kError };
 
-/// "keep_start", "keep_end" or "error". Throws ConfigError for any other name.
-Truncation truncation_by_name(std::string_view name);
+template <>
+struct ChoicesOf<Truncation> {
+  static std::span<const Choice<Truncation>> all();
+};
 
 /// What becomes of a row with nothing to train on: it is left out and counted, or it is an error.
 ///
@@ -48,8 +51,10 @@ Truncation truncation_by_name(std::string_view name);
 ///                      or after the row was cut to max_length
 enum class EmptyRows { kSkip, kError };
 
-/// "skip" or "error". Throws ConfigError for any other name.
-EmptyRows empty_rows_by_name(std::string_view name);
+template <>
+struct ChoicesOf<EmptyRows> {
+  static std::span<const Choice<EmptyRows>> all();
+};
 
 struct DatasetOptions {
   /// Nothing: judged by the first row (from the columns it has, see RowFormat).

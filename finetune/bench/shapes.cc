@@ -49,6 +49,12 @@ nlohmann::ordered_json bench_peft(const BenchRun& run) {
 
 }  // namespace
 
+std::span<const Choice<BenchPeft>> ChoicesOf<BenchPeft>::all() {
+  static constexpr Choice<BenchPeft> kTable[] = {
+      {"lora", BenchPeft::kLora}, {"qlora", BenchPeft::kQlora}, {"none", BenchPeft::kNone}};
+  return kTable;
+}
+
 std::vector<std::string> bench_shape_names() {
   std::vector<std::string> names;
   for (const NamedShape& shape : kShapes) {
@@ -76,10 +82,10 @@ RunConfig bench_run_config(const BenchRun& run, const std::vector<std::string>& 
       {"data", {{"train", "random tokens"}, {"format", "tokens"}, {"max_length", run.length}}},
       {"training",
        {{"per_device_train_batch_size", run.batch}, {"lr_scheduler_type", "constant"}}}};
-  if (run.peft != "none") {
+  if (run.peft != BenchPeft::kNone) {
     json["peft"] = bench_peft(run);
   }
-  if (run.peft == "qlora") {
+  if (run.peft == BenchPeft::kQlora) {
     json["quantization"] = {{"load_in_4bit", true}};
   }
   ConfigDocument document = ConfigDocument::single(std::move(json), {"inlay bench", ""});

@@ -16,10 +16,21 @@ std::vector<std::string> bench_shape_names();
 /// is not, with the nearest one.
 std::string bench_shape(const std::string& name);
 
+/// What a training benchmark trains.
+enum class BenchPeft {
+  kLora,
+  kQlora,  // over NF4, double quantisation
+  kNone,   // all weights
+};
+template <>
+struct ChoicesOf<BenchPeft> {
+  static std::span<const Choice<BenchPeft>> all();
+};
+
 /// What the options of a training benchmark say; a run config says the same in more words.
 struct BenchRun {
   std::string shape = "smollm2-135m";
-  std::string peft = "lora";  // "lora", "qlora" (NF4, double quantisation) or "none": full training
+  BenchPeft peft = BenchPeft::kLora;
   i64 rank = 8;
   i64 batch = 4;
   i64 length = 512;

@@ -48,12 +48,12 @@ void check_quantization(const RunConfig& config, Problems& problems) {
     problems.add("/quantization/bnb_4bit_blocksize",
                  str("expected a power of two from 32 to 4096, found ", block_size));
   }
-  const std::string& decoded = config.quantization->bnb_4bit_compute_dtype;
-  const std::string& multiplied = config.training.compute_dtype;
-  if (decoded != "auto" && multiplied != "auto" && decoded != multiplied) {
+  const AutoOr<GemmCompute>& decoded = config.quantization->bnb_4bit_compute_dtype;
+  const AutoOr<GemmCompute>& multiplied = config.training.compute_dtype;
+  if (!decoded.is_auto() && !multiplied.is_auto() && decoded != multiplied) {
     problems.add("/quantization/bnb_4bit_compute_dtype",
-                 str("\"", decoded, "\" is not training.compute_dtype, \"", multiplied,
-                     "\": set one of them to \"auto\""));
+                 str("\"", choice_name(decoded), "\" is not training.compute_dtype, \"",
+                     choice_name(multiplied), "\": set one of them to \"auto\""));
   }
   if (!config.peft.has_value()) {
     problems.add("/quantization",
@@ -97,7 +97,7 @@ void check_data(const RunConfig& config, Problems& problems) {
 
 void check_training(const RunConfig& config, Problems& problems) {
   const TrainingConfig& training = config.training;
-  if (training.compute_dtype == "int8" && !config.peft.has_value()) {
+  if (training.compute_dtype == GemmCompute::kInt8 && !config.peft.has_value()) {
     problems.add("/training/compute_dtype",
                  "\"int8\" is for frozen weights: add peft, or set it to \"bf16\"");
   }
@@ -108,21 +108,23 @@ void check_training(const RunConfig& config, Problems& problems) {
     problems.add("/training/warmup_ratio",
                  "warmup_steps and warmup_ratio exclude each other: set one to 0");
   }
-  const std::string& again = training.gradient_checkpointing;
-  if (training.gradient_checkpointing_layers && again != "selective" && again != "block") {
-    problems.add(
-        "/training/gradient_checkpointing_layers",
-        str("needs gradient_checkpointing \"selective\" or \"block\", found \"", again, "\""));
+  const AutoOr<Recompute>& again = training.gradient_checkpointing;
+  if (training.gradient_checkpointing_layers && again != Recompute::kSelective &&
+      again != Recompute::kBlock) {
+    problems.add("/training/gradient_checkpointing_layers",
+                 str("needs gradient_checkpointing \"selective\" or \"block\", found \"",
+                     choice_name(again), "\""));
   }
 }
 
 void check_runtime(const RunConfig& config, Problems& problems) {
   const RuntimeConfig& runtime = config.runtime;
-  if (runtime.prepack_weights == "always" && !config.peft.has_value()) {
+  if (runtime.prepack_weights == Prepack::kAlways && !config.peft.has_value()) {
     problems.add("/runtime/prepack_weights",
                  "\"always\" is for frozen weights: add peft, or set it to \"never\"");
   }
-  if (runtime.prepack_weights == "always" && config.training.compute_dtype == "int8") {
+  if (runtime.prepack_weights == Prepack::kAlways &&
+      config.training.compute_dtype == GemmCompute::kInt8) {
     problems.add("/runtime/prepack_weights",
                  "\"always\" is for products in f32 and bf16, and compute_dtype is \"int8\"");
   }

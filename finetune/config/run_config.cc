@@ -38,10 +38,10 @@ void ModelConfig::fields(FieldVisitor& v) {
                  "\"auto\", the name of one of the tokenizer's templates, or a Jinja file");
   v.field("template_date", template_date,
           "day (2025-01-31, or with T12:30:00) that a template's strftime_now gives; null: today");
-  v.choice("dtype", dtype, {"auto", "f32", "bf16"},
+  v.choice("dtype", dtype, {DType::kF32, DType::kBf16},
            "storage of the base weights; \"auto\": as the files have them");
-  v.choice("attn_implementation", attn_implementation, {"tiled", "reference"},
-           "\"tiled\" keeps no T x T scores; \"reference\" is the plain formula, for comparison");
+  v.field("attn_implementation", attn_implementation,
+          "\"tiled\" keeps no T x T scores; \"reference\" is the plain formula, for comparison");
   v.field("rope_scaling", rope_scaling, "replaces the model's own rope_scaling");
   v.hint("path", "model_name_or_path");
   v.hint("name", "model_name_or_path");
@@ -50,12 +50,13 @@ void ModelConfig::fields(FieldVisitor& v) {
 
 void QuantizationConfig::fields(FieldVisitor& v) {
   v.field("load_in_4bit", load_in_4bit, "quantise the frozen linear layers to 4 bits as they load");
-  v.choice("bnb_4bit_quant_type", bnb_4bit_quant_type, {"nf4", "fp4"}, "the 16 values of a code");
+  v.field("bnb_4bit_quant_type", bnb_4bit_quant_type, "the 16 values of a code");
   v.field("bnb_4bit_use_double_quant", bnb_4bit_use_double_quant,
           "store the scale of a block in 8 bits too");
   v.field("bnb_4bit_blocksize", bnb_4bit_blocksize, {32, 4096},
           "weights that share a scale, a power of two");
-  v.choice("bnb_4bit_compute_dtype", bnb_4bit_compute_dtype, {"auto", "f32", "bf16"},
+  v.choice("bnb_4bit_compute_dtype", bnb_4bit_compute_dtype,
+           {GemmCompute::kF32, GemmCompute::kBf16},
            "type the weights are decoded to; \"auto\": training.compute_dtype");
   v.field("skip_modules", skip_modules, "linear layers to leave as they are, by name or path end");
   v.ignored("quant_method", "one of bitsandbytes' config keys, for which load_in_4bit speaks");
@@ -71,19 +72,19 @@ void DataConfig::fields(FieldVisitor& v) {
            {"auto", "text", "prompt_completion", "messages", "alpaca", "sharegpt", "tokens"},
            "columns of a row; \"auto\": judged by the first row");
   v.field("max_length", max_length, {2, kMaxTokens}, "tokens a row may have");
-  v.choice("truncation", truncation, {"keep_start", "keep_end", "error"},
-           "what a row over max_length keeps: its first tokens, its last, or it stops the run");
+  v.field("truncation", truncation,
+          "what a row over max_length keeps: its first tokens, its last, or it stops the run");
   v.field("shuffle", shuffle, "a new order each epoch, drawn from training.seed");
   v.field("completion_only_loss", completion_only_loss,
           "train on the completion alone; null: yes where rows have a prompt");
   v.field("assistant_only_loss", assistant_only_loss,
           "train on the assistant's messages alone; null: yes where rows are messages");
   v.field("add_eos", add_eos, "end text and completions with the end-of-sequence token");
-  v.choice("special_tokens_in_text", special_tokens_in_text, {"literal", "parse"},
-           "what control tokens spelt out in the data are: \"literal\": letters; \"parse\": those "
-           "tokens, for rows that went through a chat template");
-  v.choice("on_empty_row", on_empty_row, {"skip", "error"},
-           "a row with nothing to train on is left out and counted, or stops the run");
+  v.field("special_tokens_in_text", special_tokens_in_text,
+          "what control tokens spelt out in the data are: \"literal\": letters; \"parse\": those "
+          "tokens, for rows that went through a chat template");
+  v.field("on_empty_row", on_empty_row,
+          "a row with nothing to train on is left out and counted, or stops the run");
   v.hint("dataset", "train");
   v.hint("train_file", "train");
   v.hint("validation_file", "validation");
@@ -107,9 +108,9 @@ void TrainingConfig::fields(FieldVisitor& v) {
           "steps in which the learning rate rises from 0, under every schedule");
   v.field("warmup_ratio", warmup_ratio, {0.0, 1.0}, "the same as a part of all steps, rounded up");
   v.field("weight_decay", weight_decay, {0.0, 100.0}, "decoupled, as in AdamW");
-  v.choice("weight_decay_on", weight_decay_on, {"weights", "all"},
-           "what decays: \"weights\": all but norms and biases, as with Transformers' Trainer; "
-           "\"all\": these, too");
+  v.field("weight_decay_on", weight_decay_on,
+          "what decays: \"weights\": all but norms and biases, as with Transformers' Trainer; "
+          "\"all\": these, too");
   static const std::string about_optim = optimizer_help();
   v.choice("optim", optim, optimizer_names(), about_optim);
   v.field("adam_beta1", adam_beta1, {.min = 0.0, .max = 1.0, .below_max = true},
@@ -119,18 +120,18 @@ void TrainingConfig::fields(FieldVisitor& v) {
   v.field("adam_epsilon", adam_epsilon, {0.0, 1.0}, "added to the root of that mean");
   v.field("max_grad_norm", max_grad_norm, {0.0, 1e9},
           "norm of the whole gradient above which it is scaled down; 0: never");
-  v.choice("compute_dtype", compute_dtype, {"auto", "f32", "bf16", "int8"},
-           "what products round their operands to, sums are f32; \"auto\": bf16 where the "
-           "processor multiplies it, else f32; int8: products of frozen weights, with a scale for "
-           "every 64 values, and bf16 for the rest");
-  v.choice("activation_dtype", activation_dtype, {"auto", "f32", "bf16"},
+  v.field("compute_dtype", compute_dtype,
+          "what products round their operands to, sums are f32; \"auto\": bf16 where the "
+          "processor multiplies it, else f32; int8: products of frozen weights, with a scale for "
+          "every 64 values, and bf16 for the rest");
+  v.choice("activation_dtype", activation_dtype, {DType::kF32, DType::kBf16},
            "what is kept for backward is stored in, but for the residual stream, which is f32; "
            "\"auto\": f32 with compute_dtype f32, else bf16");
-  v.choice("gradient_checkpointing", gradient_checkpointing, {"auto", "none", "selective", "block"},
-           "what backward computes again instead of keeping it: \"selective\": the first products "
-           "of each MLP and the last of each attention, two thirds of what is kept; \"block\": all "
-           "of a block but its input; "
-           "\"auto\": the least with which the run fits runtime.max_memory");
+  v.field("gradient_checkpointing", gradient_checkpointing,
+          "what backward computes again instead of keeping it: \"selective\": the first products "
+          "of each MLP and the last of each attention, two thirds of what is kept; \"block\": all "
+          "of a block but its input; "
+          "\"auto\": the least with which the run fits runtime.max_memory");
   v.field("gradient_checkpointing_layers", gradient_checkpointing_layers, {1, kMaxLayers},
           "so many blocks, from the first, do; null: all, or as many as \"auto\" chooses");
   v.field("seed", seed, {0, std::numeric_limits<i64>::max()},
@@ -171,10 +172,10 @@ void RuntimeConfig::fields(FieldVisitor& v) {
   v.field("max_memory", max_memory, {1, std::numeric_limits<i64>::max()},
           "bytes the process may take, or a text such as \"6GB\" or \"900MiB\": a run that needs "
           "more is refused before it starts; \"auto\": nine tenths of what is free");
-  v.choice("prepack_weights", prepack_weights, {"never", "auto", "always"},
-           "whether frozen weights are laid down twice more as products read them, which small "
-           "batches gain most by: 8 bytes a weight for f32, 4 for bf16; \"auto\": where the run "
-           "then fits max_memory without recomputing more");
+  v.field("prepack_weights", prepack_weights,
+          "whether frozen weights are laid down twice more as products read them, which small "
+          "batches gain most by: 8 bytes a weight for f32, 4 for bf16; \"auto\": where the run "
+          "then fits max_memory without recomputing more");
 }
 
 void RunConfig::fields(FieldVisitor& v) {

@@ -7,7 +7,10 @@
 
 #include "core/config/fields.h"
 #include "core/types.h"
+#include "data/dataset/dataset.h"
 #include "finetune/config/peft_config.h"
+#include "finetune/config/words.h"
+#include "quant/four_bit.h"
 
 /// The file of a run, section by section. Keys, defaults and ranges stand in the `fields` functions
 /// of run_config.cc and nowhere else; what must hold between fields, and reading a file with all of
@@ -20,18 +23,18 @@ struct ModelConfig {
   std::optional<std::string> tokenizer;
   std::string chat_template = "auto";
   std::optional<std::string> template_date;
-  std::string dtype = "auto";
-  std::string attn_implementation = "tiled";
+  AutoOr<DType> dtype;
+  AttentionKind attn_implementation = AttentionKind::kTiled;
   FreeObject rope_scaling;
   void fields(FieldVisitor& v);
 };
 
 struct QuantizationConfig {
   bool load_in_4bit = true;
-  std::string bnb_4bit_quant_type = "nf4";
+  FourBitType bnb_4bit_quant_type = FourBitType::kNf4;
   bool bnb_4bit_use_double_quant = true;
   i64 bnb_4bit_blocksize = 64;
-  std::string bnb_4bit_compute_dtype = "auto";
+  AutoOr<GemmCompute> bnb_4bit_compute_dtype;
   std::vector<std::string> skip_modules = {"lm_head"};
   void fields(FieldVisitor& v);
 };
@@ -41,13 +44,13 @@ struct DataConfig {
   std::optional<std::string> validation;
   std::string format = "auto";
   i64 max_length = 1024;
-  std::string truncation = "keep_start";
+  Truncation truncation = Truncation::kKeepStart;
   bool shuffle = true;
   std::optional<bool> completion_only_loss;
   std::optional<bool> assistant_only_loss;
   bool add_eos = true;
-  std::string special_tokens_in_text = "literal";
-  std::string on_empty_row = "skip";
+  SpeltTokens special_tokens_in_text = SpeltTokens::kLiteral;
+  EmptyRows on_empty_row = EmptyRows::kSkip;
   void fields(FieldVisitor& v);
 };
 
@@ -61,15 +64,15 @@ struct TrainingConfig {
   i64 warmup_steps = 0;
   double warmup_ratio = 0.0;
   double weight_decay = 0.0;
-  std::string weight_decay_on = "weights";
+  DecayOn weight_decay_on = DecayOn::kWeights;
   std::string optim = "adamw";
   double adam_beta1 = 0.9;
   double adam_beta2 = 0.999;
   double adam_epsilon = 1e-8;
   double max_grad_norm = 1.0;
-  std::string compute_dtype = "auto";
-  std::string activation_dtype = "auto";
-  std::string gradient_checkpointing = "auto";
+  AutoOr<GemmCompute> compute_dtype;
+  AutoOr<DType> activation_dtype;
+  AutoOr<Recompute> gradient_checkpointing;
   std::optional<i64> gradient_checkpointing_layers;
   i64 seed = 42;
   void fields(FieldVisitor& v);
@@ -97,7 +100,7 @@ struct LoggingConfig {
 struct RuntimeConfig {
   AutoOr<i64> threads;
   IntegerOrString max_memory = "auto";
-  std::string prepack_weights = "never";
+  Prepack prepack_weights = Prepack::kNever;
   void fields(FieldVisitor& v);
 };
 

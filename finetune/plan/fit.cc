@@ -17,7 +17,7 @@ namespace {
 // resident set at most, against runs of the example configs).
 constexpr i64 kFreePartsOfTen = 9;
 
-void set_recomputation(RunConfig& config, const std::string& kind, std::optional<i64> layers) {
+void set_recomputation(RunConfig& config, Recompute kind, std::optional<i64> layers) {
   config.training.gradient_checkpointing = kind;
   config.training.gradient_checkpointing_layers = layers;
 }
@@ -25,8 +25,8 @@ void set_recomputation(RunConfig& config, const std::string& kind, std::optional
 // The fewest layers for which the run fits, when it does with all of them. What a run needs falls
 // with every layer that recomputes.
 void use_fewest_layers(FittedRun& run, RunInputs& inputs) {
-  const std::string kind = run.config.training.gradient_checkpointing;
   // Bisection: five rehearsals for 30 layers.
+  const Recompute kind = *run.config.training.gradient_checkpointing.value;
   i64 enough = inputs.loaded.sizes.layers;
   i64 few = 0;
   while (enough - few > 1) {
@@ -54,9 +54,9 @@ struct Change {
 std::vector<std::vector<Change>> possible_changes(const RunConfig& config) {
   const TrainingConfig& t = config.training;
   std::vector<std::vector<Change>> all;
-  if (t.gradient_checkpointing != "block" || t.gradient_checkpointing_layers) {
+  if (t.gradient_checkpointing != Recompute::kBlock || t.gradient_checkpointing_layers) {
     all.push_back({{"training.gradient_checkpointing=\"block\"",
-                    [](RunConfig& c) { set_recomputation(c, "block", {}); }}});
+                    [](RunConfig& c) { set_recomputation(c, Recompute::kBlock, {}); }}});
   }
   std::vector<Change> batches;
   for (i64 batch = t.per_device_train_batch_size / 2; batch > 0; batch /= 2) {
@@ -71,20 +71,20 @@ std::vector<std::vector<Change>> possible_changes(const RunConfig& config) {
                        }});
   }
   all.push_back(std::move(batches));
-  if (t.activation_dtype != "bf16") {
+  if (t.activation_dtype != DType::kBf16) {
     all.push_back({{"training.activation_dtype=\"bf16\"",
-                    [](RunConfig& c) { c.training.activation_dtype = "bf16"; }}});
+                    [](RunConfig& c) { c.training.activation_dtype = DType::kBf16; }}});
   }
   if (const std::string smaller(optimizer_named(t.optim).smaller); !smaller.empty()) {
     all.push_back({{str("training.optim=\"", smaller, "\""),
                     [smaller](RunConfig& c) { c.training.optim = smaller; }}});
   }
-  if (config.runtime.prepack_weights == "always") {
+  if (config.runtime.prepack_weights == Prepack::kAlways) {
     all.push_back({{"runtime.prepack_weights=\"never\"",
-                    [](RunConfig& c) { c.runtime.prepack_weights = "never"; }}});
+                    [](RunConfig& c) { c.runtime.prepack_weights = Prepack::kNever; }}});
   }
-  if (config.peft && !config.quantization && config.model.dtype != "bf16") {
-    all.push_back({{"model.dtype=\"bf16\"", [](RunConfig& c) { c.model.dtype = "bf16"; }}});
+  if (config.peft && !config.quantization && config.model.dtype != DType::kBf16) {
+    all.push_back({{"model.dtype=\"bf16\"", [](RunConfig& c) { c.model.dtype = DType::kBf16; }}});
   }
   if (config.peft && !config.quantization) {
     all.push_back({{"quantization.load_in_4bit=true",
@@ -166,18 +166,18 @@ FittedRun with_recomputation(RunConfig config, RunInputs& inputs) {
   FittedRun run;
   run.config = std::move(config);
   run.allowed = allowed_memory(run.config.runtime);
-  if (run.config.training.gradient_checkpointing != "auto") {
+  if (!run.config.training.gradient_checkpointing.is_auto()) {
     run.forecast = rehearse(run.config, inputs);
     return run;
   }
-  for (const char* kind : {"none", "selective", "block"}) {
-    set_recomputation(run.config, kind, {});
+  for (const Choice<Recompute>& more : ChoicesOf<Recompute>::all()) {
+    set_recomputation(run.config, more.value, {});
     run.forecast = rehearse(run.config, inputs);
     if (run.fits()) {
       break;
     }
   }
-  if (run.fits() && run.config.training.gradient_checkpointing != "none") {
+  if (run.fits() && run.config.training.gradient_checkpointing != Recompute::kNone) {
     use_fewest_layers(run, inputs);
   }
   return run;
@@ -186,15 +186,15 @@ FittedRun with_recomputation(RunConfig config, RunInputs& inputs) {
 }  // namespace
 
 FittedRun fit_run(RunConfig config, RunInputs& inputs) {
-  const bool decides = config.runtime.prepack_weights == "auto";
+  const bool decides = config.runtime.prepack_weights == Prepack::kAuto;
   if (decides) {
-    config.runtime.prepack_weights = "never";
+    config.runtime.prepack_weights = Prepack::kNever;
   }
   FittedRun run = with_recomputation(std::move(config), inputs);
-  const bool of_use = run.config.peft && run.config.training.compute_dtype != "int8";
+  const bool of_use = run.config.peft && run.config.training.compute_dtype != GemmCompute::kInt8;
   if (decides && of_use && run.fits()) {
     FittedRun prepacked = run;
-    prepacked.config.runtime.prepack_weights = "always";
+    prepacked.config.runtime.prepack_weights = Prepack::kAlways;
     prepacked.forecast = rehearse(prepacked.config, inputs);
     return prepacked.fits() ? prepacked : run;
   }
@@ -218,8 +218,8 @@ std::string does_not_fit(const FittedRun& run, RunInputs& inputs) {
       str("/runtime/max_memory: the run needs ", readable_bytes(run.forecast.resident),
           " of memory with "
           "gradient_checkpointing \"",
-          run.config.training.gradient_checkpointing, "\", and ", readable_bytes(run.allowed),
-          " are allowed");
+          choice_name(run.config.training.gradient_checkpointing), "\", and ",
+          readable_bytes(run.allowed), " are allowed");
   for (std::size_t i = 0; i < remedies.size(); ++i) {
     text += str(i == 0                    ? "; it would need "
                 : i + 1 < remedies.size() ? ", "

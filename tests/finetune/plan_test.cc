@@ -216,17 +216,17 @@ TEST_F(FittingPlan, RecomputesNoMoreThanTheMemoryAllowedDemands) {
   ASSERT_LT(block, selective - (5 << 20));
   constexpr i64 kNoise = 4 << 20;  // of this process, between one plan and the next
   const auto chosen = [&](i64 allowed) { return plan({{"runtime", {{"max_memory", allowed}}}}); };
-  EXPECT_EQ(chosen(none + kNoise).gradient_checkpointing, "none");
+  EXPECT_EQ(chosen(none + kNoise).gradient_checkpointing, Recompute::kNone);
   const RunPlan some = chosen((none + selective) / 2);
-  EXPECT_EQ(some.gradient_checkpointing, "selective");
+  EXPECT_EQ(some.gradient_checkpointing, Recompute::kSelective);
   ASSERT_TRUE(some.gradient_checkpointing_layers.has_value());
   const i64 layers = *some.gradient_checkpointing_layers;
   EXPECT_GT(layers, 1);
   EXPECT_LT(layers, 6);
   EXPECT_GT(resident("selective", layers - 1), (none + selective) / 2) << "one less would do";
   const RunPlan all = chosen(selective + kNoise);
-  EXPECT_EQ(all.gradient_checkpointing, "selective");
-  EXPECT_EQ(chosen(block + kNoise).gradient_checkpointing, "block");
+  EXPECT_EQ(all.gradient_checkpointing, Recompute::kSelective);
+  EXPECT_EQ(chosen(block + kNoise).gradient_checkpointing, Recompute::kBlock);
 }
 
 TEST_F(FittingPlan, PrepacksWhereThereIsRoomForIt) {
@@ -239,17 +239,17 @@ TEST_F(FittingPlan, PrepacksWhereThereIsRoomForIt) {
   ASSERT_GT(all.forecast.resident, without + i64{6} * 3 * 128 * 1024 * 4 * 2);
   constexpr i64 kNoise = 4 << 20;  // of this process, between one plan and the next
   const RunPlan roomy = planned("auto", all.forecast.resident + kNoise);
-  EXPECT_EQ(roomy.prepack_weights, "always");
-  EXPECT_EQ(roomy.gradient_checkpointing, "none");
+  EXPECT_EQ(roomy.prepack_weights, Prepack::kAlways);
+  EXPECT_EQ(roomy.gradient_checkpointing, Recompute::kNone);
   const RunPlan tight = planned("auto", (without + all.forecast.resident) / 2);
-  EXPECT_EQ(tight.prepack_weights, "never");
-  EXPECT_EQ(tight.gradient_checkpointing, "none");
+  EXPECT_EQ(tight.prepack_weights, Prepack::kNever);
+  EXPECT_EQ(tight.gradient_checkpointing, Recompute::kNone);
 }
 
 TEST_F(FittingPlan, NamesWhatWouldHelpWhereNothingFits) {
   std::string problem;
   const RunPlan found = plan({{"runtime", {{"max_memory", "8MB"}}}}, &problem);
-  EXPECT_EQ(found.gradient_checkpointing, "block");
+  EXPECT_EQ(found.gradient_checkpointing, Recompute::kBlock);
   EXPECT_EQ(found.gradient_checkpointing_layers, std::nullopt);
   EXPECT_TRUE(problem.starts_with("/runtime/max_memory: the run needs ")) << problem;
   EXPECT_NE(problem.find(" and 8.0 MB are allowed; it would need "), std::string::npos) << problem;
@@ -285,7 +285,7 @@ TEST_F(FittingPlan, TheChoiceIsWrittenDownAndKeptByAResumedRun) {
   options.resume = "last";
   RecordingListener second;
   EXPECT_EQ(run_training(read_run_config(temp_, json), options, second).steps, 3);
-  EXPECT_EQ(second.plan.gradient_checkpointing, "selective");
+  EXPECT_EQ(second.plan.gradient_checkpointing, Recompute::kSelective);
   EXPECT_EQ(second.plan.gradient_checkpointing_layers, first.plan.gradient_checkpointing_layers);
 }
 

@@ -48,9 +48,9 @@ i64 ulps(float a, float b) {
 // ---- Levels and thresholds
 
 TEST(FourBit, NamesItsTypes) {
-  EXPECT_EQ(four_bit_type_name(FourBitType::kNf4), "nf4");
-  EXPECT_EQ(four_bit_type_from_name("fp4"), FourBitType::kFp4);
-  EXPECT_EQ(four_bit_type_from_name("int4"), std::nullopt);
+  EXPECT_EQ(choice_name(FourBitType::kNf4), "nf4");
+  EXPECT_EQ(find_choice<FourBitType>("fp4"), FourBitType::kFp4);
+  EXPECT_EQ(find_choice<FourBitType>("int4"), std::nullopt);
 }
 
 /// The codes of z in a block whose scale is 1.
@@ -181,7 +181,7 @@ class BnbVectors : public ::testing::Test {
       const TensorEntry& weight = file_.at(c["weight"].get<std::string>());
       const bool bf16 = c["dtype"] == "bfloat16";
       Tensor source = Tensor::from(floats_of(weight), {weight.shape[0], weight.shape[1]});
-      out.push_back({name, *four_bit_type_from_name(c["quant_type"].get<std::string>()),
+      out.push_back({name, find_choice<FourBitType>(c["quant_type"].get<std::string>()).value(),
                      c["double_quant"].get<bool>(), bf16, c["blocksize"].get<i64>(),
                      bf16 ? source.to(DType::kBf16) : source,
                      bytes_of(file_.at(c["packed"].get<std::string>())),

@@ -13,7 +13,7 @@ std::optional<bool> flag(const nlohmann::json& options, const char* name) {
 
 DatasetOptions read_options(const nlohmann::json& json) {
   return {.max_length = json.value("max_length", i64{1024}),
-          .truncation = truncation_by_name(json.value("truncation", "keep_start")),
+          .truncation = find_choice<Truncation>(json.value("truncation", "keep_start")).value(),
           .completion_only_loss = flag(json, "completion_only_loss"),
           .assistant_only_loss = flag(json, "assistant_only_loss")};
 }
