@@ -20,7 +20,7 @@ void require_rows(const std::string& path) {
 
 Dataset load_rows(const std::string& path, const DataConfig& config, const LoadedModel& model) {
   DatasetOptions options;
-  options.format = row_format_by_name(config.format);
+  options.format = config.format.value.value_or(nullptr);
   options.max_length = config.max_length;
   if (model.sizes.hard_limit) {
     options.max_length = std::min(options.max_length, model.sizes.max_positions);

@@ -312,7 +312,7 @@ void note_sources(const RunConfig& config, const RunInputs& inputs, const ReadLo
   add_sources(config, inputs.loaded, reads, before, sources);
   if (checkpoint && checkpoint->state.sources) {
     sources.adapter = before.adapter;
-    check_same_sources(before, sources, inputs.train.format == RowFormat::kTokens);
+    check_same_sources(before, sources, inputs.train.format->is_ids());
   }
 }
 

@@ -67,7 +67,7 @@ int run_data(std::span<const std::string> arguments) {
     const std::string control = summary.empty() ? "" : "; " + summary;
     std::printf(
         "%s rows (%s), %s tokens, %s trained on; the longest has %s (line %ld); %s truncated%s%s\n",
-        readable_count(r.rows).c_str(), std::string(row_format_name(data.format)).c_str(),
+        readable_count(r.rows).c_str(), std::string(data.format->name).c_str(),
         readable_count(r.tokens).c_str(), readable_count(r.trained).c_str(),
         readable_count(r.longest).c_str(), static_cast<long>(r.longest_line),
         readable_count(r.truncated).c_str(), left_out.c_str(), control.c_str());

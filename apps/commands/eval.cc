@@ -81,6 +81,14 @@ int report_matches(const LoadedModel& loaded, const Dataset& data, i64 batch_siz
   return 0;
 }
 
+std::string joined(const std::vector<std::string>& names) {
+  std::string list;
+  for (const std::string& name : names) {
+    list += (list.empty() ? "" : ", ") + name;
+  }
+  return list;
+}
+
 }  // namespace
 
 int run_eval(std::span<const std::string> arguments) {
@@ -100,7 +108,7 @@ int run_eval(std::span<const std::string> arguments) {
   args.option("--metric", metric,
               "loss, or exact_match (greedy completions against the expected ones)")
       .option("--format", format,
-              "columns of a row: auto, text, prompt_completion, messages, alpaca, sharegpt, tokens")
+              "columns of a row: auto, " + joined(choice_names<const RowFormat*>()))
       .option("--special-tokens-in-text", special_tokens,
               "control tokens spelt out in the data: literal (letters) or parse (those tokens)")
       .option("--max-length", max_length, "tokens a row may have; longer ones keep their start")
@@ -118,7 +126,7 @@ int run_eval(std::span<const std::string> arguments) {
   require_at_least("--batch-size", batch_size, 1);
   require_at_least("--max-length", max_length, 2);
   require_at_least("--show", show, 0);
-  row_format_by_name(format);
+  const RowFormat* rows = row_format_by_name(format);
   const std::optional<SpeltTokens> spelt = find_choice<SpeltTokens>(special_tokens);
   if (!spelt) {
     throw ConfigError(str("--special-tokens-in-text: expected literal or parse, found \"",
@@ -127,7 +135,9 @@ int run_eval(std::span<const std::string> arguments) {
   require_rows(file);
   const LoadedModel loaded = model.load();
   DataConfig config;
-  config.format = format;
+  if (rows != nullptr) {
+    config.format = rows;
+  }
   config.max_length = max_length;
   config.special_tokens_in_text = *spelt;
   const Dataset data = load_rows(file, config, loaded);

@@ -11,7 +11,6 @@
 #include "data/dataset/row_text.h"
 #include "data/dataset/stop_check.h"
 #include "data/dataset/text_rows.h"
-#include "data/dataset/token_row.h"
 #include "data/dataset/unused_columns.h"
 
 namespace inlay {
@@ -29,8 +28,8 @@ class Loader {
   Dataset load(RowReader& rows) {
     if (rows.is_plain_text()) {
       set_plain_text();
-    } else if (options_.format) {
-      set_format(*options_.format);
+    } else if (options_.format != nullptr) {
+      set_format(options_.format);
     }
     while (const auto raw = rows.next()) {
       if (rows.is_plain_text()) {
@@ -60,8 +59,8 @@ class Loader {
   }
 
   void set_plain_text();
-  void set_format(RowFormat format);
-  void check_loss_options(RowFormat format) const;
+  void set_format(const RowFormat* format);
+  void check_loss_options(const RowFormat& format) const;
   void add_json_row(const RawRow& raw);
   Example read_row(const Json& json, i64 line);
   void check_ids(const Example& example) const;
@@ -75,7 +74,7 @@ class Loader {
   std::string path_;
   const DatasetOptions& options_;
   const DatasetModel& model_;
-  std::optional<RowFormat> format_;
+  const RowFormat* format_ = nullptr;  // null until it is known
   std::optional<TextRows> text_rows_;
   std::optional<StopCheck> stops_;
   UnusedColumns unused_;
@@ -86,42 +85,38 @@ class Loader {
 };
 
 void Loader::set_plain_text() {
-  if (options_.format.value_or(RowFormat::kText) != RowFormat::kText) {
-    throw ConfigError(str(path_, ": a .txt file has a text a line, which is format text, not ",
-                          row_format_name(*options_.format)));
+  const RowFormat* plain = plain_text_format();
+  if (options_.format != nullptr && options_.format != plain) {
+    throw ConfigError(str(path_, ": a .txt file has a text a line, which is format ", plain->name,
+                          ", not ", options_.format->name));
   }
-  set_format(RowFormat::kText);
+  set_format(plain);
 }
 
-void Loader::set_format(RowFormat format) {
-  check_loss_options(format);
-  if (format != RowFormat::kTokens) {
+void Loader::set_format(const RowFormat* format) {
+  check_loss_options(*format);
+  if (!format->is_ids()) {
     if (model_.tokenizer == nullptr) {
-      throw DataError(str(path_, ": rows of format ", row_format_name(format),
+      throw DataError(str(path_, ": rows of format ", format->name,
                           " need a tokenizer; without one only rows of tokens can be read"));
     }
-    text_rows_.emplace(format, options_, model_);
+    text_rows_.emplace(*format, options_, model_);
   }
-  if (model_.tokenizer != nullptr && format != RowFormat::kText) {
+  if (model_.tokenizer != nullptr && !format->plain_text) {
     stops_.emplace(*model_.tokenizer);
   }
   format_ = dataset_.format = format;
 }
 
-void Loader::check_loss_options(RowFormat format) const {
-  const bool prompted = format == RowFormat::kPromptCompletion || format == RowFormat::kAlpaca;
-  if (options_.completion_only_loss.value_or(false) && !prompted) {
-    throw ConfigError(str(path_, ": completion_only_loss is true, but rows of format ",
-                          row_format_name(format),
-                          " have no completion; it is for prompt_completion and alpaca"));
+void Loader::check_loss_options(const RowFormat& format) const {
+  if (options_.completion_only_loss.value_or(false) && !format.completion) {
+    throw ConfigError(str(path_, ": completion_only_loss is true, but rows of format ", format.name,
+                          " have no completion; it is for ", formats_with_completion()));
   }
-  const bool messages = format == RowFormat::kPromptCompletion || format == RowFormat::kMessages ||
-                        format == RowFormat::kShareGpt;
-  if (options_.assistant_only_loss.value_or(false) && !messages) {
-    throw ConfigError(str(path_, ": assistant_only_loss is true, but rows of format ",
-                          row_format_name(format),
-                          " have no messages; it is for messages, sharegpt and "
-                          "prompt_completion"));
+  if (options_.assistant_only_loss.value_or(false) &&
+      format.messages == RowFormat::Messages::kNever) {
+    throw ConfigError(str(path_, ": assistant_only_loss is true, but rows of format ", format.name,
+                          " have no messages; it is for ", formats_with_messages()));
   }
 }
 
@@ -135,11 +130,11 @@ void Loader::add_json_row(const RawRow& raw) {
     return;
   }
   // The first row that has something in it decides for the whole file.
-  if (!format_) {
-    std::optional<RowFormat> judged;
+  if (format_ == nullptr) {
+    const RowFormat* judged = nullptr;
     at_line(raw, [&] { judged = judge_row_format(json); });
     // Outside of at_line(): what it refuses is true of the file, not of this line.
-    set_format(*judged);
+    set_format(judged);
   }
   at_line(raw, [&] {
     check_columns(json, *format_);
@@ -149,8 +144,8 @@ void Loader::add_json_row(const RawRow& raw) {
 }
 
 Example Loader::read_row(const Json& json, i64 line) {
-  return *format_ == RowFormat::kTokens ? token_row(json, model_.vocab_size)
-                                        : text_rows_->read(json, line);
+  return format_->is_ids() ? format_->read_ids(json, model_.vocab_size)
+                           : text_rows_->read(json, line);
 }
 
 void Loader::check_ids(const Example& example) const {
@@ -173,7 +168,7 @@ void Loader::keep(Example example, const RawRow& raw) {
                        " none behind the first is to be learnt"));
   }
   // Labels alone make completions of ids; without them, they are text.
-  const bool as_text = *format_ == RowFormat::kTokens && example.labels == example.ids;
+  const bool as_text = format_->is_ids() && example.labels == example.ids;
   if (stops_ && !as_text) {
     stops_->add(example);
   }

@@ -57,8 +57,8 @@ struct ChoicesOf<EmptyRows> {
 };
 
 struct DatasetOptions {
-  /// Nothing: judged by the first row (from the columns it has, see RowFormat).
-  std::optional<RowFormat> format = {};
+  /// Null: judged by the first row (from the columns it has, see RowFormat).
+  const RowFormat* format = nullptr;
   /// Tokens a row may have, > 0.
   i64 max_length = 1024;
   Truncation truncation = Truncation::kKeepStart;
@@ -105,7 +105,7 @@ struct DatasetReport {
 std::string control_summary(const DatasetReport& report);
 
 struct Dataset {
-  RowFormat format = RowFormat::kText;
+  const RowFormat* format = plain_text_format();
   std::vector<Example> examples;  // in the order of the file
   std::vector<i64> lengths;       // of each example in tokens, before truncation
   DatasetReport report;

@@ -6,40 +6,78 @@
 #include <vector>
 
 #include "core/error.h"
+#include "data/dataset/chat_row.h"
+#include "data/dataset/row_text.h"
+#include "data/dataset/token_row.h"
 
 namespace inlay {
 namespace {
 
 using Json = nlohmann::ordered_json;
 
-struct FormatColumns {
-  RowFormat format;
-  std::string_view name;
-  std::vector<std::string> needed;
-  std::vector<std::string> optional = {};
-};
-
-const std::vector<FormatColumns>& formats() {
-  static const std::vector<FormatColumns> all = {
-      {RowFormat::kText, "text", {"text"}},
-      {RowFormat::kPromptCompletion,
-       "prompt_completion",
-       {"prompt", "completion"},
-       {"tools", "chat_template_kwargs"}},
-      {RowFormat::kMessages, "messages", {"messages"}, {"tools", "chat_template_kwargs"}},
-      {RowFormat::kAlpaca, "alpaca", {"instruction", "output"}, {"input", "system", "history"}},
-      {RowFormat::kShareGpt,
-       "sharegpt",
-       {"conversations"},
-       {"system", "tools", "chat_template_kwargs"}},
-      {RowFormat::kTokens, "tokens", {"input_ids"}, {"labels", "attention_mask"}},
-  };
-  return all;
+ChatRowReader& chat_of(const TextReading& reading) {
+  if (reading.chat == nullptr) {
+    throw DataError("the row has messages, but the tokenizer has no chat template to put them in");
+  }
+  return *reading.chat;
 }
 
-const FormatColumns& columns_of(RowFormat format) {
-  return *std::find_if(formats().begin(), formats().end(),
-                       [&](const FormatColumns& f) { return f.format == format; });
+RowText read_prompt_completion(const Json& row, const TextReading& reading) {
+  const Json& prompt = row["prompt"];
+  const Json& completion = row["completion"];
+  if (prompt.is_array() != completion.is_array()) {
+    throw DataError(
+        str("/prompt and /completion: must both be strings or both lists of messages, "
+            "not ",
+            prompt.type_name(), " and ", completion.type_name()));
+  }
+  if (prompt.is_array()) {
+    return chat_of(reading).prompt_completion(row);
+  }
+  if (reading.loss.assistant_only.value_or(false)) {
+    throw DataError("assistant_only_loss is true, but prompt and completion are not messages");
+  }
+  return prompt_completion_row(row, reading.loss);
+}
+
+const std::vector<RowFormat>& formats() {
+  using Messages = RowFormat::Messages;
+  static const std::vector<RowFormat> all = {
+      {.name = "text",
+       .needed = {"text"},
+       .plain_text = true,
+       .read_text = [](const Json& row, const TextReading& /*reading*/) { return text_row(row); }},
+      // Both columns strings, or both lists of messages; only the latter have tools.
+      {.name = "prompt_completion",
+       .needed = {"prompt", "completion"},
+       .optional = {"tools", "chat_template_kwargs"},
+       .completion = true,
+       .messages = Messages::kSometimes,
+       .read_text = read_prompt_completion},
+      {.name = "messages",
+       .needed = {"messages"},
+       .optional = {"tools", "chat_template_kwargs"},
+       .messages = Messages::kAlways,
+       .read_text = [](const Json& row,
+                       const TextReading& reading) { return chat_of(reading).messages(row); }},
+      {.name = "alpaca",
+       .needed = {"instruction", "output"},
+       .optional = {"input", "system", "history"},
+       .completion = true,
+       .read_text = [](const Json& row,
+                       const TextReading& reading) { return alpaca_row(row, reading.loss); }},
+      {.name = "sharegpt",
+       .needed = {"conversations"},
+       .optional = {"system", "tools", "chat_template_kwargs"},
+       .messages = Messages::kAlways,
+       .read_text = [](const Json& row,
+                       const TextReading& reading) { return chat_of(reading).sharegpt(row); }},
+      {.name = "tokens",
+       .needed = {"input_ids"},
+       .optional = {"labels", "attention_mask"},
+       .read_ids = token_row},
+  };
+  return all;
 }
 
 /// `"a", "b"`, at most so many that a message stays readable.
@@ -81,15 +119,24 @@ bool has_value(const Json& row, const std::string& column) {
 
 /// The formats whose columns are all there.
 template <class IsThere>
-std::vector<const FormatColumns*> formats_with(const Json& row, const IsThere& is_there) {
-  std::vector<const FormatColumns*> fitting;
-  for (const FormatColumns& f : formats()) {
+std::vector<const RowFormat*> formats_with(const Json& row, const IsThere& is_there) {
+  std::vector<const RowFormat*> fitting;
+  for (const RowFormat& f : formats()) {
     if (std::all_of(f.needed.begin(), f.needed.end(),
                     [&](const std::string& column) { return is_there(row, column); })) {
       fitting.push_back(&f);
     }
   }
   return fitting;
+}
+
+/// "a, b and c".
+std::string joined_with_and(const std::vector<std::string_view>& names) {
+  std::string list;
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    list += str(i == 0 ? "" : i + 1 == names.size() ? " and " : ", ", names[i]);
+  }
+  return list;
 }
 
 /// ` (did you mean …?)` for the column of `row` that looks like a slip for one that is not there.
@@ -107,7 +154,7 @@ std::string near_miss(const Json& row, const std::vector<std::string>& needed) {
 [[noreturn]] void fail_unknown(const Json& row) {
   std::string needs;
   std::vector<std::string> known;
-  for (const FormatColumns& f : formats()) {
+  for (const RowFormat& f : formats()) {
     needs += str(needs.empty() ? "" : "; ", f.name, ": ", quoted(f.needed));
     known.insert(known.end(), f.needed.begin(), f.needed.end());
   }
@@ -118,28 +165,59 @@ std::string near_miss(const Json& row, const std::vector<std::string>& needed) {
 
 }  // namespace
 
-std::string_view row_format_name(RowFormat format) {
-  return columns_of(format).name;
-}
-
-std::optional<RowFormat> row_format_by_name(std::string_view name) {
-  std::vector<std::string> names = {"auto"};
-  for (const FormatColumns& f : formats()) {
-    if (f.name == name) {
-      return f.format;
+std::span<const Choice<const RowFormat*>> ChoicesOf<const RowFormat*>::all() {
+  static const std::vector<Choice<const RowFormat*>> choices = [] {
+    std::vector<Choice<const RowFormat*>> list;
+    for (const RowFormat& f : formats()) {
+      list.push_back({f.name, &f});
     }
-    names.emplace_back(f.name);
-  }
-  if (name != "auto") {
-    throw ConfigError(str("there is no data format \"", printable(name), "\"",
-                          did_you_mean(name, names), "; there are ", quoted(names)));
-  }
-  return std::nullopt;
+    return list;
+  }();
+  return choices;
 }
 
-RowFormat judge_row_format(const Json& row) {
+const RowFormat* row_format_by_name(std::string_view name) {
+  if (const auto format = find_choice<const RowFormat*>(name)) {
+    return *format;
+  }
+  if (name == "auto") {
+    return nullptr;
+  }
+  const std::vector<std::string> names = ChoiceSlot::with_auto(choice_names<const RowFormat*>());
+  throw ConfigError(str("there is no data format \"", printable(name), "\"",
+                        did_you_mean(name, names), "; there are ", quoted(names)));
+}
+
+const RowFormat* plain_text_format() {
+  return &*std::find_if(formats().begin(), formats().end(),
+                        [](const RowFormat& f) { return f.plain_text; });
+}
+
+std::string formats_with_completion() {
+  std::vector<std::string_view> names;
+  for (const RowFormat& f : formats()) {
+    if (f.completion) {
+      names.push_back(f.name);
+    }
+  }
+  return joined_with_and(names);
+}
+
+std::string formats_with_messages() {
+  std::vector<std::string_view> names;
+  for (const auto often : {RowFormat::Messages::kAlways, RowFormat::Messages::kSometimes}) {
+    for (const RowFormat& f : formats()) {
+      if (f.messages == often) {
+        names.push_back(f.name);
+      }
+    }
+  }
+  return joined_with_and(names);
+}
+
+const RowFormat* judge_row_format(const Json& row) {
   check_object(row);
-  std::vector<const FormatColumns*> fitting = formats_with(row, has_value);
+  std::vector<const RowFormat*> fitting = formats_with(row, has_value);
   if (fitting.empty()) {
     // With a null where a text must be, which is then what to complain of.
     fitting = formats_with(row, [](const Json& r, const std::string& c) { return r.contains(c); });
@@ -151,7 +229,7 @@ RowFormat judge_row_format(const Json& row) {
     throw DataError(str("the row has ", columns_found(row), ", which fit more than one format: ",
                         fitting[0]->name, " and ", fitting[1]->name, "; say which by \"format\""));
   }
-  return fitting[0]->format;
+  return fitting[0];
 }
 
 bool is_empty_row(const Json& row) {
@@ -159,29 +237,29 @@ bool is_empty_row(const Json& row) {
          std::all_of(row.begin(), row.end(), [](const Json& value) { return value.is_null(); });
 }
 
-std::vector<std::string> unused_columns(const Json& row, RowFormat format) {
-  const FormatColumns& f = columns_of(format);
+std::vector<std::string> unused_columns(const Json& row, const RowFormat& format) {
   // Strings go through no template, which would read the further columns of messages.
-  const bool strings = format == RowFormat::kPromptCompletion && row["prompt"].is_string();
+  const bool strings =
+      format.messages == RowFormat::Messages::kSometimes && row[format.needed[0]].is_string();
   std::vector<std::string> unused;
   for (const auto& [key, value] : row.items()) {
     const auto listed = [&, &name = key](const std::vector<std::string>& columns) {
       return std::find(columns.begin(), columns.end(), name) != columns.end();
     };
-    if (!value.is_null() && !listed(f.needed) && (strings || !listed(f.optional))) {
+    if (!value.is_null() && !listed(format.needed) && (strings || !listed(format.optional))) {
       unused.push_back(key);
     }
   }
   return unused;
 }
 
-void check_columns(const Json& row, RowFormat format) {
+void check_columns(const Json& row, const RowFormat& format) {
   check_object(row);
-  const FormatColumns& f = columns_of(format);
-  for (const std::string& column : f.needed) {
+  for (const std::string& column : format.needed) {
     if (!row.contains(column)) {
-      throw DataError(str("format ", f.name, " needs a column \"", column, "\", but the row has ",
-                          columns_found(row), near_miss(row, f.needed)));
+      throw DataError(str("format ", format.name, " needs a column \"", column,
+                          "\", but the row has ", columns_found(row),
+                          near_miss(row, format.needed)));
     }
   }
 }

@@ -57,6 +57,14 @@ struct LossOptions {
   std::optional<bool> assistant_only;
 };
 
+class ChatRowReader;
+
+/// What rows of text are read with besides their columns.
+struct TextReading {
+  LossOptions loss;
+  ChatRowReader* chat = nullptr;  // null: the tokenizer has no chat template
+};
+
 // Rows of plain text, REQUIRED to have the columns of their format. Throw DataError for a column
 // that is not a string.
 

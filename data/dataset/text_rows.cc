@@ -9,9 +9,10 @@ namespace inlay {
 
 using Json = nlohmann::ordered_json;
 
-TextRows::TextRows(RowFormat format, const DatasetOptions& options, const DatasetModel& model)
+TextRows::TextRows(const RowFormat& format, const DatasetOptions& options,
+                   const DatasetModel& model)
     : format_(format),
-      loss_{options.completion_only_loss, options.assistant_only_loss},
+      reading_{{options.completion_only_loss, options.assistant_only_loss}},
       control_(*model.tokenizer),
       encoder_(*model.tokenizer, options.add_eos),
       add_eos_(options.add_eos),
@@ -21,12 +22,13 @@ TextRows::TextRows(RowFormat format, const DatasetOptions& options, const Datase
   }
   if (model.chat_template != nullptr) {
     chat_.emplace(*model.chat_template, control_,
-                  ChatRowOptions{loss_, options.parse_special_tokens, options.now});
+                  ChatRowOptions{reading_.loss, options.parse_special_tokens, options.now});
+    reading_.chat = &*chat_;
   }
 }
 
 Example TextRows::read(const Json& row, i64 line) {
-  return encode(row_text(row), line);
+  return encode(format_.read_text(row, reading_), line);
 }
 
 Example TextRows::read_plain(std::string_view text, i64 line) {
@@ -41,50 +43,6 @@ std::vector<std::string> TextRows::notes() const {
   joining_parts_.note(
       "a content of text parts, joined to one string: the chat template takes no lists", notes);
   return notes;
-}
-
-RowText TextRows::row_text(const Json& row) {
-  switch (format_) {
-    case RowFormat::kText:
-      return text_row(row);
-    case RowFormat::kAlpaca:
-      return alpaca_row(row, loss_);
-    case RowFormat::kMessages:
-      return chat().messages(row);
-    case RowFormat::kShareGpt:
-      return chat().sharegpt(row);
-    case RowFormat::kPromptCompletion:
-      return prompt_completion(row);
-    case RowFormat::kTokens:
-      break;
-  }
-  INLAY_ASSERT(format_ != RowFormat::kTokens);
-  return {};
-}
-
-RowText TextRows::prompt_completion(const Json& row) {
-  const Json& prompt = row["prompt"];
-  const Json& completion = row["completion"];
-  if (prompt.is_array() != completion.is_array()) {
-    throw DataError(
-        str("/prompt and /completion: must both be strings or both lists of messages, "
-            "not ",
-            prompt.type_name(), " and ", completion.type_name()));
-  }
-  if (prompt.is_array()) {
-    return chat().prompt_completion(row);
-  }
-  if (loss_.assistant_only.value_or(false)) {
-    throw DataError("assistant_only_loss is true, but prompt and completion are not messages");
-  }
-  return prompt_completion_row(row, loss_);
-}
-
-ChatRowReader& TextRows::chat() {
-  if (!chat_) {
-    throw DataError("the row has messages, but the tokenizer has no chat template to put them in");
-  }
-  return *chat_;
 }
 
 Example TextRows::encode(RowText row, i64 line) {

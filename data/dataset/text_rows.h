@@ -22,9 +22,9 @@ namespace inlay {
 /// about the rows.
 class TextRows {
  public:
-  /// REQUIRES a tokenizer, and a format other than kTokens. `model` must outlive this.
-  TextRows(RowFormat format, const DatasetOptions& options, const DatasetModel& model);
-  TextRows(const TextRows&) = delete;  // chat_ refers to control_
+  /// REQUIRES a tokenizer, and a format that is read as text. `model` must outlive this.
+  TextRows(const RowFormat& format, const DatasetOptions& options, const DatasetModel& model);
+  TextRows(const TextRows&) = delete;  // chat_ refers to control_, and reading_ to chat_
   TextRows& operator=(const TextRows&) = delete;
 
   // The row that begins in `line`. Throw DataError for one that cannot be read.
@@ -39,14 +39,11 @@ class TextRows {
   bool last_answer_is_empty() const { return last_answer_is_empty_; }
 
  private:
-  RowText row_text(const nlohmann::ordered_json& row);
-  RowText prompt_completion(const nlohmann::ordered_json& row);
-  ChatRowReader& chat();
   Example encode(RowText row, i64 line);
   void remark(const RowText& row, i64 line);
 
-  RowFormat format_;
-  LossOptions loss_;
+  const RowFormat& format_;
+  TextReading reading_;
   ControlText control_;
   RowEncoder encoder_;
   std::optional<ChatRowReader> chat_;

@@ -14,7 +14,7 @@ constexpr std::size_t kMaxShown = 12;
 
 }  // namespace
 
-void UnusedColumns::add(const nlohmann::ordered_json& row, RowFormat format) {
+void UnusedColumns::add(const nlohmann::ordered_json& row, const RowFormat& format) {
   for (const std::string& column : unused_columns(row, format)) {
     if (rows_.size() < kMaxColumns || rows_.count(column) > 0) {
       ++rows_[column];

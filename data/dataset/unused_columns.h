@@ -14,7 +14,7 @@ namespace inlay {
 /// The columns that rows have and their format makes no use of, for one note about all of them.
 class UnusedColumns {
  public:
-  void add(const nlohmann::ordered_json& row, RowFormat format);
+  void add(const nlohmann::ordered_json& row, const RowFormat& format);
   /// `columns that are not used: "id" (in 3 rows), …`; nothing where there are none.
   std::optional<std::string> note() const;
 

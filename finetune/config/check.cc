@@ -61,32 +61,25 @@ void check_quantization(const RunConfig& config, Problems& problems) {
   }
 }
 
-/// Whether rows of this format can have prompt and completion, or messages. Of "auto" nobody knows
-/// before the data is read.
-bool may_have_completion(const std::string& format) {
-  return format != "text" && format != "tokens";
-}
-bool may_have_messages(const std::string& format) {
-  return format == "auto" || format == "messages" || format == "sharegpt";
-}
-
 void check_data(const RunConfig& config, Problems& problems) {
   const DataConfig& data = config.data;
+  const RowFormat* format = data.format.value.value_or(nullptr);  // null: judged by the first row
   if (!data.train.has_value()) {
     problems.add("/data/train", "a file to train on is needed");
   }
-  if (data.completion_only_loss == true && !may_have_completion(data.format)) {
+  if (data.completion_only_loss == true && format != nullptr && !format->completion) {
     problems.add("/data/completion_only_loss",
-                 str("rows of format \"", data.format, "\" have no completion"));
+                 str("rows of format \"", format->name, "\" have no completion"));
   }
-  if (data.assistant_only_loss == true && !may_have_messages(data.format)) {
+  if (data.assistant_only_loss == true && format != nullptr &&
+      format->messages == RowFormat::Messages::kNever) {
     problems.add("/data/assistant_only_loss",
-                 str("rows of format \"", data.format, "\" have no messages"));
+                 str("rows of format \"", format->name, "\" have no messages"));
   }
-  const bool ids_only = data.format == "tokens" || data.format == "auto";
+  const bool ids_only = format == nullptr || format->is_ids();
   if (config.model.config && !config.model.tokenizer.has_value() && !ids_only) {
     problems.add("/model/tokenizer",
-                 str("data.format \"", data.format,
+                 str("data.format \"", format->name,
                      "\" needs one, and model.config brings none: name one, or \"bytes\""));
   }
   if (config.eval.eval_steps > 0 && !data.validation.has_value()) {

@@ -68,9 +68,7 @@ void QuantizationConfig::fields(FieldVisitor& v) {
 void DataConfig::fields(FieldVisitor& v) {
   v.path("train", train, "JSONL file, JSON array or text to train on");
   v.path("validation", validation, "the same for evaluations");
-  v.choice("format", format,
-           {"auto", "text", "prompt_completion", "messages", "alpaca", "sharegpt", "tokens"},
-           "columns of a row; \"auto\": judged by the first row");
+  v.field("format", format, "columns of a row; \"auto\": judged by the first row");
   v.field("max_length", max_length, {2, kMaxTokens}, "tokens a row may have");
   v.field("truncation", truncation,
           "what a row over max_length keeps: its first tokens, its last, or it stops the run");

@@ -42,7 +42,7 @@ struct QuantizationConfig {
 struct DataConfig {
   std::optional<std::string> train;
   std::optional<std::string> validation;
-  std::string format = "auto";
+  AutoOr<const RowFormat*> format;
   i64 max_length = 1024;
   Truncation truncation = Truncation::kKeepStart;
   bool shuffle = true;

@@ -30,31 +30,31 @@ TEST(Dataset, LearnsWhatTheFormatSays) {
       "Instruction:\nAdd them.\n\n### Input:\n2 and 3\n\n### Response:[5<|im_end|>]";
   const struct {
     std::string row;
-    RowFormat format;
+    const char* format;
     std::string learnt;
   } cases[] = {
-      {R"({"text": "Hello world"})", RowFormat::kText, "[Hello world<|im_end|>]"},
-      {R"({"text": "\n"})", RowFormat::kText, "[\n<|im_end|>]"},
-      {R"({"id": 7, "text": "Hello"})", RowFormat::kText, "[Hello<|im_end|>]"},
-      {R"({"prompt": "Q: 1\nA:", "completion": " 2"})", RowFormat::kPromptCompletion,
+      {R"({"text": "Hello world"})", "text", "[Hello world<|im_end|>]"},
+      {R"({"text": "\n"})", "text", "[\n<|im_end|>]"},
+      {R"({"id": 7, "text": "Hello"})", "text", "[Hello<|im_end|>]"},
+      {R"({"prompt": "Q: 1\nA:", "completion": " 2"})", "prompt_completion",
        "Q: 1\nA:[ 2<|im_end|>]"},
-      {R"({"completion": "b", "prompt": "a"})", RowFormat::kPromptCompletion, "a[b<|im_end|>]"},
-      {R"({"prompt": "", "completion": "b"})", RowFormat::kPromptCompletion, "[b<|im_end|>]"},
-      {alpaca_json(""), RowFormat::kAlpaca, without_input},
-      {alpaca_json(R"("input": "", )"), RowFormat::kAlpaca, without_input},
-      {alpaca_json(R"("input": "2 and 3", )"), RowFormat::kAlpaca, with_input},
-      {R"({"input_ids": [3, 4, 5]})", RowFormat::kTokens, "[!\"#]"},
-      {R"({"input_ids": [3, 4, 5], "labels": [-100, 4, -100]})", RowFormat::kTokens, "![\"]#"},
-      {R"({"input_ids": [3, 4], "labels": null, "attention_mask": [1, 1]})", RowFormat::kTokens,
-       "[!\"]"},
+      {R"({"completion": "b", "prompt": "a"})", "prompt_completion", "a[b<|im_end|>]"},
+      {R"({"prompt": "", "completion": "b"})", "prompt_completion", "[b<|im_end|>]"},
+      {alpaca_json(""), "alpaca", without_input},
+      {alpaca_json(R"("input": "", )"), "alpaca", without_input},
+      {alpaca_json(R"("input": "2 and 3", )"), "alpaca", with_input},
+      {R"({"input_ids": [3, 4, 5]})", "tokens", "[!\"#]"},
+      {R"({"input_ids": [3, 4, 5], "labels": [-100, 4, -100]})", "tokens", "![\"]#"},
+      {R"({"input_ids": [3, 4], "labels": null, "attention_mask": [1, 1]})", "tokens", "[!\"]"},
   };
   for (const auto& c : cases) {
     const Dataset dataset = load_text(c.row, smollm().model());
-    EXPECT_EQ(dataset.format, c.format) << c.row;
+    EXPECT_EQ(dataset.format->name, c.format) << c.row;
     ASSERT_EQ(dataset.examples.size(), 1U) << c.row;
     EXPECT_EQ(learnt(dataset.examples[0], smollm().tokenizer), c.learnt);
     // The same by name instead of by the columns.
-    const auto by_name = load_text(c.row, smollm().model(), {.format = c.format});
+    const auto by_name =
+        load_text(c.row, smollm().model(), {.format = row_format_by_name(c.format)});
     EXPECT_EQ(by_name.examples[0].ids, dataset.examples[0].ids);
     EXPECT_EQ(by_name.examples[0].labels, dataset.examples[0].labels);
   }
@@ -174,7 +174,7 @@ TEST(Dataset, ReadsTokensWithoutATokenizer) {
 TEST(Dataset, ReadsArraysAndPlainText) {
   const std::string array = "[\n" + alpaca_json("") + ",\n" + alpaca_json("") + "\n]\n";
   const Dataset dataset = load_text(array, smollm().model(), {}, "alpaca.json");
-  EXPECT_EQ(dataset.format, RowFormat::kAlpaca);
+  EXPECT_EQ(dataset.format->name, "alpaca");
   ASSERT_EQ(dataset.examples.size(), 2U);
   EXPECT_EQ(dataset.examples[0].ids, dataset.examples[1].ids);
   EXPECT_EQ(dataset.examples[1].line, 3);
@@ -341,9 +341,10 @@ TEST(Dataset, RefusesARowOfAnotherFormatThanTheFirst) {
             "train.jsonl: line 2: format prompt_completion needs a column \"completion\", but the "
             "row has the columns \"prompt\", \"completions\" (did you mean \"completion\" by "
             "\"completions\"?)");
-  EXPECT_EQ(load_error("{\"text\": \"a\"}", smollm().model(), {.format = RowFormat::kMessages}),
-            "train.jsonl: line 1: format messages needs a column \"messages\", but the row has "
-            "the columns \"text\"");
+  EXPECT_EQ(
+      load_error("{\"text\": \"a\"}", smollm().model(), {.format = row_format_by_name("messages")}),
+      "train.jsonl: line 1: format messages needs a column \"messages\", but the row has "
+      "the columns \"text\"");
 }
 
 TEST(Dataset, RefusesOptionsThatDoNotFit) {
@@ -361,7 +362,7 @@ TEST(Dataset, RefusesOptionsThatDoNotFit) {
   EXPECT_EQ(load_error(pair, smollm().model(), assistant_only),
             "train.jsonl: line 1: assistant_only_loss is true, but prompt and completion are not "
             "messages");
-  EXPECT_EQ(load_error("a", smollm().model(), {.format = RowFormat::kAlpaca}, "a.txt"),
+  EXPECT_EQ(load_error("a", smollm().model(), {.format = row_format_by_name("alpaca")}, "a.txt"),
             "a.txt: a .txt file has a text a line, which is format text, not alpaca");
   EXPECT_EQ(load_error(text, {}),
             "train.jsonl: rows of format text need a tokenizer; without one only rows of tokens "
@@ -397,11 +398,10 @@ TEST(Dataset, NotesEmptyCompletionsByTheirFirstLine) {
 }
 
 TEST(Dataset, KnowsItsNames) {
-  EXPECT_EQ(row_format_by_name("auto"), std::nullopt);
-  for (const RowFormat format :
-       {RowFormat::kText, RowFormat::kPromptCompletion, RowFormat::kMessages, RowFormat::kAlpaca,
-        RowFormat::kShareGpt, RowFormat::kTokens}) {
-    EXPECT_EQ(row_format_by_name(row_format_name(format)), format);
+  EXPECT_EQ(row_format_by_name("auto"), nullptr);
+  for (const char* name :
+       {"text", "prompt_completion", "messages", "alpaca", "sharegpt", "tokens"}) {
+    EXPECT_EQ(row_format_by_name(name)->name, name);
   }
   EXPECT_EQ(find_choice<EmptyRows>("skip"), EmptyRows::kSkip);
   EXPECT_EQ(find_choice<EmptyRows>("error"), EmptyRows::kError);
@@ -425,7 +425,7 @@ TEST(Dataset, KnowsItsNames) {
 TEST(Dataset, ReadsTheSampleDataInFull) {
   const Dataset dataset =
       load_dataset(INLAY_SOURCE_DIR "/data/samples/train.jsonl", {}, smollm().model());
-  EXPECT_EQ(dataset.format, RowFormat::kPromptCompletion);
+  EXPECT_EQ(dataset.format->name, "prompt_completion");
   EXPECT_EQ(dataset.report.rows, static_cast<i64>(dataset.examples.size()));
   i64 tokens = 0;
   i64 trained = 0;

@@ -93,14 +93,14 @@ TEST(RowKinds, AreRefusedWhereAColumnIsOfTheWrongKind) {
 TEST(RowKinds, AreJudgedByTheColumnsThatAreNotNull) {
   const struct {
     std::string row;
-    RowFormat format;
+    const char* format;
   } cases[] = {
-      {R"({"text": "a b", "prompt": null, "completion": null})", RowFormat::kText},
-      {R"({"text": null, "prompt": "a", "completion": "b"})", RowFormat::kPromptCompletion},
-      {R"({"messages": null, "instruction": "a", "output": "b"})", RowFormat::kAlpaca},
+      {R"({"text": "a b", "prompt": null, "completion": null})", "text"},
+      {R"({"text": null, "prompt": "a", "completion": "b"})", "prompt_completion"},
+      {R"({"messages": null, "instruction": "a", "output": "b"})", "alpaca"},
   };
   for (const auto& c : cases) {
-    EXPECT_EQ(load_text(c.row, plain_model().model()).format, c.format) << c.row;
+    EXPECT_EQ(load_text(c.row, plain_model().model()).format->name, c.format) << c.row;
   }
 }
 
