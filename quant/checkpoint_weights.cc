@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "core/error.h"
+#include "core/tensor/dense_format.h"
 
 namespace inlay {
 namespace {
@@ -37,8 +38,7 @@ Tensor transposed(const Tensor& t) {
 }
 
 bool is_dense(const FrozenMatrix& m) {
-  return m.format() == kernels::MatrixFormat::kF32 || m.format() == kernels::MatrixFormat::kBf16 ||
-         m.format() == kernels::MatrixFormat::kF16;
+  return dense_dtype(m.format()).has_value();
 }
 
 // True when the storage already is what `dtype` asks for, so that it can stay mapped. Weights that
@@ -47,8 +47,7 @@ bool stays(const FrozenMatrix& m, std::optional<DType> dtype) {
   if (!dtype || m.format() == kernels::MatrixFormat::kFourBit) {
     return true;
   }
-  return (m.format() == kernels::MatrixFormat::kF32 && *dtype == DType::kF32) ||
-         (m.format() == kernels::MatrixFormat::kBf16 && *dtype == DType::kBf16);
+  return dense_dtype(m.format()) == dtype;
 }
 
 }  // namespace

@@ -26,34 +26,15 @@ i64 count_dense(std::span<const std::byte> data) {
   return found;
 }
 
-// Where in a block its halves lie: a scale, and in some formats an offset.
-std::vector<std::size_t> halves_of(MatrixFormat format) {
-  switch (format) {
-    case MatrixFormat::kQ8_0:
-    case MatrixFormat::kQ4_0:
-    case MatrixFormat::kQ5_0:
-      return {0};
-    case MatrixFormat::kQ4_1:
-    case MatrixFormat::kQ5_1:
-    case MatrixFormat::kQ4_K:
-    case MatrixFormat::kQ5_K:
-      return {0, 2};
-    case MatrixFormat::kQ6_K:
-      return {208};
-    default:
-      INLAY_ASSERT(false);
-      return {};
-  }
-}
-
 i64 count_blocks(MatrixFormat format, std::span<const std::byte> data) {
-  const kernels::BlockSize block = kernels::block_size(format);
-  const std::vector<std::size_t> halves = halves_of(format);
+  const kernels::MatrixFormatRow& row = kernels::format_row(format);
+  const kernels::BlockSize block = row.block;
   const auto step = static_cast<std::size_t>(block.bytes);
   i64 found = 0;
   for (std::size_t at = 0; at + step <= data.size(); at += step) {
-    const bool bad = std::ranges::any_of(halves, [&](std::size_t half) {
-      return count_dense<u16, 0x7C00>(data.subspan(at + half, sizeof(u16))) > 0;
+    const bool bad = std::ranges::any_of(row.halves, [&](i32 half) {
+      return half >= 0 && count_dense<u16, 0x7C00>(
+                              data.subspan(at + static_cast<std::size_t>(half), sizeof(u16))) > 0;
     });
     found += bad ? block.values : 0;
   }

@@ -6,6 +6,7 @@
 
 #include "core/error.h"
 #include "core/io/file_system.h"
+#include "core/tensor/dense_format.h"
 
 namespace inlay {
 namespace {
@@ -56,8 +57,8 @@ bool has_four_bit(const SafetensorsModel& model) {
 // A weight in a type that no dense layer has: integers, 8-bit floats.
 const TensorEntry* not_a_float(const SafetensorsModel& model) {
   for (const TensorEntry* entry : model.entries()) {
-    if (entry->name.ends_with(".weight") && entry->dtype != DType::kF32 &&
-        entry->dtype != DType::kBf16 && entry->dtype != DType::kF16) {
+    const bool is_dense = entry->dtype && dense_format(*entry->dtype);
+    if (entry->name.ends_with(".weight") && !is_dense) {
       return entry;
     }
   }

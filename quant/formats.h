@@ -1,26 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "core/kernels/matrix.h"
 #include "core/tensor/frozen_matrix.h"
 #include "core/types.h"
 
-/// Every way to store a weight in fewer bits, one row each. A new format is a new row; the
-/// round-trip test walks them all.
+/// Every way to store a weight in fewer bits: bitsandbytes' 4-bit types, and the block formats of
+/// core/kernels/matrix_format.h, where a new one gets its row. The round-trip test walks them all.
 namespace inlay {
 
 struct QuantFormat {
-  std::string_view name;  // "nf4", "q8_0"; with "-dq" where the scales are quantised too
-  kernels::MatrixFormat storage;
-  i64 block_values;  // what repeats: so many values
-  i64 block_bytes;   // in so many bytes, scales included
+  std::string name;  // "nf4", "q8_0"; with "-dq" where the scales are quantised too
+  kernels::MatrixFormat storage = kernels::MatrixFormat::kFourBit;
+  i64 block_values = 0;  // what repeats: so many values
+  i64 block_bytes = 0;   // in so many bytes, scales included
   /// Null for formats that can only be read. The source is decoded piece by piece; DataError for
   /// values or widths the format cannot hold.
-  FrozenMatrix (*encode)(const kernels::MatrixRef& source);
+  std::function<FrozenMatrix(const kernels::MatrixRef& source)> encode = nullptr;
 
   /// FrozenMatrix::decode, and every product, reads it back.
   double bits_per_weight() const {

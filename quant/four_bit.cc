@@ -9,6 +9,7 @@
 #include "core/error.h"
 #include "core/kernels/dynamic_code.h"
 #include "core/memory/memory.h"
+#include "core/tensor/dense_format.h"
 
 namespace inlay {
 namespace {
@@ -30,18 +31,6 @@ void check_options(const FourBitOptions& options) {
                             ": only finite weights can be quantised"));
       }
     }
-  }
-}
-
-/// The float type that a matrix decodes back to.
-DType decoded_dtype(kernels::MatrixFormat format) {
-  switch (format) {
-    case kernels::MatrixFormat::kBf16:
-      return DType::kBf16;
-    case kernels::MatrixFormat::kF16:
-      return DType::kF16;
-    default:
-      return DType::kF32;
   }
 }
 
@@ -94,7 +83,7 @@ FourBitMatrix quantize_four_bit(const kernels::MatrixRef& source, const FourBitO
   matrix.rows = source.rows;
   matrix.cols = source.cols;
   matrix.block_size = options.block_size;
-  matrix.dtype = decoded_dtype(source.format);
+  matrix.dtype = dense_dtype(source.format).value_or(DType::kF32);  // blocks decode to f32
   matrix.codes = Tensor::empty({(matrix.rows * matrix.cols + 1) / 2}, DType::kU8);
   matrix.levels = Tensor::from(four_bit_levels(options.type), {16});
   matrix.absmax = Tensor::empty({matrix.blocks()});

@@ -5,6 +5,7 @@
 #include <array>
 #include <cmath>
 #include <cstring>
+#include <iterator>
 
 #include "core/error.h"
 #include "core/kernels/convert.h"
@@ -122,44 +123,62 @@ void encode_q5_1(Block x, u8* out) {
   put_nibbles(put_fifth_bits(out, codes), codes);
 }
 
+/// An encoder of 32 values, whose loops are of that length, as one of any block.
+template <void (*kEncode)(Block, u8*)>
+void block_of_32(std::span<const float> x, u8* out) {
+  kEncode(x.first<kGgufBlockValues>(), out);
+}
+
+struct Encoder {
+  MatrixFormat format;
+  void (*encode)(std::span<const float> x, u8* out);
+};
+constexpr Encoder kEncoders[] = {{MatrixFormat::kQ8_0, block_of_32<encode_q8_0>},
+                                 {MatrixFormat::kQ4_0, block_of_32<encode_q4_0>},
+                                 {MatrixFormat::kQ4_1, block_of_32<encode_q4_1>},
+                                 {MatrixFormat::kQ5_0, block_of_32<encode_q5_0>},
+                                 {MatrixFormat::kQ5_1, block_of_32<encode_q5_1>}};
+constexpr i64 kMostBlockValues = 256;
+
+const Encoder* find_encoder(MatrixFormat format) {
+  const auto* found = std::ranges::find(kEncoders, format, &Encoder::format);
+  return found == std::end(kEncoders) ? nullptr : found;
+}
+
 /// Row `row`, or the DataError that says what cannot be encoded in it. A half reaches 65504.
-void encode_row(const kernels::MatrixRef& source, MatrixFormat format, i64 row, u8* out) {
-  const i64 block_bytes = kernels::block_size(format).bytes;
-  std::array<float, kGgufBlockValues> x;
-  for (i64 col = 0; col < source.cols; col += kGgufBlockValues) {
-    kernels::decode_row(source, row, col, kGgufBlockValues, x.data());
+void encode_row(const kernels::MatrixRef& source, const Encoder& encoder, i64 row, u8* out) {
+  const kernels::BlockSize block = kernels::block_size(encoder.format);
+  std::array<float, kMostBlockValues> buffer;
+  const auto x = std::span<float>(buffer).first(static_cast<std::size_t>(block.values));
+  for (i64 col = 0; col < source.cols; col += block.values) {
+    kernels::decode_row(source, row, col, block.values, x.data());
     if (!std::all_of(x.begin(), x.end(), [](float v) { return std::fabs(v) <= 65504.0F; })) {
-      throw DataError(str("row ", row, ", columns ", col, " to ", col + kGgufBlockValues - 1,
+      throw DataError(str("row ", row, ", columns ", col, " to ", col + block.values - 1,
                           ": a value is not finite or over 65504, which ",
-                          kernels::format_name(format), " cannot hold"));
+                          kernels::format_name(encoder.format), " cannot hold"));
     }
-    encode_gguf_block(format, x, {out, static_cast<std::size_t>(block_bytes)});
-    out += block_bytes;
+    encoder.encode(x, out);
+    out += block.bytes;
   }
 }
 
 }  // namespace
 
-void encode_gguf_block(MatrixFormat format, std::span<const float, kGgufBlockValues> x,
-                       std::span<u8> out) {
-  INLAY_ASSERT(static_cast<i64>(out.size()) == kernels::block_size(format).bytes);
-  switch (format) {
-    case MatrixFormat::kQ8_0:
-      return encode_q8_0(x, out.data());
-    case MatrixFormat::kQ4_0:
-      return encode_q4_0(x, out.data());
-    case MatrixFormat::kQ4_1:
-      return encode_q4_1(x, out.data());
-    case MatrixFormat::kQ5_0:
-      return encode_q5_0(x, out.data());
-    case MatrixFormat::kQ5_1:
-      return encode_q5_1(x, out.data());
-    default:
-      INLAY_ASSERT(false && "a format with an encoder");
-  }
+bool can_encode_gguf(MatrixFormat format) {
+  return find_encoder(format) != nullptr;
+}
+
+void encode_gguf_block(MatrixFormat format, std::span<const float> x, std::span<u8> out) {
+  const Encoder* encoder = find_encoder(format);
+  INLAY_ASSERT(encoder != nullptr);
+  INLAY_ASSERT(std::ssize(x) == kernels::block_size(format).values &&
+               std::ssize(out) == kernels::block_size(format).bytes);
+  encoder->encode(x, out.data());
 }
 
 FrozenMatrix encode_gguf(const kernels::MatrixRef& source, MatrixFormat format) {
+  const Encoder* encoder = find_encoder(format);
+  INLAY_ASSERT(encoder != nullptr);
   const kernels::BlockSize block = kernels::block_size(format);
   if (source.cols % block.values != 0) {
     throw DataError(str("rows of ", source.cols, " values are not whole ",
@@ -174,7 +193,7 @@ FrozenMatrix encode_gguf(const kernels::MatrixRef& source, MatrixFormat format) 
   parts.data = Tensor::empty({source.rows * parts.row_bytes}, DType::kU8);
   u8* const out = parts.data.data<u8>();
   parallel_for(source.rows,
-               [&](i64 row) { encode_row(source, format, row, out + row * parts.row_bytes); });
+               [&](i64 row) { encode_row(source, *encoder, row, out + row * parts.row_bytes); });
   return FrozenMatrix(std::move(parts));
 }
 

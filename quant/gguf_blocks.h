@@ -22,13 +22,16 @@ namespace inlay {
 
 inline constexpr i64 kGgufBlockValues = 32;
 
-/// One block; `out` gets block_size(format).bytes. Values must be finite.
-void encode_gguf_block(kernels::MatrixFormat format, std::span<const float, kGgufBlockValues> x,
-                       std::span<u8> out);
+/// Whether there is an encoder of it: of those above.
+bool can_encode_gguf(kernels::MatrixFormat format);
+
+/// One block; `out` gets block_size(format).bytes. Values must be finite. INLAY_ASSERTs that the
+/// format can be encoded.
+void encode_gguf_block(kernels::MatrixFormat format, std::span<const float> x, std::span<u8> out);
 
 /// A whole matrix, decoded and encoded row by row: no f32 copy of it is made. Throws DataError when
 /// a row is not a whole number of blocks, a value is not finite, or a scale is too large for a
-/// half; INLAY_ASSERTs that the format is one of the five above.
+/// half; INLAY_ASSERTs that the format can be encoded.
 FrozenMatrix encode_gguf(const kernels::MatrixRef& source, kernels::MatrixFormat format);
 
 }  // namespace inlay

@@ -10,18 +10,12 @@
 #include "nn/models/gguf_config.h"
 #include "quant/checkpoint.h"
 #include "quant/finite.h"
+#include "quant/formats.h"
 
 namespace inlay {
 namespace {
 
 using kernels::MatrixFormat;
-
-constexpr std::pair<std::string_view, MatrixFormat> kGgufTypes[] = {
-    {"F32", MatrixFormat::kF32},   {"F16", MatrixFormat::kF16},   {"BF16", MatrixFormat::kBf16},
-    {"Q8_0", MatrixFormat::kQ8_0}, {"Q4_0", MatrixFormat::kQ4_0}, {"Q4_1", MatrixFormat::kQ4_1},
-    {"Q5_0", MatrixFormat::kQ5_0}, {"Q5_1", MatrixFormat::kQ5_1}, {"Q4_K", MatrixFormat::kQ4_K},
-    {"Q5_K", MatrixFormat::kQ5_K}, {"Q6_K", MatrixFormat::kQ6_K},
-};
 
 // A vector of a file, read on the host: a few thousand values.
 void decode_file(MatrixFormat format, std::span<const std::byte> data, std::span<float> values) {
@@ -145,14 +139,14 @@ class GgufCheckpoint final : public Checkpoint {
   }
 
   MatrixFormat format_of(const GgufTensor& tensor) const {
-    for (const auto& [name, format] : kGgufTypes) {
-      if (tensor.type->name == name) {
-        return format;
-      }
+    if (const auto format = matrix_format_of_gguf(tensor.type->id)) {
+      return *format;
     }
     std::string known;
-    for (const auto& [name, format] : kGgufTypes) {
-      known += (known.empty() ? "" : ", ") + std::string(name);
+    for (const kernels::MatrixFormatRow& row : kernels::kMatrixFormatRows) {
+      if (row.in_gguf()) {
+        known += str(known.empty() ? "" : ", ", row.name);
+      }
     }
     throw DataError(str(tensor.file->path(), ": \"", tensor.name, "\": type ", tensor.type->name,
                         " cannot be read (", known, " can)"));

@@ -10,6 +10,7 @@
 #include "core/error.h"
 #include "core/io/safetensors.h"
 #include "core/io/shape_text.h"
+#include "core/tensor/dense_format.h"
 #include "nn/models/families.h"
 #include "quant/bnb_checkpoint.h"
 #include "quant/checkpoint.h"
@@ -18,8 +19,6 @@
 
 namespace inlay {
 namespace {
-
-using kernels::MatrixFormat;
 
 constexpr i64 kMostConfigBytes =
     16 << 20;  // config.json is a few kilobytes; some carry long label tables
@@ -55,21 +54,15 @@ HfConfig read_config(const std::string& folder) {
       parse_json(file_system().read(path, kMostConfigBytes), path, {.python_numbers = true}), path);
 }
 
-MatrixFormat format_of(DType dtype) {
-  return dtype == DType::kF32    ? MatrixFormat::kF32
-         : dtype == DType::kBf16 ? MatrixFormat::kBf16
-                                 : MatrixFormat::kF16;
-}
-
 bool is_float(const TensorEntry& entry) {
-  return entry.dtype == DType::kF32 || entry.dtype == DType::kBf16 || entry.dtype == DType::kF16;
+  return entry.dtype && dense_format(*entry.dtype);
 }
 
 // Values of two float tensors of one shape, whatever their types, in the file.
 bool equal_values(const TensorEntry& a, const TensorEntry& b) {
   const auto row = [](const TensorEntry& entry) {
     kernels::MatrixRef ref;
-    ref.format = format_of(*entry.dtype);
+    ref.format = dense_format(*entry.dtype).value();
     ref.rows = 1;
     ref.cols = static_cast<i64>(entry.data.size()) / size_of(*entry.dtype);
     ref.data = entry.data.data();
@@ -176,7 +169,8 @@ class SafetensorsCheckpoint final : public Checkpoint {
     for (const std::string& name : used_) {
       const TensorEntry& entry = model_.at(name);
       if (is_float(entry)) {
-        inlay::require_finite(entry.file->path(), name, format_of(*entry.dtype), entry.data);
+        inlay::require_finite(entry.file->path(), name, dense_format(*entry.dtype).value(),
+                              entry.data);
       }
     }
   }

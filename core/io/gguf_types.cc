@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/io/gguf_types.h"
 
+#include <algorithm>
 #include <array>
 #include <bit>
+#include <iterator>
 
 #include "core/checked.h"
 #include "core/error.h"
+#include "core/kernels/matrix_format.h"
 
 namespace inlay {
 namespace {
@@ -34,25 +37,42 @@ constexpr std::array<ValueType, 13> kValueTypes = {{{"u8", 1},
                                                     {"i64", 8},
                                                     {"f64", 8}}};
 
-// Bytes 0: retired, no program reads them any more.
-constexpr std::array<GgufTensorType, 43> kTensorTypes = {{
-    {0, "F32", 1, 4},          {1, "F16", 1, 2},          {2, "Q4_0", 32, 18},
-    {3, "Q4_1", 32, 20},       {4, "Q4_2", 16, 0},        {5, "Q4_3", 16, 0},
-    {6, "Q5_0", 32, 22},       {7, "Q5_1", 32, 24},       {8, "Q8_0", 32, 34},
-    {9, "Q8_1", 32, 36},       {10, "Q2_K", 256, 84},     {11, "Q3_K", 256, 110},
-    {12, "Q4_K", 256, 144},    {13, "Q5_K", 256, 176},    {14, "Q6_K", 256, 210},
-    {15, "Q8_K", 256, 292},    {16, "IQ2_XXS", 256, 66},  {17, "IQ2_XS", 256, 74},
-    {18, "IQ3_XXS", 256, 98},  {19, "IQ1_S", 256, 50},    {20, "IQ4_NL", 32, 18},
-    {21, "IQ3_S", 256, 110},   {22, "IQ2_S", 256, 82},    {23, "IQ4_XS", 256, 136},
-    {24, "I8", 1, 1},          {25, "I16", 1, 2},         {26, "I32", 1, 4},
-    {27, "I64", 1, 8},         {28, "F64", 1, 8},         {29, "IQ1_M", 256, 56},
-    {30, "BF16", 1, 2},        {31, "Q4_0_4_4", 32, 0},   {32, "Q4_0_4_8", 32, 0},
-    {33, "Q4_0_8_8", 32, 0},   {34, "TQ1_0", 256, 54},    {35, "TQ2_0", 256, 66},
-    {36, "IQ4_NL_4_4", 32, 0}, {37, "IQ4_NL_4_8", 32, 0}, {38, "IQ4_NL_8_8", 32, 0},
-    {39, "MXFP4", 32, 17},     {40, "NVFP4", 64, 36},     {41, "Q1_0", 128, 18},
-    {42, "Q2_0", 64, 18},
-}};
-static_assert(kTensorTypes.back().id + 1 == kTensorTypes.size());
+// The types that no matrix is computed with here. Bytes 0: retired, no program reads them any more.
+constexpr GgufTensorType kOtherTypes[] = {
+    {4, "Q4_2", 16, 0},        {5, "Q4_3", 16, 0},        {9, "Q8_1", 32, 36},
+    {10, "Q2_K", 256, 84},     {11, "Q3_K", 256, 110},    {15, "Q8_K", 256, 292},
+    {16, "IQ2_XXS", 256, 66},  {17, "IQ2_XS", 256, 74},   {18, "IQ3_XXS", 256, 98},
+    {19, "IQ1_S", 256, 50},    {20, "IQ4_NL", 32, 18},    {21, "IQ3_S", 256, 110},
+    {22, "IQ2_S", 256, 82},    {23, "IQ4_XS", 256, 136},  {24, "I8", 1, 1},
+    {25, "I16", 1, 2},         {26, "I32", 1, 4},         {27, "I64", 1, 8},
+    {28, "F64", 1, 8},         {29, "IQ1_M", 256, 56},    {31, "Q4_0_4_4", 32, 0},
+    {32, "Q4_0_4_8", 32, 0},   {33, "Q4_0_8_8", 32, 0},   {34, "TQ1_0", 256, 54},
+    {35, "TQ2_0", 256, 66},    {36, "IQ4_NL_4_4", 32, 0}, {37, "IQ4_NL_4_8", 32, 0},
+    {38, "IQ4_NL_8_8", 32, 0}, {39, "MXFP4", 32, 17},     {40, "NVFP4", 64, 36},
+    {41, "Q1_0", 128, 18},     {42, "Q2_0", 64, 18},
+};
+constexpr std::size_t kTypes = 43;
+
+// By number: those, and the stored formats that GGUF has, whose sizes their own table says. A type
+// that becomes a stored format leaves the list above.
+constexpr std::array<GgufTensorType, kTypes> kTensorTypes = [] {
+  std::array<GgufTensorType, kTypes> all{};
+  for (const GgufTensorType& type : kOtherTypes) {
+    all[type.id] = type;
+  }
+  for (const kernels::MatrixFormatRow& row : kernels::kMatrixFormatRows) {
+    if (row.in_gguf()) {
+      const auto id = static_cast<u32>(row.gguf_type);
+      all[id] = {id, row.name, row.block.values, row.block.bytes};
+    }
+  }
+  return all;
+}();
+static_assert(std::size(kOtherTypes) +
+                  static_cast<std::size_t>(std::ranges::count_if(
+                      kernels::kMatrixFormatRows, &kernels::MatrixFormatRow::in_gguf)) ==
+              kTypes);
+static_assert(std::ranges::none_of(kTensorTypes, &std::string_view::empty, &GgufTensorType::name));
 
 }  // namespace
 

@@ -2,30 +2,13 @@
 #pragma once
 
 #include <span>
-#include <string_view>
 
+#include "core/kernels/matrix_format.h"
 #include "core/types.h"
 
 /// A read-only [rows, cols] matrix in any storage the products can read: dense floats, or blocks
 /// that are decoded while they are packed, so that no decoded copy of a weight ever exists.
 namespace inlay::kernels {
-
-enum class MatrixFormat : u8 {
-  kF32,
-  kBf16,
-  kF16,
-  // bitsandbytes NF4 / FP4: a 16-entry code, a scale a block, blocks over the flattened matrix.
-  kFourBit,
-  // GGUF blocks, along a row; a row is a whole number of blocks.
-  kQ8_0,
-  kQ4_0,
-  kQ4_1,
-  kQ5_0,
-  kQ5_1,
-  kQ4_K,
-  kQ5_K,
-  kQ6_K,
-};
 
 /// What a kFourBit matrix needs besides its nibbles. Scale of block b: absmax[b], or with double
 /// quantisation nested_code[absmax_codes[b]] * nested_absmax[b / nested_block_size] + offset.
@@ -66,14 +49,5 @@ void decode_row(const MatrixRef& m, i64 row, i64 col, i64 count, float* out);
 
 /// Rows [begin, end) of m, one after the other: [end - begin, m.cols].
 void decode_rows(const MatrixRef& m, i64 begin, i64 end, std::span<float> out);
-
-/// Values and bytes of a block: {1, 4} for kF32, {32, 20} for kQ4_1; {2, 1} for kFourBit (nibbles
-/// only).
-struct BlockSize {
-  i64 values;
-  i64 bytes;
-};
-BlockSize block_size(MatrixFormat format);
-std::string_view format_name(MatrixFormat format);
 
 }  // namespace inlay::kernels

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "core/error.h"
+#include "core/tensor/dense_format.h"
 
 namespace inlay {
 
@@ -13,20 +14,11 @@ kernels::MatrixRef matrix_ref(const Tensor& matrix) {
   }
   INLAY_ASSERT(matrix.is_contiguous());
   kernels::MatrixRef ref;
-  switch (matrix.dtype()) {
-    case DType::kF32:
-      ref.format = kernels::MatrixFormat::kF32;
-      break;
-    case DType::kBf16:
-      ref.format = kernels::MatrixFormat::kBf16;
-      break;
-    case DType::kF16:
-      ref.format = kernels::MatrixFormat::kF16;
-      break;
-    default:
-      throw DTypeError(
-          str("matrix: expected f32, bf16 or f16, found ", dtype_name(matrix.dtype())));
+  const std::optional<kernels::MatrixFormat> format = dense_format(matrix.dtype());
+  if (!format) {
+    throw DTypeError(str("matrix: expected f32, bf16 or f16, found ", dtype_name(matrix.dtype())));
   }
+  ref.format = *format;
   ref.rows = matrix.dim(0);
   ref.cols = matrix.dim(1);
   ref.data = matrix.raw();

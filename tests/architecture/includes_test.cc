@@ -31,13 +31,13 @@ const std::map<std::string, std::set<std::string>> kMayInclude = {
 };
 
 /// The same inside core, where "." are the files that lie in core/ itself. Files and configs need
-/// no tensors, but the name of an element type.
+/// no tensors, but the names of element types and of stored formats.
 const std::map<std::string, std::set<std::string>> kMayIncludeInCore = {
     {".", {"kernels/philox.h"}},  // the one counter that dropout and random numbers share
     {"kernels", {"."}},
     {"memory", {"."}},
     {"config", {".", "io"}},
-    {"io", {".", "config", "tensor/dtype.h"}},
+    {"io", {".", "config", "tensor/dtype.h", "kernels/matrix_format.h"}},
     {"backend", {".", "kernels", "memory"}},
     {"tensor", {".", "kernels", "memory", "backend"}},
     {"autograd", {".", "kernels", "memory", "backend", "tensor"}},

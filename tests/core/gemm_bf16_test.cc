@@ -55,7 +55,7 @@ TEST(GemmOfBf16, IsRightAtSizesAroundTheTiles) {
 TEST(GemmOfBf16, IsRightWhenCutAndInEveryFormat) {
   for (const Isa isa : isas_and_dots()) {
     const IsaScope scope(isa);
-    for (int f = 0; f <= static_cast<int>(MatrixFormat::kQ6_K); ++f) {
+    for (int f = 0; f < kMatrixFormats; ++f) {
       for (const bool transposed : {false, true}) {
         ASSERT_NO_FATAL_FAILURE(expect_right({.M = 70,
                                               .N = transposed ? 101 : 1792,

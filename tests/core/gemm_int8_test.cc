@@ -310,7 +310,7 @@ TEST(GemmOfInt8, IsAsDefinedAtSizesAroundTheTiles) {
 
 // Three slices of the contraction, several groups of panels.
 TEST(GemmOfInt8, IsAsDefinedWhenCutAndInEveryFormat) {
-  for (int f = 0; f <= static_cast<int>(MatrixFormat::kQ6_K); ++f) {
+  for (int f = 0; f < kMatrixFormats; ++f) {
     for (const bool transposed : {false, true}) {
       ASSERT_NO_FATAL_FAILURE(
           expect_as_defined({.M = 10,

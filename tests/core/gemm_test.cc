@@ -179,7 +179,7 @@ TEST_P(GemmOnEachIsa, AnEmptySumLeavesBiasAndC) {
 }
 
 TEST_P(GemmOnEachIsa, ReadsEveryFormatInBothDirections) {
-  for (int f = 0; f <= static_cast<int>(MatrixFormat::kQ6_K); ++f) {
+  for (int f = 0; f < kMatrixFormats; ++f) {
     const auto format = static_cast<MatrixFormat>(f);
     for (const i64 M : {3, 33}) {
       for (const bool row_map : {false, true}) {
@@ -198,7 +198,7 @@ TEST_P(GemmOnEachIsa, ReadsEveryFormatInBothDirections) {
 // Few rows of A meet B's rows as they are stored, 48 or 24 side by side, in slices of up to 1536
 // values.
 TEST_P(GemmOnEachIsa, ReadsStoredRowsOfEveryFormat) {
-  for (int f = 0; f <= static_cast<int>(MatrixFormat::kQ6_K); ++f) {
+  for (int f = 0; f < kMatrixFormats; ++f) {
     const auto format = static_cast<MatrixFormat>(f);
     const i64 block = std::max<i64>(32, block_size(format).values);
     for (const i64 N : {1, 15, 17, 23, 25, 32, 48, 67, 97}) {
@@ -221,7 +221,7 @@ TEST_P(GemmOnEachIsa, ReadsStoredRowsOfEveryFormat) {
 // Blocks are transposed some at a time, and every other one of an odd number of halves lies across
 // words: each number of blocks at the end of a slice, and of groups where slices cut a block.
 TEST_P(GemmOnEachIsa, ReadsStoredRowsOfAnyNumberOfBlocks) {
-  for (int f = 0; f <= static_cast<int>(MatrixFormat::kQ6_K); ++f) {
+  for (int f = 0; f < kMatrixFormats; ++f) {
     const auto format = static_cast<MatrixFormat>(f);
     const i64 block = std::max<i64>(32, block_size(format).values);
     for (const i64 blocks : {2, 3, 4, 5, 6, 7, 8, 9, 13}) {
@@ -370,7 +370,7 @@ TEST_P(GemmOnEachIsa, ARowHasTheSameBitsWhateverStandsBesideIt) {
 
 // A sequence must continue alike alone, in a small batch and in a large one.
 TEST_P(GemmOnEachIsa, ARowHasTheSameBitsInEveryFormatWhateverStandsBesideIt) {
-  for (int f = 0; f <= static_cast<int>(MatrixFormat::kQ6_K); ++f) {
+  for (int f = 0; f < kMatrixFormats; ++f) {
     for (const bool row_map : {false, true}) {
       expect_rows_alone_alike({.M = 256,
                                .N = 70,
@@ -421,7 +421,7 @@ TEST(Gemm, Avx2AndAvx512GiveTheSameBitsToAFewRowsOfEveryFormat) {
   if (!isa_supported(Isa::kAvx512)) {
     GTEST_SKIP() << "no AVX-512 here";
   }
-  for (int f = 0; f <= static_cast<int>(MatrixFormat::kQ6_K); ++f) {
+  for (int f = 0; f < kMatrixFormats; ++f) {
     const Product product(
         {.M = 3, .N = 71, .K = 1024, .format = static_cast<MatrixFormat>(f), .b_transposed = true});
     std::vector<float> results[2];

@@ -4,7 +4,8 @@
 #include "core/kernels/cpu/products/gemm_stored_rows.h"
 #include "core/kernels/cpu/isa/simd_words.h"
 
-// Groups of values of many stored rows, decoded in registers: a type for each MatrixFormat.
+// Groups of values of many stored rows, decoded in registers: a type for each MatrixFormat (see
+// StoredFormats).
 namespace inlay::kernels::INLAY_ISA {
 
 #if defined(__AVX512F__) || defined(__AVX2__)
@@ -25,11 +26,11 @@ enum class Storing { kBlocks, kDense, kFourBit };
 
 /// Each format: a decoded group, whose value k of every row is value<k>(). Blocks are transposed
 /// some at a time, kRun of them: few are whole numbers of 16 bytes by themselves.
-template <i64 kBytes, i64 kInBlock = 1>
+template <MatrixFormat kFormat>
 struct Blocks {
-  static constexpr i64 kBlockBytes = kBytes;
-  static constexpr i64 kGroups = kInBlock;  // in a block
-  static constexpr i64 kRun = kInBlock == 1 ? 4 : 1;
+  static constexpr i64 kBlockBytes = block_size(kFormat).bytes;
+  static constexpr i64 kGroups = block_size(kFormat).values / kGroup;  // in a block
+  static constexpr i64 kRun = kGroups == 1 ? 4 : 1;
   static constexpr int kValues = kGroup;
   static constexpr Storing kStoring = Storing::kBlocks;
 };
@@ -53,8 +54,8 @@ INLAY_INLINE const Words* words_at(const Place& p, i64 byte, int count) {
 }
 
 /// Blocks of numbers of kBits at every kStep-th bit of the words from `words` on: q d + m.
-template <i64 kBytes, int kStep, int kBits>
-struct ScaledNumbers : Blocks<kBytes> {
+template <MatrixFormat kFormat, int kStep, int kBits>
+struct ScaledNumbers : Blocks<kFormat> {
   PlaceScales<kStep, kBits> scales;
   Vec m;
   const Words* words;
@@ -64,9 +65,9 @@ struct ScaledNumbers : Blocks<kBytes> {
 };
 
 /// Signed bytes, each of which, its sign turned over, is that number plus 128.
-template <i64 kBytes>
-struct SignedBytes : ScaledNumbers<kBytes, 8, 8> {
-  using ScaledNumbers<kBytes, 8, 8>::ScaledNumbers;
+template <MatrixFormat kFormat>
+struct SignedBytes : ScaledNumbers<kFormat, 8, 8> {
+  using ScaledNumbers<kFormat, 8, 8>::ScaledNumbers;
   template <int k>
   INLAY_INLINE Vec value() const {
     using At = WholeByte<k>;
@@ -76,9 +77,9 @@ struct SignedBytes : ScaledNumbers<kBytes, 8, 8> {
 };
 
 /// Sixteen low nibbles, then the high ones.
-template <i64 kBytes>
-struct Nibbles : ScaledNumbers<kBytes, 4, 4> {
-  using ScaledNumbers<kBytes, 4, 4>::ScaledNumbers;
+template <MatrixFormat kFormat>
+struct Nibbles : ScaledNumbers<kFormat, 4, 4> {
+  using ScaledNumbers<kFormat, 4, 4>::ScaledNumbers;
   template <int k>
   INLAY_INLINE Vec value() const {
     using At = SplitNibble<k>;
@@ -87,9 +88,9 @@ struct Nibbles : ScaledNumbers<kBytes, 4, 4> {
 };
 
 /// The same with a fifth bit, bit k of the first word.
-template <i64 kBytes>
-struct FiveBits : ScaledNumbers<kBytes, 4, 5> {
-  using ScaledNumbers<kBytes, 4, 5>::ScaledNumbers;
+template <MatrixFormat kFormat>
+struct FiveBits : ScaledNumbers<kFormat, 4, 5> {
+  using ScaledNumbers<kFormat, 4, 5>::ScaledNumbers;
   template <int k>
   INLAY_INLINE Vec value() const {
     using At = SplitNibble<k>;
@@ -109,9 +110,9 @@ struct Centred : Values {
   INLAY_INLINE Centred(const Place& p, Vec d)
       : Values(d, d * Vec::set(-static_cast<float>(kCentre)), words_at(p, 2, kWords)) {}
 };
-using Q8_0 = Centred<SignedBytes<34>, 128, 8>;
-using Q4_0 = Centred<Nibbles<18>, 8, 4>;
-using Q5_0 = Centred<FiveBits<22>, 16, 5>;
+using Q8_0 = Centred<SignedBytes<MatrixFormat::kQ8_0>, 128, 8>;
+using Q4_0 = Centred<Nibbles<MatrixFormat::kQ4_0>, 8, 4>;
+using Q5_0 = Centred<FiveBits<MatrixFormat::kQ5_0>, 16, 5>;
 
 /// d and m, then the numbers: q d + m.
 template <class Values>
@@ -120,8 +121,8 @@ struct WithMinimum : Values {
   INLAY_INLINE explicit WithMinimum(const Words* block)
       : Values(low_halves(block[0]), high_halves(block[0]), block + 1) {}
 };
-using Q4_1 = WithMinimum<Nibbles<20>>;
-using Q5_1 = WithMinimum<FiveBits<24>>;
+using Q4_1 = WithMinimum<Nibbles<MatrixFormat::kQ4_1>>;
+using Q5_1 = WithMinimum<FiveBits<MatrixFormat::kQ5_1>>;
 
 /// Scale and minimum of a group: where the block keeps their six bits is told in matrix.isa.cc.
 struct ScaleAndMinimum {
@@ -143,8 +144,8 @@ struct ScaleAndMinimum {
 };
 
 /// q scale - minimum, for numbers of kBits, one a byte.
-template <i64 kBytes, int kBits>
-struct KBlocks : Blocks<kBytes, 8> {
+template <MatrixFormat kFormat, int kBits>
+struct KBlocks : Blocks<kFormat> {
   PlaceScales<8, kBits> scales;
   Vec minus_minimum;
   Words words[8];
@@ -158,7 +159,7 @@ struct KBlocks : Blocks<kBytes, 8> {
   }
 };
 
-struct Q4_K : KBlocks<144, 4> {
+struct Q4_K : KBlocks<MatrixFormat::kQ4_K, 4> {
   INLAY_INLINE explicit Q4_K(const Place& p) : KBlocks(ScaleAndMinimum(p)) {
     const Words* nibbles = p.words + (p.byte + 16 + p.group / 2 * 32) / 4;
     for (int i = 0; i < 8; ++i) {
@@ -167,7 +168,7 @@ struct Q4_K : KBlocks<144, 4> {
   }
 };
 
-struct Q5_K : KBlocks<176, 5> {
+struct Q5_K : KBlocks<MatrixFormat::kQ5_K, 5> {
   INLAY_INLINE explicit Q5_K(const Place& p) : KBlocks(ScaleAndMinimum(p)) {
     const Words* high = p.words + (p.byte + 16) / 4;
     const Words* low = p.words + (p.byte + 48 + p.group / 2 * 32) / 4;
@@ -192,7 +193,7 @@ struct TwoScales {
   }
 };
 
-struct Q6_K : Blocks<210, 8> {
+struct Q6_K : Blocks<MatrixFormat::kQ6_K> {
   PlaceScales<8, 6> scales[2];
   Vec minus_32d[2];
   Words words[8];
@@ -217,7 +218,11 @@ struct Q6_K : Blocks<210, 8> {
   }
 };
 
-struct FourBit : Blocks<16> {
+struct FourBit {  // a group is the unit here: how many share a scale is known when it runs
+  static constexpr i64 kBlockBytes = kGroup / 2;
+  static constexpr i64 kGroups = 1;
+  static constexpr i64 kRun = 4;
+  static constexpr int kValues = kGroup;
   static constexpr Storing kStoring = Storing::kFourBit;
   const Words* words;
   Vec scale;
@@ -268,6 +273,13 @@ struct F16 : Dense<2> {
     return k % 2 == 0 ? low_halves(words[k / 2]) : high_halves(words[k / 2]);
   }
 };
+
+template <class... Formats>
+struct FormatList {};
+
+/// The type of each MatrixFormat, in their order. Those behind the last have none.
+using StoredFormats =
+    FormatList<F32, F16, Bf16, FourBit, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q4_K, Q5_K, Q6_K>;
 
 }  // namespace
 

@@ -34,7 +34,8 @@ struct StoredRows {
 
 struct GemmStoredRows {
   i64 rows;  // that a call takes; 0 where there are no such kernels
-  /// By format. Each sum is one chain of fma, k upwards, of the values decode_row gives.
+  /// By format, null for one that has none. Each sum is one chain of fma, k upwards, of the values
+  /// decode_row gives.
   void (*sum[kMatrixFormats])(const StoredRows& s);
 };
 

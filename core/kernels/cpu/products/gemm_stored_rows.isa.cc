@@ -236,12 +236,14 @@ void sum(const StoredRows& s) {
   s.M == 1 ? sum_of<Format, 1>(s) : sum_of<Format, kMaxStoredM>(s);
 }
 
+template <class... Formats>
+constexpr GemmStoredRows sums_of(FormatList<Formats...> /*formats*/) {
+  return {kRows, {sum<Formats>...}};
+}
+
 }  // namespace
 
-const GemmStoredRows kGemmStoredRows = {
-    kRows,
-    {sum<F32>, sum<Bf16>, sum<F16>, sum<FourBit>, sum<Q8_0>, sum<Q4_0>, sum<Q4_1>, sum<Q5_0>,
-     sum<Q5_1>, sum<Q4_K>, sum<Q5_K>, sum<Q6_K>}};
+const GemmStoredRows kGemmStoredRows = sums_of(StoredFormats());
 
 #else
 

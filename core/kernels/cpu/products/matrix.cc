@@ -1,32 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/kernels/matrix.h"
 
-#include "core/error.h"
 #include "core/kernels/cpu/products/matrix_decode.h"
 #include "core/parallel.h"
 
 namespace inlay::kernels {
-namespace {
-
-struct FormatRow {
-  std::string_view name;
-  BlockSize block;
-};
-
-constexpr FormatRow kFormats[kMatrixFormats] = {
-    {"F32", {1, 4}},    {"BF16", {1, 2}},     {"F16", {1, 2}},      {"4-bit", {2, 1}},
-    {"Q8_0", {32, 34}}, {"Q4_0", {32, 18}},   {"Q4_1", {32, 20}},   {"Q5_0", {32, 22}},
-    {"Q5_1", {32, 24}}, {"Q4_K", {256, 144}}, {"Q5_K", {256, 176}}, {"Q6_K", {256, 210}},
-};
-
-const FormatRow& row_of(MatrixFormat format) {
-  const int index = static_cast<int>(format);
-  INLAY_ASSERT(index < kMatrixFormats);
-  return kFormats[index];
-}
-
-}  // namespace
-
 void decode_row(const MatrixRef& m, i64 row, i64 col, i64 count, float* out) {
   if (count == 0) {
     return;  // `out` may be null then
@@ -49,14 +27,6 @@ void decode_rows(const MatrixRef& m, i64 begin, i64 end, std::span<float> out) {
       decode_row(m, begin + r, 0, m.cols, out.data() + r * m.cols);
     }
   });
-}
-
-BlockSize block_size(MatrixFormat format) {
-  return row_of(format).block;
-}
-
-std::string_view format_name(MatrixFormat format) {
-  return row_of(format).name;
 }
 
 }  // namespace inlay::kernels

@@ -150,8 +150,10 @@ void q6_k(const u8* __restrict block, i64 group, float* __restrict out) {
 }
 
 // Whole groups go straight to `out`, the ragged ends through a copy.
-template <auto kDecodeGroup, i64 kBlockBytes, i64 kGroupsInBlock>
+template <MatrixFormat kFormat, auto kDecodeGroup>
 void decode_groups(const u8* row, i64 col, i64 count, float* out) {
+  constexpr i64 kBlockBytes = block_size(kFormat).bytes;
+  constexpr i64 kGroupsInBlock = block_size(kFormat).values / kGroup;
   for (i64 done = 0; done < count;) {
     const i64 group = (col + done) / kGroup;
     const i64 skip = (col + done) % kGroup;
@@ -297,10 +299,12 @@ void decode_four_bit(const u8* nibbles, const FourBitScales& scales, i64 first, 
 }  // namespace
 
 const MatrixDecoders kMatrixDecoders = {
-    {decode_f32, decode_bf16, decode_f16, nullptr, decode_groups<q8_0, 34, 1>,
-     decode_groups<q4_0, 18, 1>, decode_groups<q4_1, 20, 1>, decode_groups<q5_0, 22, 1>,
-     decode_groups<q5_1, 24, 1>, decode_groups<q4_k, 144, 8>, decode_groups<q5_k, 176, 8>,
-     decode_groups<q6_k, 210, 8>},
+    {decode_f32, decode_f16, decode_bf16,
+     nullptr,  // 4-bit: by its place in the whole matrix
+     decode_groups<MatrixFormat::kQ8_0, q8_0>, decode_groups<MatrixFormat::kQ4_0, q4_0>,
+     decode_groups<MatrixFormat::kQ4_1, q4_1>, decode_groups<MatrixFormat::kQ5_0, q5_0>,
+     decode_groups<MatrixFormat::kQ5_1, q5_1>, decode_groups<MatrixFormat::kQ4_K, q4_k>,
+     decode_groups<MatrixFormat::kQ5_K, q5_k>, decode_groups<MatrixFormat::kQ6_K, q6_k>},
     decode_four_bit};
 
 }  // namespace inlay::kernels::INLAY_ISA

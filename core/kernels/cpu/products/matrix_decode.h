@@ -7,8 +7,6 @@
 // The seam between matrix.cc and matrix.isa.cc, and what gemm_int8.cc shares with them.
 namespace inlay::kernels {
 
-inline constexpr int kMatrixFormats = static_cast<int>(MatrixFormat::kQ6_K) + 1;
-
 struct MatrixDecoders {
   /// By format: out[i] = value col + i of the row that starts at `row`. Null for kFourBit.
   void (*row[kMatrixFormats])(const u8* row, i64 col, i64 count, float* out);
