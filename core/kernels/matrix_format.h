@@ -6,8 +6,8 @@
 #include "core/types.h"
 
 /// The storages of a matrix, one row each: what a format is called, how large its blocks are, and
-/// what else can be said of it without a loop. Whoever sizes, names, checks or writes a stored matrix
-/// reads this table. The loops stand by format where they run:
+/// what else can be said of it without a loop. Whoever sizes, names, checks or writes a stored
+/// matrix reads this table. The loops stand by format where they run:
 ///
 ///   matrix.isa.cc            decodes a group of values; every format needs it
 ///   gemm_stored_formats.h    decodes in registers, for products with few rows; without it such

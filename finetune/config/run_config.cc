@@ -83,6 +83,7 @@ void DataConfig::fields(FieldVisitor& v) {
           "tokens, for rows that went through a chat template");
   v.field("on_empty_row", on_empty_row,
           "a row with nothing to train on is left out and counted, or stops the run");
+  v.neutral("packing", {"false"}, "rows are not put together: a batch has no padding to save");
   v.hint("dataset", "train");
   v.hint("train_file", "train");
   v.hint("validation_file", "validation");
@@ -134,6 +135,7 @@ void TrainingConfig::fields(FieldVisitor& v) {
           "so many blocks, from the first, do; null: all, or as many as \"auto\" chooses");
   v.field("seed", seed, {0, std::numeric_limits<i64>::max()},
           "of initial weights, order and dropout");
+  v.neutral("loraplus_lr_ratio", {"null"}, "LoRA+ is not supported");
   v.hint("lr", "learning_rate");
   v.hint("epochs", "num_train_epochs");
   v.hint("num_epochs", "num_train_epochs");
@@ -148,6 +150,8 @@ void TrainingConfig::fields(FieldVisitor& v) {
 void EvalConfig::fields(FieldVisitor& v) {
   v.field("eval_steps", eval_steps, {0, kMaxSteps},
           "steps from one evaluation to the next; 0: only at the end, if there is validation data");
+  v.neutral("early_stopping_patience", {"null"}, "early stopping is not supported");
+  v.neutral("sample_prompts", {"[]"}, "samples in the course of a training are not supported");
 }
 
 void SaveConfig::fields(FieldVisitor& v) {
@@ -157,11 +161,13 @@ void SaveConfig::fields(FieldVisitor& v) {
           "steps from one checkpoint to the next; 0: none");
   v.field("save_total_limit", save_total_limit, {1, 1'000'000},
           "checkpoints to keep, the best one not counted; null: all");
-  v.choice("export", exports, {"peft"}, "adapter formats to write at the end");
+  v.neutral("export", {"[\"peft\"]"}, "an adapter is written in PEFT's form alone");
 }
 
 void LoggingConfig::fields(FieldVisitor& v) {
   v.field("logging_steps", logging_steps, {1, kMaxSteps}, "steps from one log line to the next");
+  v.neutral("tensorboard", {"false"}, "files for TensorBoard are not written");
+  v.neutral("html_report", {"false"}, "an HTML report is not written");
 }
 
 void RuntimeConfig::fields(FieldVisitor& v) {
@@ -174,6 +180,8 @@ void RuntimeConfig::fields(FieldVisitor& v) {
           "whether frozen weights are laid down twice more as products read them, which small "
           "batches gain most by: 8 bytes a weight for f32, 4 for bf16; \"auto\": where the run "
           "then fits max_memory without recomputing more");
+  v.neutral("kernels", {"\"auto\""}, "the processor decides which instructions are used");
+  v.neutral("distributed", {"null"}, "a training on several machines is not supported");
 }
 
 void RunConfig::fields(FieldVisitor& v) {

@@ -88,7 +88,6 @@ struct SaveConfig {
   std::optional<std::string> output_dir;
   i64 save_steps = 0;
   std::optional<i64> save_total_limit = 2;
-  std::vector<std::string> exports = {"peft"};
   void fields(FieldVisitor& v);
 };
 
