@@ -101,12 +101,12 @@ KernelCase attention_case(const AttentionSizes& s, i64 steps) {
 KernelCase gemm_case(const GemmSizes& s, i64 steps) {
   const std::string_view compute = choice_name(s.compute);
   return {str("[", s.rows, ", ", s.inner, "] with a weight [", s.columns, ", ", s.inner, "] in ",
-              s.format, s.compute == GemmCompute::kF32 ? "" : str(", multiplied in ", compute),
+              s.format.name, s.compute == GemmCompute::kF32 ? "" : str(", multiplied in ", compute),
               s.bf16_values ? ", from bf16 to bf16" : ""),
           {{"rows", s.rows},
            {"inner", s.inner},
            {"columns", s.columns},
-           {"format", s.format},
+           {"format", s.format.name},
            {"compute_dtype", compute},
            {"values", s.bf16_values ? "bf16" : "f32"}},
           bench_gemm(s, steps)};
@@ -163,6 +163,7 @@ int bench_attention_command(std::span<const std::string> arguments) {
 int bench_gemm_command(std::span<const std::string> arguments) {
   GemmSizes sizes;
   sizes.inner = sizes.columns = 0;
+  std::string format = sizes.format.name;
   DType values = DType::kF32;
   BenchArguments common;
   Arguments args("inlay bench gemm",
@@ -171,7 +172,7 @@ int bench_gemm_command(std::span<const std::string> arguments) {
   args.option("--rows", sizes.rows, "tokens")
       .option("--inner", sizes.inner, "in_features (default: the layers of SmolLM2 in turn)")
       .option("--columns", sizes.columns, "out_features")
-      .option("--format", sizes.format, "how the weight is stored: f32, bf16, nf4-dq, …")
+      .option("--format", format, "how the weight is stored: f32, bf16, nf4-dq, …")
       .choice("--compute-dtype", sizes.compute, "what the products multiply: f32, bf16 or int8")
       .choice("--values", values,
               "the type of x and of the result: f32, or bf16 with bf16 products",
@@ -182,6 +183,7 @@ int bench_gemm_command(std::span<const std::string> arguments) {
   }
   common.apply();
   sizes.bf16_values = values == DType::kBf16;
+  sizes.format = weight_format(format);
   require_size("--rows", sizes.rows);
   if ((sizes.inner == 0) != (sizes.columns == 0)) {
     throw ConfigError("bench gemm: give both of --inner and --columns, or neither");

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <array>
 #include <bit>
-#include <iterator>
 
 #include "core/checked.h"
 #include "core/error.h"
@@ -37,7 +36,8 @@ constexpr std::array<ValueType, 13> kValueTypes = {{{"u8", 1},
                                                     {"i64", 8},
                                                     {"f64", 8}}};
 
-// The types that no matrix is computed with here. Bytes 0: retired, no program reads them any more.
+// The types that no matrix is stored in here (one that comes to be may stay). Bytes 0: retired, no
+// program reads them any more.
 constexpr GgufTensorType kOtherTypes[] = {
     {4, "Q4_2", 16, 0},        {5, "Q4_3", 16, 0},        {9, "Q8_1", 32, 36},
     {10, "Q2_K", 256, 84},     {11, "Q3_K", 256, 110},    {15, "Q8_K", 256, 292},
@@ -53,8 +53,7 @@ constexpr GgufTensorType kOtherTypes[] = {
 };
 constexpr std::size_t kTypes = 43;
 
-// By number: those, and the stored formats that GGUF has, whose sizes their own table says. A type
-// that becomes a stored format leaves the list above.
+// By number: those, and the formats of matrices, whose own table says their sizes.
 constexpr std::array<GgufTensorType, kTypes> kTensorTypes = [] {
   std::array<GgufTensorType, kTypes> all{};
   for (const GgufTensorType& type : kOtherTypes) {
@@ -68,11 +67,8 @@ constexpr std::array<GgufTensorType, kTypes> kTensorTypes = [] {
   }
   return all;
 }();
-static_assert(std::size(kOtherTypes) +
-                  static_cast<std::size_t>(std::ranges::count_if(
-                      kernels::kMatrixFormatRows, &kernels::MatrixFormatRow::in_gguf)) ==
-              kTypes);
-static_assert(std::ranges::none_of(kTensorTypes, &std::string_view::empty, &GgufTensorType::name));
+static_assert(std::ranges::none_of(kTensorTypes, &std::string_view::empty, &GgufTensorType::name),
+              "each number has a type");
 
 }  // namespace
 

@@ -12,7 +12,6 @@
 #include "core/ops/projection.h"
 #include "core/random.h"
 #include "finetune/bench/onednn_bench.h"
-#include "quant/formats.h"
 
 namespace inlay {
 namespace {
@@ -83,15 +82,24 @@ Weight make_weight(const GemmSizes& sizes) {
   Weight weight;
   weight.dense = random_tensor({sizes.columns, sizes.inner}, 2);
   weight.compute = sizes.compute;
-  if (sizes.format == "bf16") {
-    weight.frozen = FrozenMatrix(weight.dense.to(DType::kBf16));
-  } else if (sizes.format != "f32") {
-    weight.frozen = encodable(sizes.format).encode(matrix_ref(weight.dense));
+  if (sizes.format.quantised != nullptr) {
+    weight.frozen = sizes.format.quantised->encode(matrix_ref(weight.dense));
+  } else if (sizes.format.dense != DType::kF32) {
+    weight.frozen = FrozenMatrix(weight.dense.to(sizes.format.dense));
   }
   return weight;
 }
 
 }  // namespace
+
+WeightFormat weight_format(const std::string& name) {
+  for (const DType dense : {DType::kF32, DType::kBf16}) {
+    if (dtype_name(dense) == name) {
+      return {.name = name, .dense = dense};
+    }
+  }
+  return {.name = name, .quantised = &encodable(name)};
+}
 
 std::vector<std::string> encodable_formats() {
   std::vector<std::string> names;

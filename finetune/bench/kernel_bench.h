@@ -6,6 +6,7 @@
 
 #include "core/ops/linear.h"
 #include "finetune/bench/timing.h"
+#include "quant/formats.h"
 
 /// Single kernels at a model's sizes, called as a training step calls them.
 namespace inlay {
@@ -26,19 +27,28 @@ struct AttentionSizes {
 /// "backward" (10 D) and "both". Throws ShapeError for heads that are no multiple of kv_heads.
 std::vector<KernelTiming> bench_attention(const AttentionSizes& sizes, i64 steps);
 
+/// How a weight is stored: dense floats, or a format that can be encoded.
+struct WeightFormat {
+  std::string name = "f32";
+  DType dense = DType::kF32;  // where `quantised` is null
+  const QuantFormat* quantised = nullptr;
+};
+/// "f32", "bf16" or one of encodable_formats(). Throws ConfigError for a format there is not.
+WeightFormat weight_format(const std::string& name);
+
 struct GemmSizes {
   i64 rows = 2048, inner = 576, columns = 1536;
-  std::string format = "f32";  // of the weight: f32, bf16 or a format that can be encoded
+  WeightFormat format;
   GemmCompute compute = GemmCompute::kF32;
   bool bf16_values = false;  // x and the result, and their gradients
 };
 /// A linear layer x [rows, inner] with a weight [columns, inner]: "product" (x W^T),
 /// "input_gradient" (dy W) and, where all is f32 and not multiplied in 8 bits, "weight_gradient"
 /// (dy^T x); compiled with INLAY_ONEDNN, then the same by oneDNN (onednn_bench.h). Throws
-/// ConfigError for a format there is not, and for bf16 values where no product takes them.
+/// ConfigError for bf16 values where no product takes them.
 std::vector<KernelTiming> bench_gemm(const GemmSizes& sizes, i64 steps);
 
-/// The names bench_gemm and bench_quant know; of the former also "f32" and "bf16".
+/// The names of the formats that weights can be encoded in.
 std::vector<std::string> encodable_formats();
 
 /// A weight [rows, columns] in a storage format: "encode" from f32 and "decode" to it, and

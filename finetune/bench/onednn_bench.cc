@@ -103,7 +103,7 @@ class Product {
 
 std::vector<KernelTiming> bench_onednn(const GemmSizes& s, i64 steps) {
   std::vector<KernelTiming> out;
-  if (s.compute == GemmCompute::kInt8 || (s.format != "f32" && s.format != "bf16")) {
+  if (s.compute == GemmCompute::kInt8 || s.format.quantised != nullptr) {
     return out;
   }
   omp_set_num_threads(num_threads());

@@ -18,9 +18,16 @@ namespace {
 using inlay::testing::IsaScope;
 using inlay::testing::supported_isas;
 
-constexpr MatrixFormat kGgufFormats[] = {
-    MatrixFormat::kQ8_0, MatrixFormat::kQ4_0, MatrixFormat::kQ4_1, MatrixFormat::kQ5_0,
-    MatrixFormat::kQ5_1, MatrixFormat::kQ4_K, MatrixFormat::kQ5_K, MatrixFormat::kQ6_K};
+/// The formats of whole blocks along a row.
+std::vector<MatrixFormat> block_formats() {
+  std::vector<MatrixFormat> formats;
+  for (const MatrixFormatRow& row : kMatrixFormatRows) {
+    if (row.in_gguf() && row.block.values > 1) {
+      formats.push_back(row.format);
+    }
+  }
+  return formats;
+}
 
 // Which of two NaNs a sum of them keeps is left to the compiler: all NaNs become one.
 std::vector<u32> bits_of(const std::vector<float>& values) {
@@ -227,7 +234,7 @@ void expect_parts_of_the_row(const MatrixRef& m, i64 row, const std::vector<i64>
 
 TEST_P(MatrixOnEachIsa, DecodesGgufRowsFromAnyColumn) {
   constexpr i64 kRows = 3, kCols = 512;
-  for (const MatrixFormat format : kGgufFormats) {
+  for (const MatrixFormat format : block_formats()) {
     const BlockSize block = block_size(format);
     const std::vector<u8> bytes = random_bytes(kRows * kCols / block.values * block.bytes, 7);
     const MatrixRef m = gguf_matrix(format, kRows, kCols, bytes);
@@ -251,7 +258,7 @@ TEST_P(MatrixOnEachIsa, DecodesDenseRowsFromAnyColumn) {
 TEST(Matrix, RandomBlocksDecodeToTheSameBitsOnAllInstructionSets) {
   // Random bytes put infinities, NaNs and subnormals into the scales as well.
   constexpr i64 kRows = 16, kCols = 1024;
-  for (const MatrixFormat format : kGgufFormats) {
+  for (const MatrixFormat format : block_formats()) {
     const BlockSize block = block_size(format);
     const std::vector<u8> bytes = random_bytes(kRows * kCols / block.values * block.bytes, 11);
     const MatrixRef m = gguf_matrix(format, kRows, kCols, bytes);

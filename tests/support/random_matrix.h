@@ -105,21 +105,16 @@ class RandomMatrix {
       case MatrixFormat::kBf16:
         std::memcpy(block, reinterpret_cast<const u8*>(&value) + 2, 2);
         break;
-      case MatrixFormat::kQ6_K:
-        block[209] = 0x24;  // d: a half in [2^-6, 2^-5), as below
-        break;
       case MatrixFormat::kF16:
         block[0] = static_cast<u8>(1000.0F * value);
         block[1] = value < 0.0F ? 0xB8 : 0x38;  // +-[1/2, 1)
         break;
-      case MatrixFormat::kQ4_1:
-      case MatrixFormat::kQ5_1:
-      case MatrixFormat::kQ4_K:
-      case MatrixFormat::kQ5_K:
-        block[3] = 0x24;  // m or dmin
-        [[fallthrough]];
       default:
-        block[1] = 0x24;  // d
+        for (const i32 half : kernels::format_row(ref.format).halves) {
+          if (half >= 0) {
+            block[half + 1] = 0x24;  // in [2^-6, 2^-5)
+          }
+        }
     }
   }
 
