@@ -130,23 +130,23 @@ ExpressionParser::Node ExpressionParser::negation() {
   return make(line, operand.height, Not{std::move(operand.expression)});
 }
 
-/// The comparison operator that stands here, taken; or "".
-std::string ExpressionParser::comparison_operator() {
-  static constexpr std::string_view kOperators[] = {"==", "!=", "<", "<=", ">", ">="};
-  const Token& token = tokens_.current();
-  if (token.is(TokenKind::kOperator) &&
-      std::find(std::begin(kOperators), std::end(kOperators), token.text) != std::end(kOperators)) {
-    return tokens_.next().text;
+/// The comparison operator that stands here, taken; or nothing.
+std::optional<Operator> ExpressionParser::comparison_operator() {
+  for (const Operator op : {Operator::kEqual, Operator::kNotEqual, Operator::kLess,
+                            Operator::kLessEqual, Operator::kGreater, Operator::kGreaterEqual}) {
+    if (tokens_.take_operator(text_of(op))) {
+      return op;
+    }
   }
   if (tokens_.take_name("in")) {
-    return "in";
+    return Operator::kIn;
   }
-  if (token.is_name("not") && tokens_.ahead().is_name("in")) {
+  if (tokens_.current().is_name("not") && tokens_.ahead().is_name("in")) {
     tokens_.next();
     tokens_.next();
-    return "not in";
+    return Operator::kNotIn;
   }
-  return "";
+  return std::nullopt;
 }
 
 ExpressionParser::Node ExpressionParser::comparison() {
@@ -154,10 +154,10 @@ ExpressionParser::Node ExpressionParser::comparison() {
   Node first = sum();
   int height = first.height;
   Comparison chain{std::move(first.expression), {}};
-  for (std::string op = comparison_operator(); !op.empty(); op = comparison_operator()) {
+  while (const std::optional<Operator> op = comparison_operator()) {
     Node operand = sum();
     height = std::max(height, operand.height);
-    chain.rest.emplace_back(std::move(op), std::move(operand.expression));
+    chain.rest.emplace_back(*op, std::move(operand.expression));
   }
   if (chain.rest.empty()) {
     return {std::move(chain.first), height};
@@ -166,31 +166,32 @@ ExpressionParser::Node ExpressionParser::comparison() {
 }
 
 /// Operands between operators of equal strength: a - b + c is (a - b) + c.
-ExpressionParser::Node ExpressionParser::left_to_right(
-    Node (ExpressionParser::*operand)(), std::initializer_list<std::string_view> operators) {
-  const auto at_operator = [&] {
-    return std::any_of(operators.begin(), operators.end(),
-                       [&](std::string_view op) { return tokens_.current().is_operator(op); });
+ExpressionParser::Node ExpressionParser::left_to_right(Node (ExpressionParser::*operand)(),
+                                                       std::initializer_list<Operator> operators) {
+  const auto here = [&] {
+    return std::find_if(operators.begin(), operators.end(),
+                        [&](Operator op) { return tokens_.current().is_operator(text_of(op)); });
   };
   Node left = (this->*operand)();
-  while (at_operator()) {
-    const Token op = tokens_.next();
+  for (const Operator* op = here(); op != operators.end(); op = here()) {
+    const int line = tokens_.next().line;
     Node right = (this->*operand)();
-    left = make(op.line, std::max(left.height, right.height),
-                Binary{op.text, std::move(left.expression), std::move(right.expression)});
+    left = make(line, std::max(left.height, right.height),
+                Binary{*op, std::move(left.expression), std::move(right.expression)});
   }
   return left;
 }
 
 ExpressionParser::Node ExpressionParser::sum() {
-  return left_to_right(&ExpressionParser::concatenation, {"+", "-"});
+  return left_to_right(&ExpressionParser::concatenation, {Operator::kAdd, Operator::kSubtract});
 }
 ExpressionParser::Node ExpressionParser::product() {
-  return left_to_right(&ExpressionParser::power, {"*", "/", "//", "%"});
+  return left_to_right(&ExpressionParser::power, {Operator::kMultiply, Operator::kDivide,
+                                                  Operator::kFloorDivide, Operator::kModulo});
 }
 ExpressionParser::Node ExpressionParser::power() {
   // From the left, as Jinja has it: 2 ** 3 ** 2 is 64, not Python's 512.
-  return left_to_right(&ExpressionParser::filtered_value, {"**"});
+  return left_to_right(&ExpressionParser::filtered_value, {Operator::kPower});
 }
 
 ExpressionParser::Node ExpressionParser::concatenation() {
@@ -216,12 +217,14 @@ ExpressionParser::Node ExpressionParser::filtered_value() {
 
 ExpressionParser::Node ExpressionParser::signed_value() {
   const TokenStream::Level level(tokens_);
-  if (!tokens_.current().is_operator("-") && !tokens_.current().is_operator("+")) {
-    return postfix(primary());
+  for (const Operator op : {Operator::kSubtract, Operator::kAdd}) {
+    if (tokens_.current().is_operator(text_of(op))) {
+      const int line = tokens_.next().line;
+      Node operand = signed_value();
+      return postfix(make(line, operand.height, Sign{op, std::move(operand.expression)}));
+    }
   }
-  const Token op = tokens_.next();
-  Node operand = signed_value();
-  return postfix(make(op.line, operand.height, Sign{op.text, std::move(operand.expression)}));
+  return postfix(primary());
 }
 
 ExpressionParser::Node ExpressionParser::postfix(Node node) {

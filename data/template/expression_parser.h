@@ -75,7 +75,7 @@ class ExpressionParser {
   Node negation();
   Node comparison();
   Node left_to_right(Node (ExpressionParser::*operand)(),
-                     std::initializer_list<std::string_view> operators);
+                     std::initializer_list<Operator> operators);
   Node sum();
   Node concatenation();
   Node product();
@@ -98,7 +98,7 @@ class ExpressionParser {
   void check_new(const ArgumentList& list, const std::string& name) const;
   ParsedArguments arguments(std::string_view callee);
   ParsedArguments test_arguments();
-  std::string comparison_operator();
+  std::optional<Operator> comparison_operator();
   ExpressionPtr checked(Node node);
   Applied applied(Node& subject, const Builtin* builtin, std::string unknown, ArgumentList list);
 

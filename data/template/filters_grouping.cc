@@ -70,7 +70,7 @@ Value groupby(Runtime& runtime, const Value& self, const Arguments& arguments) {
     keyed.emplace_back(ignoring_case(runtime, key_of(item), case_sensitive), item);
   }
   std::ranges::stable_sort(keyed, [&](const Keyed& a, const Keyed& b) {
-    return compares(runtime, "<", a.first, b.first);
+    return compares(runtime, Operator::kLess, a.first, b.first);
   });
   std::vector<Value> groups;
   for (auto begin = keyed.begin(); begin != keyed.end();) {

@@ -198,7 +198,7 @@ Value sorted_dicts(Runtime& runtime, const Value& value) {
   }
   std::vector<Dict::Entry> entries = value.as_dict().entries();
   std::ranges::stable_sort(entries, [&](const Dict::Entry& a, const Dict::Entry& b) {
-    return compares(runtime, "<", a.first, b.first);
+    return compares(runtime, Operator::kLess, a.first, b.first);
   });
   Dict sorted;
   for (const auto& [key, item] : entries) {

@@ -72,8 +72,8 @@ Value sort_keys(Runtime& runtime, const Value& item, const Value* attribute, boo
 std::vector<Value> sorted(Runtime& runtime, std::vector<Keyed> keyed, bool reverse) {
   // Python keeps equal items in order also when reversing.
   std::stable_sort(keyed.begin(), keyed.end(), [&](const Keyed& a, const Keyed& b) {
-    return reverse ? compares(runtime, "<", b.first, a.first)
-                   : compares(runtime, "<", a.first, b.first);
+    return reverse ? compares(runtime, Operator::kLess, b.first, a.first)
+                   : compares(runtime, Operator::kLess, a.first, b.first);
   });
   std::vector<Value> items;
   items.reserve(keyed.size());
@@ -141,7 +141,8 @@ Value extreme(Runtime& runtime, const Value& self, const Arguments& arguments) {
   }
   const Keyed* best = &keyed.front();
   for (const Keyed& entry : keyed) {
-    if (compares(runtime, smallest ? "<" : ">", entry.first, best->first)) {
+    if (compares(runtime, smallest ? Operator::kLess : Operator::kGreater, entry.first,
+                 best->first)) {
       best = &entry;
     }
   }
@@ -152,7 +153,7 @@ Value sum(Runtime& runtime, const Value& self, const Arguments& arguments) {
   Value total = arguments.get(1) != nullptr ? arguments[1] : Value(0);
   const Value* attribute = given(arguments, 0);
   for (const Value& item : iterate(runtime, self)) {
-    total = arithmetic(runtime, "+", total,
+    total = arithmetic(runtime, Operator::kAdd, total,
                        attribute == nullptr ? item : attribute_of(runtime, item, *attribute));
   }
   return total;

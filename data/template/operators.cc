@@ -13,8 +13,8 @@
 namespace inlay::jinja {
 namespace {
 
-[[noreturn]] void fail_overflow(Runtime& runtime, std::string_view op) {
-  runtime.fail(str("the result of ", op, " does not fit in a 64-bit integer"));
+[[noreturn]] void fail_overflow(Runtime& runtime, Operator op) {
+  runtime.fail(str("the result of ", text_of(op), " does not fit in a 64-bit integer"));
 }
 
 /// Python's // and %: the quotient is rounded towards minus infinity, the remainder takes the
@@ -30,31 +30,31 @@ i64 integer_power(Runtime& runtime, i64 base, i64 exponent) {
   i64 result = 1;
   while (exponent > 0) {
     if (exponent % 2 == 1 && __builtin_mul_overflow(result, base, &result)) {
-      fail_overflow(runtime, "**");
+      fail_overflow(runtime, Operator::kPower);
     }
     exponent /= 2;
     // Not after the last bit: the square that would overflow is then not needed.
     if (exponent > 0 && __builtin_mul_overflow(base, base, &base)) {
-      fail_overflow(runtime, "**");
+      fail_overflow(runtime, Operator::kPower);
     }
   }
   return result;
 }
 
-Value integer_arithmetic(Runtime& runtime, std::string_view op, i64 a, i64 b) {
+Value integer_arithmetic(Runtime& runtime, Operator op, i64 a, i64 b) {
   i64 result = 0;
   bool overflow = false;
-  if (op == "+") {
+  if (op == Operator::kAdd) {
     overflow = __builtin_add_overflow(a, b, &result);
-  } else if (op == "-") {
+  } else if (op == Operator::kSubtract) {
     overflow = __builtin_sub_overflow(a, b, &result);
-  } else if (op == "*") {
+  } else if (op == Operator::kMultiply) {
     overflow = __builtin_mul_overflow(a, b, &result);
-  } else if (op == "**") {
+  } else if (op == Operator::kPower) {
     result = integer_power(runtime, a, b);
   } else if (b == -1) {  // the one divisor whose quotient can overflow
-    overflow = op == "//" && __builtin_sub_overflow(i64{0}, a, &result);
-  } else if (op == "//") {
+    overflow = op == Operator::kFloorDivide && __builtin_sub_overflow(i64{0}, a, &result);
+  } else if (op == Operator::kFloorDivide) {
     result = floor_divide(a, b);
   } else {
     result = floor_remainder(a, b);
@@ -66,7 +66,7 @@ Value integer_arithmetic(Runtime& runtime, std::string_view op, i64 a, i64 b) {
 }
 
 /// Python's float // and %: the remainder takes the divisor's sign, the quotient is whole.
-Value float_divide(std::string_view op, double a, double b) {
+Value float_divide(Operator op, double a, double b) {
   // CPython's float_divmod, step by step: the sign of zeros and the last rounding are its own.
   double remainder = std::fmod(a, b);
   double quotient = (a - remainder) / b;
@@ -76,7 +76,7 @@ Value float_divide(std::string_view op, double a, double b) {
   } else if (remainder == 0.0) {
     remainder = std::copysign(0.0, b);
   }
-  if (op == "%") {
+  if (op == Operator::kModulo) {
     return Value(remainder);
   }
   if (quotient == 0.0) {
@@ -86,20 +86,20 @@ Value float_divide(std::string_view op, double a, double b) {
   return Value(quotient - whole > 0.5 ? whole + 1.0 : whole);
 }
 
-Value float_arithmetic(Runtime& runtime, std::string_view op, double a, double b) {
-  if (op == "+") {
+Value float_arithmetic(Runtime& runtime, Operator op, double a, double b) {
+  if (op == Operator::kAdd) {
     return Value(a + b);
   }
-  if (op == "-") {
+  if (op == Operator::kSubtract) {
     return Value(a - b);
   }
-  if (op == "*") {
+  if (op == Operator::kMultiply) {
     return Value(a * b);
   }
-  if (op == "/") {
+  if (op == Operator::kDivide) {
     return Value(a / b);
   }
-  if (op != "**") {
+  if (op != Operator::kPower) {
     return float_divide(op, a, b);
   }
   const double result = std::pow(a, b);
@@ -109,13 +109,14 @@ Value float_arithmetic(Runtime& runtime, std::string_view op, double a, double b
   return Value(result);
 }
 
-Value number_arithmetic(Runtime& runtime, std::string_view op, const Value& a, const Value& b) {
-  const bool divides = op == "/" || op == "//" || op == "%";
+Value number_arithmetic(Runtime& runtime, Operator op, const Value& a, const Value& b) {
+  const bool divides =
+      op == Operator::kDivide || op == Operator::kFloorDivide || op == Operator::kModulo;
   if (divides && b.as_float() == 0.0) {
     runtime.fail("division by zero");
   }
-  const bool in_floats =
-      op == "/" || !a.is_integral() || !b.is_integral() || (op == "**" && b.as_int() < 0);
+  const bool in_floats = op == Operator::kDivide || !a.is_integral() || !b.is_integral() ||
+                         (op == Operator::kPower && b.as_int() < 0);
   return in_floats ? float_arithmetic(runtime, op, a.as_float(), b.as_float())
                    : integer_arithmetic(runtime, op, a.as_int(), b.as_int());
 }
@@ -130,7 +131,7 @@ Value repeat(Runtime& runtime, const Value& value, i64 times) {
   const std::size_t unit = text ? value.as_string().size() : value.items().size();
   i64 total = 0;
   if (__builtin_mul_overflow(static_cast<i64>(unit), times, &total)) {
-    fail_overflow(runtime, "*");
+    fail_overflow(runtime, Operator::kMultiply);
   }
   if (unit == 0) {
     return value;
@@ -189,12 +190,15 @@ bool is_nan(const Value& value) {
   return value.is(Kind::kFloat) && std::isnan(value.as_float());
 }
 
-bool ordered(Runtime& runtime, std::string_view op, const Value& a, const Value& b) {
+bool ordered(Runtime& runtime, Operator op, const Value& a, const Value& b) {
   const int order = compare(runtime, a, b);
   if (is_nan(a) || is_nan(b)) {
     return false;
   }
-  return op == "<" ? order < 0 : op == "<=" ? order <= 0 : op == ">" ? order > 0 : order >= 0;
+  return op == Operator::kLess        ? order < 0
+         : op == Operator::kLessEqual ? order <= 0
+         : op == Operator::kGreater   ? order > 0
+                                      : order >= 0;
 }
 
 bool sequence_contains(Runtime& runtime, const Value& container, const Value& item) {
@@ -214,35 +218,35 @@ bool sequence_contains(Runtime& runtime, const Value& container, const Value& it
 
 }  // namespace
 
-Value arithmetic(Runtime& runtime, std::string_view op, const Value& a, const Value& b) {
+Value arithmetic(Runtime& runtime, Operator op, const Value& a, const Value& b) {
   runtime.check_defined(a);
-  if (op == "%" && a.is(Kind::kString)) {
+  if (op == Operator::kModulo && a.is(Kind::kString)) {
     return format_percent(runtime, a, b);
   }
   runtime.check_defined(b);
   if (a.is_number() && b.is_number()) {
     return number_arithmetic(runtime, op, a, b);
   }
-  if (op == "+" && same_concatenable(a, b)) {
+  if (op == Operator::kAdd && same_concatenable(a, b)) {
     return concatenate(runtime, a, b);
   }
-  if (op == "*" && is_repeatable(a) && b.is_integral()) {
+  if (op == Operator::kMultiply && is_repeatable(a) && b.is_integral()) {
     return repeat(runtime, a, b.as_int());
   }
-  if (op == "*" && is_repeatable(b) && a.is_integral()) {
+  if (op == Operator::kMultiply && is_repeatable(b) && a.is_integral()) {
     return repeat(runtime, b, a.as_int());
   }
-  runtime.fail(str(a.type_name(), " ", op, " ", b.type_name(), " is not possible",
-                   op == "+" ? "; ~ joins anything as text" : ""));
+  runtime.fail(str(a.type_name(), " ", text_of(op), " ", b.type_name(), " is not possible",
+                   op == Operator::kAdd ? "; ~ joins anything as text" : ""));
 }
 
-Value signed_number(Runtime& runtime, std::string_view op, const Value& value) {
+Value signed_number(Runtime& runtime, Operator op, const Value& value) {
   runtime.check_defined(value);
   if (!value.is_number()) {
-    runtime.fail(str(op, " needs a number, not ", value.type_name()));
+    runtime.fail(str(text_of(op), " needs a number, not ", value.type_name()));
   }
   if (!value.is_integral()) {
-    return Value(op == "-" ? -value.as_float() : value.as_float());
+    return Value(op == Operator::kSubtract ? -value.as_float() : value.as_float());
   }
   return integer_arithmetic(runtime, op, 0, value.as_int());
 }
@@ -295,12 +299,12 @@ int compare(Runtime& runtime, const Value& a, const Value& b) {
   return static_cast<int>(a.items().size() > common) - static_cast<int>(b.items().size() > common);
 }
 
-bool compares(Runtime& runtime, std::string_view op, const Value& a, const Value& b) {
-  if (op == "==" || op == "!=") {
-    return equal(runtime, a, b) == (op == "==");
+bool compares(Runtime& runtime, Operator op, const Value& a, const Value& b) {
+  if (op == Operator::kEqual || op == Operator::kNotEqual) {
+    return equal(runtime, a, b) == (op == Operator::kEqual);
   }
-  if (op == "in" || op == "not in") {
-    return contains(runtime, b, a) == (op == "in");
+  if (op == Operator::kIn || op == Operator::kNotIn) {
+    return contains(runtime, b, a) == (op == Operator::kIn);
   }
   return ordered(runtime, op, a, b);
 }

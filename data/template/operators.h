@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <string_view>
-
+#include "data/template/operator.h"
 #include "data/template/runtime.h"
 #include "data/template/value.h"
 
@@ -10,10 +9,10 @@
 namespace inlay::jinja {
 
 /// `op` is one of + - * / // % **.
-Value arithmetic(Runtime& runtime, std::string_view op, const Value& a, const Value& b);
+Value arithmetic(Runtime& runtime, Operator op, const Value& a, const Value& b);
 
 /// `op` is + or -.
-Value signed_number(Runtime& runtime, std::string_view op, const Value& value);
+Value signed_number(Runtime& runtime, Operator op, const Value& value);
 
 /// a == b: never an error, whatever the types.
 bool equal(Runtime& runtime, const Value& a, const Value& b);
@@ -23,7 +22,7 @@ bool equal(Runtime& runtime, const Value& a, const Value& b);
 int compare(Runtime& runtime, const Value& a, const Value& b);
 
 /// `op` is one of == != < <= > >= in "not in".
-bool compares(Runtime& runtime, std::string_view op, const Value& a, const Value& b);
+bool compares(Runtime& runtime, Operator op, const Value& a, const Value& b);
 
 /// `item in container`.
 bool contains(Runtime& runtime, const Value& container, const Value& item);

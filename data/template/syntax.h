@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "data/template/builtins.h"
+#include "data/template/operator.h"
 #include "data/template/value.h"
 
 /// A parsed template. Filters and tests are resolved to their rows. An unknown name is an error of
@@ -60,11 +61,11 @@ struct Not {
   ExpressionPtr operand;
 };
 struct Sign {
-  std::string op;
+  Operator op;
   ExpressionPtr operand;
 };
 struct Binary {  // arithmetic
-  std::string op;
+  Operator op;
   ExpressionPtr left, right;
 };
 struct Logical {  // `and`, `or`
@@ -73,7 +74,7 @@ struct Logical {  // `and`, `or`
 };
 struct Comparison {  // a < b <= c: each operand is evaluated once, up to the first that fails
   ExpressionPtr first;
-  std::vector<std::pair<std::string, ExpressionPtr>> rest;
+  std::vector<std::pair<Operator, ExpressionPtr>> rest;
 };
 struct Concatenation {  // a ~ b ~ c
   std::vector<ExpressionPtr> parts;

@@ -56,7 +56,8 @@ Value leaves(Runtime& runtime, const Value& self, const Value& divisor, int rema
   if (!self.is_number() && !self.is(Kind::kUndefined)) {
     runtime.fail(str("odd, even and divisibleby need a number, not ", self.type_name()));
   }
-  return Value(equal(runtime, arithmetic(runtime, "%", self, divisor), Value(remainder)));
+  return Value(
+      equal(runtime, arithmetic(runtime, Operator::kModulo, self, divisor), Value(remainder)));
 }
 template <int remainder>
 Value parity(Runtime& runtime, const Value& self, const Arguments& /*arguments*/) {
@@ -103,12 +104,9 @@ Value names_one(Runtime& /*runtime*/, const Value& self, const Arguments& /*argu
   return Value(self.is(Kind::kString) && exists(self.as_string()));
 }
 
-enum class Relation { kEqual, kNotEqual, kLess, kLessEqual, kGreater, kGreaterEqual, kIn };
-constexpr const char* kOperators[] = {"==", "!=", "<", "<=", ">", ">=", "in"};
-
-template <Relation relation>
+template <Operator op>
 Value compares_test(Runtime& runtime, const Value& self, const Arguments& arguments) {
-  return Value(compares(runtime, kOperators[static_cast<int>(relation)], self, arguments[0]));
+  return Value(compares(runtime, op, self, arguments[0]));
 }
 
 }  // namespace
@@ -139,22 +137,22 @@ const std::vector<Builtin>& tests() {
       {"true", {}, test<is_true>},
       {"undefined", {}, test<is_kind<Kind::kUndefined>>},
       {"upper", {}, in_case<LetterCase::kUpper>},
-      {"!=", other, compares_test<Relation::kNotEqual>},
-      {"ne", other, compares_test<Relation::kNotEqual>},
-      {"==", other, compares_test<Relation::kEqual>},
-      {"eq", other, compares_test<Relation::kEqual>},
-      {"equalto", other, compares_test<Relation::kEqual>},
-      {"<", other, compares_test<Relation::kLess>},
-      {"lt", other, compares_test<Relation::kLess>},
-      {"lessthan", other, compares_test<Relation::kLess>},
-      {"<=", other, compares_test<Relation::kLessEqual>},
-      {"le", other, compares_test<Relation::kLessEqual>},
-      {">", other, compares_test<Relation::kGreater>},
-      {"gt", other, compares_test<Relation::kGreater>},
-      {"greaterthan", other, compares_test<Relation::kGreater>},
-      {">=", other, compares_test<Relation::kGreaterEqual>},
-      {"ge", other, compares_test<Relation::kGreaterEqual>},
-      {"in", {{"seq"}, 1}, compares_test<Relation::kIn>},
+      {"!=", other, compares_test<Operator::kNotEqual>},
+      {"ne", other, compares_test<Operator::kNotEqual>},
+      {"==", other, compares_test<Operator::kEqual>},
+      {"eq", other, compares_test<Operator::kEqual>},
+      {"equalto", other, compares_test<Operator::kEqual>},
+      {"<", other, compares_test<Operator::kLess>},
+      {"lt", other, compares_test<Operator::kLess>},
+      {"lessthan", other, compares_test<Operator::kLess>},
+      {"<=", other, compares_test<Operator::kLessEqual>},
+      {"le", other, compares_test<Operator::kLessEqual>},
+      {">", other, compares_test<Operator::kGreater>},
+      {"gt", other, compares_test<Operator::kGreater>},
+      {"greaterthan", other, compares_test<Operator::kGreater>},
+      {">=", other, compares_test<Operator::kGreaterEqual>},
+      {"ge", other, compares_test<Operator::kGreaterEqual>},
+      {"in", {{"seq"}, 1}, compares_test<Operator::kIn>},
   };
   return table;
 }
