@@ -97,8 +97,7 @@ TEST(BadInput, ChoicesAreListed) {
       {"eval -m model -d rows.jsonl --metric acc", kUsage,
        R"(--metric: expected loss or exact_match, found "acc")"},
       {"eval -m model -d rows.jsonl --format xx", kUsage,
-       R"(there is no data format "xx"; there are "auto", "text", "prompt_completion", )"
-       R"("messages", "alpaca", "sharegpt", "tokens")"},
+       R"(there is no data format "xx"; there are "auto", "text", …)"},
       {"eval -m model -d rows.jsonl --special-tokens-in-text pars", kUsage,
        R"(--special-tokens-in-text: expected literal or parse, found "pars")"},
       {"eval -m model -d rows.jsonl --dtype f61", kUsage,

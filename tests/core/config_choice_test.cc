@@ -38,7 +38,7 @@ Car read_car(std::string_view text) {
   return read_config<Car>(sample_document(text));
 }
 
-std::string error_of(std::string_view text) {
+std::string car_error(std::string_view text) {
   try {
     read_car(text);
   } catch (const ConfigError& error) {
@@ -66,14 +66,14 @@ TEST(ConfigChoice, WritesWhatReadsBack) {
 }
 
 TEST(ConfigChoice, RefusesOtherWordsWithTheNearestOne) {
-  EXPECT_EQ(error_of(R"({"gear": "parc"})"),
+  EXPECT_EQ(car_error(R"({"gear": "parc"})"),
             "s.json: /gear: expected \"park\", \"drive\" or \"reverse\", found \"parc\" (did you "
             "mean \"park\"?)");
-  EXPECT_EQ(error_of(R"({"gear": "auto"})"),
+  EXPECT_EQ(car_error(R"({"gear": "auto"})"),
             "s.json: /gear: expected \"park\", \"drive\" or \"reverse\", found \"auto\"");
-  EXPECT_EQ(error_of(R"({"next": 3})"),
+  EXPECT_EQ(car_error(R"({"next": 3})"),
             "s.json: /next: expected \"auto\", \"park\", \"drive\" or \"reverse\", found 3");
-  EXPECT_EQ(error_of(R"({"moving": "park"})"),
+  EXPECT_EQ(car_error(R"({"moving": "park"})"),
             "s.json: /moving: expected \"auto\", \"drive\" or \"reverse\", found \"park\"");
 }
 

@@ -170,8 +170,9 @@ TEST_F(RunConfigFile, RefusesValuesThatNoFieldTakes) {
   struct Case {
     const char* key;
     const char* value;
-    const char* rest;
+    std::string rest;
   };
+  const FieldType formats = choice_type(ChoiceSlot::with_auto(choice_names<const RowFormat*>()));
   const Case cases[] = {
       {"model.dtype", "f16",
        R"(expected "auto", "f32" or "bf16", found "f16" (did you mean "bf16"?))"},
@@ -183,9 +184,7 @@ TEST_F(RunConfigFile, RefusesValuesThatNoFieldTakes) {
        R"(expected "auto", "f32" or "bf16", found "f16" (did you mean "bf16"?))"},
       {"quantization.load_in_8bit", "true",
        "expected false, found true: 8-bit weights are not supported"},
-      {"data.format", "csv",
-       R"(expected "auto", "text", "prompt_completion", "messages", "alpaca", "sharegpt" or )"
-       R"("tokens", found "csv")"},
+      {"data.format", "csv", str("expected ", describe(formats), R"(, found "csv")")},
       {"data.truncation", "drop", R"(expected "keep_start", "keep_end" or "error", found "drop")"},
       {"data.max_length", "1", "expected an integer from 2 to 1048576, found 1"},
       {"training.num_train_epochs", "0",
