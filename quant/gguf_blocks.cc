@@ -123,43 +123,48 @@ void encode_q5_1(Block x, u8* out) {
   put_nibbles(put_fifth_bits(out, codes), codes);
 }
 
-/// An encoder of 32 values, whose loops are of that length, as one of any block.
-template <void (*kEncode)(Block, u8*)>
-void block_of_32(std::span<const float> x, u8* out) {
-  kEncode(x.first<kGgufBlockValues>(), out);
+/// Row `row`, or the DataError that says what cannot be encoded in it. A half reaches 65504.
+/// Compiled for each format: with the length of its block known the loops over it become vectors.
+template <MatrixFormat kFormat, auto kEncode>
+void encode_row(const kernels::MatrixRef& source, i64 row, u8* out) {
+  constexpr kernels::BlockSize kBlock = kernels::block_size(kFormat);
+  std::array<float, kBlock.values> x;
+  for (i64 col = 0; col < source.cols; col += kBlock.values) {
+    kernels::decode_row(source, row, col, kBlock.values, x.data());
+    if (!std::all_of(x.begin(), x.end(), [](float v) { return std::fabs(v) <= 65504.0F; })) {
+      throw DataError(str("row ", row, ", columns ", col, " to ", col + kBlock.values - 1,
+                          ": a value is not finite or over 65504, which ",
+                          kernels::format_name(kFormat), " cannot hold"));
+    }
+    kEncode(x, out);
+    out += kBlock.bytes;
+  }
 }
 
 struct Encoder {
   MatrixFormat format;
-  void (*encode)(std::span<const float> x, u8* out);
+  void (*block)(std::span<const float> x, u8* out);
+  void (*row)(const kernels::MatrixRef& source, i64 row, u8* out);
 };
-constexpr Encoder kEncoders[] = {{MatrixFormat::kQ8_0, block_of_32<encode_q8_0>},
-                                 {MatrixFormat::kQ4_0, block_of_32<encode_q4_0>},
-                                 {MatrixFormat::kQ4_1, block_of_32<encode_q4_1>},
-                                 {MatrixFormat::kQ5_0, block_of_32<encode_q5_0>},
-                                 {MatrixFormat::kQ5_1, block_of_32<encode_q5_1>}};
-constexpr i64 kMostBlockValues = 256;
+
+template <MatrixFormat kFormat, auto kEncode>
+constexpr Encoder encoder() {
+  return {kFormat,
+          [](std::span<const float> x, u8* out) {
+            kEncode(x.first<static_cast<std::size_t>(kernels::block_size(kFormat).values)>(), out);
+          },
+          encode_row<kFormat, kEncode>};
+}
+
+/// Every format that can be written, with the function for a block of it.
+constexpr Encoder kEncoders[] = {
+    encoder<MatrixFormat::kQ8_0, encode_q8_0>(), encoder<MatrixFormat::kQ4_0, encode_q4_0>(),
+    encoder<MatrixFormat::kQ4_1, encode_q4_1>(), encoder<MatrixFormat::kQ5_0, encode_q5_0>(),
+    encoder<MatrixFormat::kQ5_1, encode_q5_1>()};
 
 const Encoder* find_encoder(MatrixFormat format) {
   const auto* found = std::ranges::find(kEncoders, format, &Encoder::format);
   return found == std::end(kEncoders) ? nullptr : found;
-}
-
-/// Row `row`, or the DataError that says what cannot be encoded in it. A half reaches 65504.
-void encode_row(const kernels::MatrixRef& source, const Encoder& encoder, i64 row, u8* out) {
-  const kernels::BlockSize block = kernels::block_size(encoder.format);
-  std::array<float, kMostBlockValues> buffer;
-  const auto x = std::span<float>(buffer).first(static_cast<std::size_t>(block.values));
-  for (i64 col = 0; col < source.cols; col += block.values) {
-    kernels::decode_row(source, row, col, block.values, x.data());
-    if (!std::all_of(x.begin(), x.end(), [](float v) { return std::fabs(v) <= 65504.0F; })) {
-      throw DataError(str("row ", row, ", columns ", col, " to ", col + block.values - 1,
-                          ": a value is not finite or over 65504, which ",
-                          kernels::format_name(encoder.format), " cannot hold"));
-    }
-    encoder.encode(x, out);
-    out += block.bytes;
-  }
 }
 
 }  // namespace
@@ -173,7 +178,7 @@ void encode_gguf_block(MatrixFormat format, std::span<const float> x, std::span<
   INLAY_ASSERT(encoder != nullptr);
   INLAY_ASSERT(std::ssize(x) == kernels::block_size(format).values &&
                std::ssize(out) == kernels::block_size(format).bytes);
-  encoder->encode(x, out.data());
+  encoder->block(x, out.data());
 }
 
 FrozenMatrix encode_gguf(const kernels::MatrixRef& source, MatrixFormat format) {
@@ -193,7 +198,7 @@ FrozenMatrix encode_gguf(const kernels::MatrixRef& source, MatrixFormat format) 
   parts.data = Tensor::empty({source.rows * parts.row_bytes}, DType::kU8);
   u8* const out = parts.data.data<u8>();
   parallel_for(source.rows,
-               [&](i64 row) { encode_row(source, *encoder, row, out + row * parts.row_bytes); });
+               [&](i64 row) { encoder->row(source, row, out + row * parts.row_bytes); });
   return FrozenMatrix(std::move(parts));
 }
 
