@@ -13,6 +13,7 @@
 #include "core/io/safetensors.h"
 #include "finetune/row_source.h"
 #include "nn/models/rope_config.h"
+#include "quant/torch_dtype.h"
 
 namespace inlay {
 namespace {
@@ -95,10 +96,6 @@ class Collector : public Visitor {
   std::vector<Tensor> kept_;
   const EmbeddingLike* input_table_ = nullptr;
 };
-
-std::string torch_name(DType dtype) {
-  return dtype == DType::kF32 ? "float32" : dtype == DType::kBf16 ? "bfloat16" : "float16";
-}
 
 // The config as a folder has it: GGUF files keep Llama 3's rotary scaling in a tensor.
 nlohmann::json exported_config(const LoadedModel& model) {

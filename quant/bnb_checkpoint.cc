@@ -11,29 +11,12 @@
 #include "core/config/json.h"
 #include "core/error.h"
 #include "core/memory/memory.h"
+#include "quant/torch_dtype.h"
 
 namespace inlay {
 namespace {
 
 constexpr std::string_view kStateKey = ".quant_state.bitsandbytes__";
-
-/// The spelling of dtypes in the JSON text is PyTorch's.
-struct TorchName {
-  std::string_view name;
-  DType dtype;
-};
-constexpr TorchName kTorchNames[] = {
-    {"float32", DType::kF32}, {"bfloat16", DType::kBf16}, {"float16", DType::kF16}};
-
-std::string_view torch_name(DType dtype) {
-  for (const TorchName& row : kTorchNames) {
-    if (row.dtype == dtype) {
-      return row.name;
-    }
-  }
-  INLAY_ASSERT(false);
-  return "";
-}
 
 std::string state_name(const std::string& weight, FourBitType type) {
   return str(weight, kStateKey, choice_name(type));
@@ -152,13 +135,11 @@ void read_state(const State& state, const TensorEntry& entry, FourBitMatrix& mat
       matrix.block_size > 4096) {
     state.wrong("blocksize", "a power of two from 32 to 4096");
   }
-  const std::string dtype = state.text("dtype");
-  const auto* known = std::find_if(std::begin(kTorchNames), std::end(kTorchNames),
-                                   [&](const TorchName& row) { return row.name == dtype; });
-  if (known == std::end(kTorchNames)) {
+  const std::optional<DType> dtype = torch_dtype(state.text("dtype"));
+  if (!dtype) {
     state.wrong("dtype", "float32, bfloat16 or float16");
   }
-  matrix.dtype = known->dtype;
+  matrix.dtype = *dtype;
   const std::vector<i64> shape = state.shape();
   matrix.rows = shape[0];
   matrix.cols = shape[1];
