@@ -107,6 +107,18 @@ const Kernels kKernels = {
 
     .sum_of_losses = kernels::sum_of_losses,
 
+    .row_squares = kernels::row_squares,
+
+    .inverse_row_norms = kernels::inverse_row_norms,
+
+    .reciprocal = kernels::reciprocal,
+
+    .add_column_squares = kernels::add_column_squares,
+
+    .over_lengths = kernels::over_lengths,
+
+    .scale_rows = kernels::scale_rows,
+
     .adamw = kernels::adamw,
     .adamw_8bit = kernels::adamw_8bit,
 };

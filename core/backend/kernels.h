@@ -10,6 +10,7 @@
 #include "core/kernels/embedding.h"
 #include "core/kernels/four_bit.h"
 #include "core/kernels/gemm.h"
+#include "core/kernels/lengths.h"
 #include "core/kernels/matrix.h"
 #include "core/kernels/norm.h"
 #include "core/kernels/rope.h"
@@ -129,6 +130,18 @@ struct Kernels {
 
   decltype(&kernels::sum_of_losses) sum_of_losses;
 
+  decltype(&kernels::row_squares) row_squares;
+
+  decltype(&kernels::inverse_row_norms) inverse_row_norms;
+
+  decltype(&kernels::reciprocal) reciprocal;
+
+  decltype(&kernels::add_column_squares) add_column_squares;
+
+  decltype(&kernels::over_lengths) over_lengths;
+
+  decltype(&kernels::scale_rows) scale_rows;
+
   // Optimizers.
   decltype(&kernels::adamw) adamw;
   decltype(&kernels::adamw_8bit) adamw_8bit;
@@ -231,6 +244,12 @@ using AllKernels = KernelList<
     &Kernels::scale_by_bf16,
     &Kernels::sum,
     &Kernels::sum_of_losses,
+    &Kernels::row_squares,
+    &Kernels::inverse_row_norms,
+    &Kernels::reciprocal,
+    &Kernels::add_column_squares,
+    &Kernels::over_lengths,
+    &Kernels::scale_rows,
     &Kernels::adamw,
     &Kernels::adamw_8bit>;
 // clang-format on
