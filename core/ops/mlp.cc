@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/error.h"
+#include "core/ops/elementwise.h"
 #include "core/ops/product.h"
 #include "core/ops/projection_group.h"
 #include "core/ops/support.h"
@@ -204,11 +205,51 @@ bool any_wants_grad(const Tensor& x, const ProjectionGroup& group) {
          });
 }
 
+// s (act(first(x)) * up(x)) = act(first(x)) * (s up(x)): what scales down's inputs scales up's
+// outputs, and no scaled copy of h is needed.
+MlpProjections with_unscaled_inputs(MlpProjections parts) {
+  const Tensor scale = std::exchange(parts.down.input_scale, Tensor());
+  if (scale.defined()) {
+    check_shape("project_mlp: input_scale", scale, {parts.down.in()});
+    Projection& up = *parts.up;
+    up.output_scale = up.output_scale.defined() ? mul(up.output_scale, scale) : scale;
+    up.bias = up.bias.defined() ? mul(up.bias, scale) : Tensor();
+  }
+  return parts;
+}
+
+// Whether some part has an input of its own all the same.
+bool has_scaled_inputs(const MlpProjections& parts) {
+  return parts.first.input_scale.defined() ||
+         (parts.up ? parts.up->input_scale : parts.down.input_scale).defined();
+}
+
+// One operation after the other.
+Tensor apart(const Tensor& residual, const Tensor& x, const MlpProjections& parts,
+             GemmCompute compute, bool recompute) {
+  std::vector<Projection> wide = {parts.first};
+  if (parts.up) {
+    wide.push_back(*parts.up);
+  }
+  std::vector<Tensor> values = project(x, wide, compute);
+  if (recompute) {
+    set_recipes(values, [wide, compute, sx = save(x)] { return project(sx.get(), wide, compute); });
+  }
+  const Tensor h = parts.up ? gated(parts.activation, values[0], values[1])
+                            : activation(parts.activation, values[0]);
+  values.clear();  // the widest of the block: gone before the next product unless kept
+  return residual.defined() ? project_onto(residual, h, parts.down, compute)
+                            : project(h, {&parts.down, 1}, compute)[0];
+}
+
 }  // namespace
 
 Tensor project_mlp(const Tensor& residual, const Tensor& x, const MlpProjections& parts,
                    GemmCompute compute, DType wide, bool recompute) {
-  const auto op = std::make_shared<const MlpOp>(x, parts, compute, wide);
+  if (has_scaled_inputs(parts)) {
+    return apart(residual, x, parts, compute, recompute);
+  }
+  const auto op = std::make_shared<const MlpOp>(x, with_unscaled_inputs(parts), compute, wide);
   const Tensor input = dense(x);
   const Tensor addend = residual.defined() ? dense(residual) : Tensor();
   const bool wide_wanted = any_wants_grad(input, op->wide());

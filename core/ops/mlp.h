@@ -26,6 +26,8 @@ struct MlpProjections {
 /// and h, for the adapter's dA, over dh. Saved: x (or its recipe) where an adapter's A reads it or
 /// `recompute`; first(x) and up(x), as bf16 under SaveRounded, or with `recompute` the way to make
 /// them again; the t of adapters; only h where nothing before it is trained.
+/// An input_scale of `down` becomes one of up's outputs. Any other is an operation of its own, and
+/// so then are the parts, with f32 between them.
 Tensor project_mlp(const Tensor& residual, const Tensor& x, const MlpProjections& parts,
                    GemmCompute compute, DType wide = DType::kF32, bool recompute = false);
 

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/ops/projection.h"
 
+#include <algorithm>
 #include <memory>
 #include <utility>
 
+#include "core/error.h"
+#include "core/ops/elementwise.h"
 #include "core/ops/product.h"
 #include "core/ops/projection_group.h"
 #include "core/ops/support.h"
@@ -41,16 +44,47 @@ std::vector<Tensor> run_group(const Tensor& addend, const Tensor& x,
                      });
 }
 
+// What the projection's products read.
+Tensor scaled_input(const Tensor& x, const Projection& p) {
+  if (!p.input_scale.defined()) {
+    return x;
+  }
+  check_shape("project: input_scale", p.input_scale, {p.in()});
+  return scale_columns(x, p.input_scale);
+}
+
 }  // namespace
+
+i64 Projection::in() const {
+  if (!has_weight()) {
+    return updates.at(0).a.dim(1);
+  }
+  return layout == WeightLayout::kOutIn ? weight.cols() : weight.rows();
+}
+
+i64 Projection::out() const {
+  if (!has_weight()) {
+    return updates.at(0).b.dim(0);
+  }
+  return layout == WeightLayout::kOutIn ? weight.rows() : weight.cols();
+}
 
 std::vector<Tensor> project(const Tensor& x, std::span<const Projection> projections,
                             GemmCompute compute, DType result) {
-  return run_group({}, x, projections, compute, result);
+  const auto shares_x = [](const Projection& p) { return !p.input_scale.defined(); };
+  if (std::ranges::all_of(projections, shares_x)) {
+    return run_group({}, x, projections, compute, result);
+  }
+  std::vector<Tensor> ys;
+  for (const Projection& p : projections) {
+    ys.push_back(run_group({}, scaled_input(x, p), {&p, 1}, compute, result)[0]);
+  }
+  return ys;
 }
 
 Tensor project_onto(const Tensor& addend, const Tensor& x, const Projection& projection,
                     GemmCompute compute) {
-  return run_group(addend, x, {&projection, 1}, compute, DType::kF32)[0];
+  return run_group(addend, scaled_input(x, projection), {&projection, 1}, compute, DType::kF32)[0];
 }
 
 }  // namespace inlay

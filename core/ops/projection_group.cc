@@ -57,6 +57,10 @@ DroppedInput dropped_input(const Tensor& x) {
 ProjectionGroup::ProjectionGroup(const Shape& x, std::span<const Projection> projections,
                                  GemmCompute compute)
     : compute_(compute), parts_(projections.begin(), projections.end()) {
+  if (!has_weights()) {
+    INLAY_ASSERT(parts_.size() == 1);
+    compute_ = unquantised(compute);  // every factor of an update is kept in bf16
+  }
   for (std::size_t i = 0; i < parts_.size(); ++i) {
     check_projection(x, parts_[i]);
     begin_.push_back(updates_.size());
@@ -198,6 +202,18 @@ std::vector<GemmArgs> inner_products(const ProjectionGroup& group, const Tensor&
   return products;
 }
 
+// `inner`, then `outer`. Where no weight comes first, `outer` starts with what `inner` made, and no
+// operand is there to be packed for both.
+void run_inner_and_outer(const ProjectionGroup& group, std::span<const GemmArgs> inner,
+                         std::span<const GemmArgs> outer) {
+  if (group.has_weights()) {
+    run_low_rank(inner, outer);
+  } else {
+    run_products(inner);
+    run_products(outer);
+  }
+}
+
 // y = scale z + bias + addend
 void scale_sums(const Projection& p, const Tensor& z, const Tensor& addend, const Tensor& y) {
   kernels::OutputScale scale;
@@ -279,9 +295,15 @@ ProjectionTrail run_projections(const ProjectionGroup& group, const Tensor& x, c
   for (std::size_t i = 0; i < count; ++i) {
     const Projection& p = group.parts()[i];
     GemmArgs& args = outer[i];
-    static_cast<GemmTerm&>(args) = product_term(x, p.weight.ref(), group.straight(i));
-    args.more = std::span(terms).subspan(term, group.updates_of(i).size());
-    term += args.more.size();
+    std::span<const GemmTerm> more = std::span(terms).subspan(term, group.updates_of(i).size());
+    term += more.size();
+    if (p.has_weight()) {
+      static_cast<GemmTerm&>(args) = product_term(x, p.weight.ref(), group.straight(i));
+      args.more = more;
+    } else {
+      static_cast<GemmTerm&>(args) = more[0];
+      args.more = more.subspan(1);
+    }
     if (group.scaled(i)) {
       sums[i] = Tensor::empty(ys[i].shape(), ys[i].dtype());
     }
@@ -298,7 +320,7 @@ ProjectionTrail run_projections(const ProjectionGroup& group, const Tensor& x, c
   {
     Tensor stacked_a;
     const std::vector<GemmArgs> inner = inner_products(group, x, t, stacked_a);
-    run_low_rank(inner, outer);
+    run_inner_and_outer(group, inner, outer);
   }
   for (std::size_t i = 0; i < count; ++i) {
     if (group.scaled(i)) {
@@ -389,7 +411,7 @@ void InputGradient::run_dropped(const Tensor& x, const Tensor& dx, const Tensor&
 void InputGradient::to_input(const Tensor& dx, const Tensor& x) {
   std::vector<GemmTerm> terms;
   for (std::size_t i = 0; i < dzs_.size(); ++i) {
-    if (dzs_[i].defined()) {
+    if (dzs_[i].defined() && group_.has_weights()) {
       terms.push_back(product_term(dzs_[i], group_.parts()[i].weight.ref(), !group_.straight(i)));
     }
   }
@@ -413,6 +435,10 @@ void InputGradient::to_input(const Tensor& dx, const Tensor& x) {
     terms.push_back(product_term(u_, matrix_ref(stacked_a), false));
     terms.back().exact = true;
   }
+  if (terms.empty()) {  // updates alone, and all of them drop values
+    dx.copy_from(dropped.to(dx.dtype()));
+    return;
+  }
   GemmArgs outer;
   static_cast<GemmTerm&>(outer) = terms[0];
   outer.more = std::span(terms).subspan(1);
@@ -422,7 +448,7 @@ void InputGradient::to_input(const Tensor& dx, const Tensor& x) {
     outer.addend_row_stride = outer.N;
   }
   outer.compute = group_.compute();
-  run_low_rank(inner, {&outer, 1});
+  run_inner_and_outer(group_, inner, {&outer, 1});
 }
 
 // The sums over tokens (dA, dB) have so few rows that they stay in f32: they read their large

@@ -24,7 +24,8 @@ class ProjectionGroup {
     bool drops() const { return what.dropout > 0.0F; }
   };
 
-  /// Throws ShapeError unless each of them takes an x of that shape.
+  /// Throws ShapeError unless each of them takes an x of that shape. A projection without a weight
+  /// is a group of its own.
   ProjectionGroup(const Shape& x, std::span<const Projection> projections, GemmCompute compute);
 
   const std::vector<Projection>& parts() const { return parts_; }
@@ -35,6 +36,7 @@ class ProjectionGroup {
   }
   i64 ranks() const { return ranks_; }
   GemmCompute compute() const { return compute_; }
+  bool has_weights() const { return parts_[0].has_weight(); }
   bool straight(std::size_t i) const { return parts_[i].layout == WeightLayout::kOutIn; }
   bool scaled(std::size_t i) const { return parts_[i].output_scale.defined(); }
   bool trains_scale(std::size_t i) const;
