@@ -71,10 +71,11 @@ class TiedHead final : public LinearLike {
   Tensor product(const Tensor& x, const Pass& pass) const override {
     return table_->product(x, pass);
   }
+  ProjectionForm form() const override { return table_->form(); }
   std::optional<Projection> projection(const Pass& pass) const override {
     return table_->projection(pass);
   }
-  const Tensor& bias() const override { return table_->bias(); }
+  Tensor bias() const override { return table_->bias(); }
   i64 in_features() const override { return table_->in_features(); }
   i64 out_features() const override { return table_->out_features(); }
   Tensor weight_rows(i64 begin, i64 end) const override { return table_->weight_rows(begin, end); }

@@ -15,13 +15,11 @@ std::optional<Projection> LinearLike::projection(const Pass& /*pass*/) const {
 
 std::vector<Tensor> forward_together(std::initializer_list<const LinearLike*> layers,
                                      const Tensor& x, const Pass& pass, DType result) {
-  std::vector<Projection> projections;
-  for (const LinearLike* layer : layers) {
-    if (std::optional<Projection> projection = layer->projection(pass)) {
-      projections.push_back(*std::move(projection));
+  if (are_projections(layers)) {
+    std::vector<Projection> projections;
+    for (const LinearLike* layer : layers) {
+      projections.push_back(*layer->projection(pass));
     }
-  }
-  if (projections.size() == layers.size()) {
     return project(x, projections, pass.compute, result);
   }
   INLAY_ASSERT(result == DType::kF32);
@@ -33,9 +31,12 @@ std::vector<Tensor> forward_together(std::initializer_list<const LinearLike*> la
 }
 
 bool takes_bf16(std::initializer_list<const LinearLike*> layers, const Pass& pass) {
-  return current_kernels().has_bf16_operands(pass.compute) &&
-         std::ranges::all_of(
-             layers, [&](const LinearLike* layer) { return layer->projection(pass).has_value(); });
+  return current_kernels().has_bf16_operands(pass.compute) && are_projections(layers);
+}
+
+bool are_projections(std::initializer_list<const LinearLike*> layers) {
+  return std::ranges::all_of(
+      layers, [](const LinearLike* layer) { return layer->form() != ProjectionForm::kNone; });
 }
 
 Tensor forward_onto(const Tensor& residual, const LinearLike& layer, const Tensor& x,
@@ -73,7 +74,7 @@ Tensor Linear::product(const Tensor& x, const Pass& pass) const {
 }
 
 std::optional<Projection> Linear::projection(const Pass& /*pass*/) const {
-  if (weight_.requires_grad()) {
+  if (form() == ProjectionForm::kNone) {
     return std::nullopt;
   }
   Projection projection;

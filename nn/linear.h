@@ -14,6 +14,10 @@
 
 namespace inlay {
 
+/// What a layer is to those that compute several at once: a frozen product with low-rank updates,
+/// the same between scales of its input or output, or nothing of the kind.
+enum class ProjectionForm { kNone, kPlain, kScaled };
+
 /// Anything that maps [..., in] to [..., out] as a linear layer does: a dense weight, a quantised
 /// one, or one of these inside an adapter.
 class LinearLike : public Module {
@@ -22,11 +26,13 @@ class LinearLike : public Module {
   virtual Tensor forward(const Tensor& x, const Pass& pass) const = 0;
   /// x W^T alone
   virtual Tensor product(const Tensor& x, const Pass& pass) const = 0;
-  /// The layer as a frozen product with its low-rank updates and scale, if in this pass it is no
-  /// more than that. Such layers are computed together and onto a residual.
+  /// Whether the layer is a projection, in any pass; to ask is free. Such layers are computed
+  /// together and onto a residual.
+  virtual ProjectionForm form() const { return ProjectionForm::kNone; }
+  /// That projection; nothing where form() is kNone.
   virtual std::optional<Projection> projection(const Pass& pass) const;
-  /// [out] f32, or undefined
-  virtual const Tensor& bias() const = 0;
+  /// [out] f32, or undefined; adapters included.
+  virtual Tensor bias() const = 0;
   virtual i64 in_features() const = 0;
   virtual i64 out_features() const = 0;
   /// Rows [begin, end) of the weight this layer amounts to, [end - begin, in] f32, adapters
@@ -47,6 +53,9 @@ std::vector<Tensor> forward_together(std::initializer_list<const LinearLike*> la
 /// Whether values between these layers may be bf16: their products would round them anyway.
 bool takes_bf16(std::initializer_list<const LinearLike*> layers, const Pass& pass);
 
+/// Whether each of the layers is a projection.
+bool are_projections(std::initializer_list<const LinearLike*> layers);
+
 /// residual + layer.forward(x, pass)
 Tensor forward_onto(const Tensor& residual, const LinearLike& layer, const Tensor& x,
                     const Pass& pass);
@@ -62,8 +71,11 @@ class Linear final : public LinearLike {
 
   Tensor forward(const Tensor& x, const Pass& pass) const override;
   Tensor product(const Tensor& x, const Pass& pass) const override;
+  ProjectionForm form() const override {
+    return weight_.requires_grad() ? ProjectionForm::kNone : ProjectionForm::kPlain;
+  }
   std::optional<Projection> projection(const Pass& pass) const override;
-  const Tensor& bias() const override { return bias_; }
+  Tensor bias() const override { return bias_; }
   i64 in_features() const override { return weight_.dim(layout_ == WeightLayout::kOutIn ? 1 : 0); }
   i64 out_features() const override { return weight_.dim(layout_ == WeightLayout::kOutIn ? 0 : 1); }
   Tensor weight_rows(i64 begin, i64 end) const override;
@@ -90,8 +102,9 @@ class FrozenLinear : public LinearLike {
 
   Tensor forward(const Tensor& x, const Pass& pass) const override;
   Tensor product(const Tensor& x, const Pass& pass) const override;
+  ProjectionForm form() const override { return ProjectionForm::kPlain; }
   std::optional<Projection> projection(const Pass& pass) const override;
-  const Tensor& bias() const override { return bias_; }
+  Tensor bias() const override { return bias_; }
   i64 in_features() const override { return weight_.cols(); }
   i64 out_features() const override { return weight_.rows(); }
   Tensor weight_rows(i64 begin, i64 end) const override { return weight_.decode(begin, end); }

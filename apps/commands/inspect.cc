@@ -12,6 +12,7 @@
 #include "core/io/gguf.h"
 #include "core/io/safetensors.h"
 #include "finetune/adapters/peft_files.h"
+#include "finetune/adapters/registry.h"
 
 namespace inlay {
 namespace {
@@ -89,7 +90,7 @@ Json inspect_adapter(const std::string& folder) {
   const PeftConfig config = read_adapter_config(folder);
   const SafetensorsModel file(folder, "adapter_model");
   Json out = {{"kind", "adapter"}, {"config", read_json(join_path(folder, "adapter_config.json"))}};
-  out["method"] = config.use_dora ? "DoRA" : "LoRA";
+  out["method"] = method_of(config).name;
   out["rank"] = config.r;
   out["tensors"] = safetensors_facts(file.entries());
   return out;

@@ -23,8 +23,7 @@ class NewAdapter final : public Injector {
     } else if (choice) {
       wrap_linear(name, slot, *choice);
     } else {
-      keep_base(name, *slot, false);
-      Visitor::linear(name, slot);
+      keep_base(name, *slot, false);  // nothing below it goes by a name of its own
     }
   }
 
@@ -35,14 +34,15 @@ class NewAdapter final : public Injector {
       put_embedding(name, slot, trainable_copy(slot->weight_rows(0, slot->rows())));
       take(name + ".weight", static_cast<const Embedding&>(*slot).weight());
     } else if (choice) {
-      if (config_.use_dora) {
-        throw ConfigError(
-            str(options_.pointer, "/use_dora: DoRA on an embedding (", name, ") is not supported"));
+      if (!method_.trains_embeddings) {
+        const std::string_view key =
+            method_.switch_key.empty() ? std::string_view("peft_type") : method_.switch_key;
+        throw ConfigError(str(options_.pointer, "/", key, ": ", method_.name, " on an embedding (",
+                              name, ") is not supported"));
       }
-      wrap_embedding(name, slot, *choice);
+      wrap_embedding(name, slot, method_.embedding(site(name, *choice), *slot));
     } else {
       keep_base(name, *slot, false);
-      Visitor::embedding(name, slot);
     }
   }
 
@@ -50,7 +50,7 @@ class NewAdapter final : public Injector {
   // norm.
   void parameter(const std::string& name, Tensor& value) override {
     const std::string module = name.substr(0, name.rfind('.'));
-    if (value.defined() && !inside_adapter(name) && matcher_.saves(module)) {
+    if (value.defined() && matcher_.saves(module)) {
       value = trainable_copy(value);
       take(name, value);
       note_whole(module, value.numel(), 1, value.numel());
@@ -71,10 +71,6 @@ class NewAdapter final : public Injector {
   }
 
  private:
-  static bool inside_adapter(const std::string& name) {
-    return name.find(".lora_") != std::string::npos;
-  }
-
   void save_linear(const std::string& name, std::unique_ptr<LinearLike>& slot) {
     // Trained in the layout of checkpoints, so that it is saved as PEFT saves it.
     const Tensor weight = trainable_copy(checkpoint_weight(*slot));
@@ -126,7 +122,7 @@ std::string adapter_table(const Adapter& adapter) {
     const std::string module = without_layer(m.path);
     const auto same = [&](const Row& r) {
       return r.module == module && r.like.rows == m.rows && r.like.cols == m.cols &&
-             r.like.rank == m.rank;
+             r.like.rank == m.rank && r.like.whole == m.whole;
     };
     auto it = std::ranges::find_if(rows, same);
     if (it == rows.end()) {
@@ -151,7 +147,9 @@ std::string adapter_table(const Adapter& adapter) {
   std::string out = line("module", "shape", "rank", "count", "parameters");
   for (const Row& r : rows) {
     out += line(r.module, str("[", r.like.rows, ", ", r.like.cols, "]"),
-                r.like.rank == 0 ? std::string("whole") : std::to_string(r.like.rank),
+                r.like.whole       ? "whole"
+                : r.like.rank == 0 ? "-"
+                                   : std::to_string(r.like.rank),
                 std::to_string(r.count), std::to_string(r.parameters));
   }
   return out + line("total", "", "", std::to_string(adapter.modules.size()),

@@ -21,8 +21,9 @@ struct AdapterTensor {
 struct AdaptedModule {
   std::string path;
   i64 rows = 0, cols = 0;  // of its weight
-  i64 rank = 0;            // 0: trained whole
+  i64 rank = 0;            // 0: of a method without
   i64 parameters = 0;
+  bool whole = false;  // trained as it is
 };
 
 /// The table of an embedding or head that is not trained whole. PEFT keeps it beside the factors
@@ -55,9 +56,9 @@ struct InjectOptions {
   std::string pointer = "/peft";  // where the config stands in its file, for errors
 };
 
-/// Wraps every module the config means in LoRA (or DoRA) factors and makes what modules_to_save
-/// names trainable as an f32 copy. Everything else in the model is frozen, adapters injected before
-/// included. Throws ConfigError when a pattern matches nothing.
+/// Gives every module the config means an update by the config's method, and makes what
+/// modules_to_save names trainable as an f32 copy. Everything else in the model is frozen, adapters
+/// injected before included. Throws ConfigError when a pattern matches nothing.
 Adapter inject_adapter(CausalLM& model, const PeftConfig& config, const InjectOptions& options);
 
 /// The modules as a table, layers of one kind in one row: module, shape, rank, count, parameters.

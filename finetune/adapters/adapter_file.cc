@@ -10,6 +10,7 @@
 
 #include "core/error.h"
 #include "core/kernels/elementwise.h"
+#include "finetune/adapters/registry.h"
 
 namespace inlay {
 namespace {
@@ -38,16 +39,42 @@ std::string without_wrappers(std::string name) {
   return name;
 }
 
+// The parts of names that methods' tensors are known by.
+struct StoredNames {
+  std::vector<std::string> modules;  // ".lora_A.", whose parameters come behind
+  std::vector<std::string> bare;     // ".lora_embedding_A", itself a parameter
+};
+
+const StoredNames& stored_names() {
+  static const StoredNames names = [] {
+    StoredNames out;
+    for (const AdapterMethod& method : adapter_methods()) {
+      for (const auto* tensors : {&method.linear_tensors, &method.embedding_tensors}) {
+        for (const std::string_view tensor : *tensors) {
+          const std::size_t dot = tensor.find('.');
+          if (dot == std::string_view::npos) {
+            out.bare.push_back(str(".", tensor));
+          } else {
+            out.modules.push_back(str(".", tensor.substr(0, dot + 1)));
+          }
+        }
+      }
+    }
+    out.bare.emplace_back(".trainable_tokens_delta");
+    return out;
+  }();
+  return names;
+}
+
 // ".lora_A.default.weight" -> ".lora_A.weight", ".lora_embedding_A.default" -> ".lora_embedding_A".
 std::string without_adapter_name(std::string name) {
-  for (const std::string_view module : {".lora_A.", ".lora_B."}) {
+  for (const std::string& module : stored_names().modules) {
     if (const std::size_t at = name.find(module); at != std::string::npos) {
       const std::size_t last = name.rfind('.') + 1;  // "weight" or "bias"
       return name.substr(0, at + module.size()) + name.substr(last);
     }
   }
-  for (const std::string_view bare : {".lora_embedding_A", ".lora_embedding_B",
-                                      ".lora_magnitude_vector", ".trainable_tokens_delta"}) {
+  for (const std::string& bare : stored_names().bare) {
     if (const std::size_t at = name.find(bare); at != std::string::npos) {
       return name.substr(0, at + bare.size());
     }

@@ -2,13 +2,15 @@
 #include "finetune/adapters/finished_adapter.h"
 
 #include <algorithm>
-#include <cmath>
 #include <optional>
 #include <set>
 #include <utility>
 
 #include "core/error.h"
+#include "core/ops/elementwise.h"
+#include "finetune/adapters/adapted_layers.h"
 #include "finetune/adapters/injector.h"
+#include "finetune/adapters/lora.h"
 #include "finetune/adapters/rows_and_biases.h"
 #include "nn/models/families.h"
 
@@ -73,7 +75,7 @@ class FinishedInjector final : public Injector {
     if (shared && table_changed_) {  // saved by modules_to_save, a table is trained apart
       slot = input_table_->tied_head();
     }
-    const auto choice = factors_for(name, name != head_, {".lora_A.weight", ".lora_B.weight"});
+    const auto choice = factors_for(name, name != head_, method_.linear_tensors);
     use_own_weights(name, slot, shared, choice.has_value());
     if (choice) {
       if (finished_.lora_bias) {
@@ -91,19 +93,22 @@ class FinishedInjector final : public Injector {
 
   void embedding(const std::string& name, std::unique_ptr<EmbeddingLike>& slot) override {
     const bool is_input = input_table_ == nullptr;
-    const auto choice = factors_for(name, false, {".lora_embedding_A", ".lora_embedding_B"});
-    if (choice) {  // of another model, the factors tell it best
-      require_shape(name + ".lora_embedding_A", {choice->rank, slot->rows()});
-      require_shape(name + ".lora_embedding_B", {slot->width(), choice->rank});
+    const auto choice = factors_for(name, false, method_.embedding_tensors);
+    std::unique_ptr<TableUpdate> update;
+    if (choice && method_.embedding != nullptr) {
+      update = method_.embedding(site(name, *choice), *slot);
+      for (const NamedTensor& t : update->tensors()) {  // of another model, these tell it best
+        require_shape(dotted(name, t.name), t.value.shape());
+      }
     }
     const bool own_table = use_own_table(name, slot, is_input && tied_);
-    if (choice) {
+    if (update != nullptr) {
+      TableUpdate& made = *update;
+      const EmbeddingLike& table = *slot;
       const std::size_t first = adapter_.tensors.size();
-      wrap_embedding(name, slot, *choice);
+      wrap_embedding(name, slot, std::move(update));
       fill_from(first);
-      if (config_.use_dora) {
-        scale_to_magnitudes(name, slot);
-      }
+      made.settle(table);
     }
     const std::optional<ReplacedRows> rows = trained_rows(name, slot->width());
     if (rows) {
@@ -156,11 +161,11 @@ class FinishedInjector final : public Injector {
   // weight saved whole, as PEFT once stored a module both targeted and saved, or in a head that was
   // tied to its embedding in training, too.
   std::optional<ModuleMatcher::Choice> factors_for(const std::string& name, bool all_linear,
-                                                   std::initializer_list<const char*> factors) {
+                                                   std::span<const std::string_view> tensors) {
     const bool saved = matcher_.saves_by_name(name);
     const auto choice = matcher_.match(name, all_linear);
-    const bool has_factors =
-        std::ranges::all_of(factors, [&](const char* factor) { return file_.has(name + factor); });
+    const bool has_factors = std::ranges::all_of(
+        tensors, [&](std::string_view tensor) { return file_.has(dotted(name, tensor)); });
     const bool over_saved = saved && file_.has(name + ".base_layer.weight");
     const bool over_tied = finished_.ensure_weight_tying && tied_ && name == head_;
     if (!choice && has_factors && (over_saved || over_tied)) {
@@ -211,7 +216,7 @@ class FinishedInjector final : public Injector {
       const std::string where = file_.where(weight_key);
       const Tensor weight = file_.take(weight_key, shape);
       const bool saved = matcher_.saves(name);
-      const LinearLike& base = innermost<LoraLinear>(*slot);
+      const LinearLike& base = innermost<AdaptedLinear>(*slot);
       if (saved || !same_weight(weight, base)) {
         note_own(where, saved, &base != slot.get());
         take(weight_key, weight);
@@ -247,7 +252,7 @@ class FinishedInjector final : public Injector {
     check_table_rows(where, key, slot->rows(), slot->width());
     const Tensor table = file_.take(key, {slot->rows(), slot->width()});
     const bool saved = matcher_.saves(name);
-    const EmbeddingLike& base = innermost<LoraEmbedding>(*slot);
+    const EmbeddingLike& base = innermost<AdaptedEmbedding>(*slot);
     if (!saved && same_rows(table, base)) {
       return false;
     }
@@ -290,45 +295,14 @@ class FinishedInjector final : public Injector {
     const i64 out = slot->out_features();
     const Tensor added = file_.take(key, {out});
     take(key, added);
-    const auto s = static_cast<float>(spec(choice).scale);
-    std::vector<float> bias(static_cast<std::size_t>(out));
+    Tensor bias = scale(added, static_cast<float>(lora_scale(site(name, choice))));
     if (slot->bias().defined()) {
-      bias = slot->bias().to_vector();
-    }
-    std::ranges::transform(bias, added.to_vector(), bias.begin(),
-                           [s](float own, float more) { return own + s * more; });
-    if (!slot->bias().defined() && adapter_.not_mergeable.empty()) {
+      bias = add(std::move(bias), slot->bias());
+    } else if (adapter_.not_mergeable.empty()) {
       adapter_.not_mergeable = str("lora_bias trained a bias for ", name,
                                    ", and the model's layer has none to merge it into");
     }
-    slot = std::make_unique<LinearWithBias>(std::move(slot), Tensor::from(bias, {out}));
-  }
-
-  // DoRA on a table: V = E + s (B A)^T, y_t = (m / |V|) V_t, a length for each feature.
-  void scale_to_magnitudes(const std::string& name, std::unique_ptr<EmbeddingLike>& slot) {
-    const std::string key = name + ".lora_magnitude_vector";
-    if (!file_.has(key)) {
-      missing_.push_back(key);
-      return;
-    }
-    const i64 width = slot->width();
-    const Tensor magnitude = file_.take(key, {width});
-    take(key, magnitude);
-    constexpr i64 kRows = 256;
-    std::vector<double> squares(width);
-    for (i64 begin = 0; begin < slot->rows(); begin += kRows) {
-      const std::vector<float> rows =
-          slot->weight_rows(begin, std::min(slot->rows(), begin + kRows)).to_vector();
-      for (std::size_t i = 0; i < rows.size(); ++i) {
-        const auto value = static_cast<double>(rows[i]);
-        squares[i % width] += value * value;
-      }
-    }
-    std::vector<float> gain(squares.size());
-    std::ranges::transform(magnitude.to_vector(), squares, gain.begin(), [](float m, double n) {
-      return static_cast<float>(static_cast<double>(m) / std::sqrt(n));
-    });
-    slot = std::make_unique<EmbeddingWithGain>(std::move(slot), Tensor::from(gain, {width}));
+    slot = std::make_unique<LinearWithBias>(std::move(slot), bias);
   }
 
   void require_shape(const std::string& key, const Shape& shape) const {

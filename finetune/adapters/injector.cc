@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "finetune/adapters/injector.h"
 
-#include <cmath>
 #include <utility>
+
+#include "finetune/adapters/adapted_layers.h"
 
 namespace inlay {
 namespace {
@@ -15,13 +16,6 @@ class Freezer : public Visitor {
     }
   }
 };
-
-LoraInit init_of(const PeftConfig& config) {
-  if (const bool* flag = std::get_if<bool>(&config.init_lora_weights)) {
-    return *flag ? LoraInit::kDefault : LoraInit::kRandom;
-  }
-  return LoraInit::kGaussian;  // the only word that a new adapter may have
-}
 
 bool is_kept_table(const std::string& name) {
   const std::string last = name.substr(name.rfind('.') + 1);
@@ -52,41 +46,24 @@ Tensor checkpoint_weight(const LinearLike& layer) {
                                                            : weight;
 }
 
-LoraSpec Injector::spec(const ModuleMatcher::Choice& choice) const {
-  const double rank = static_cast<double>(choice.rank);
-  LoraSpec s;
-  s.rank = choice.rank;
-  s.scale = options_.scale * choice.alpha / (config_.use_rslora ? std::sqrt(rank) : rank);
-  s.dropout = static_cast<float>(config_.lora_dropout);
-  s.dora = config_.use_dora;
-  s.init = init_of(config_);
-  return s;
+UpdateSite Injector::site(const std::string& name, const ModuleMatcher::Choice& choice) const {
+  return {name, config_, choice.rank, choice.alpha, options_.scale, options_.key};
 }
 
 void Injector::wrap_linear(const std::string& name, std::unique_ptr<LinearLike>& slot,
                            const ModuleMatcher::Choice& choice) {
   adapter_.fan_in_fan_out |= slot->checkpoint_layout() == WeightLayout::kInOut;
-  auto wrapped = std::make_unique<LoraLinear>(name, std::move(slot), spec(choice), options_.key);
-  take(name + ".lora_A.weight", wrapped->lora_a());
-  take(name + ".lora_B.weight", wrapped->lora_b());
-  if (wrapped->magnitude().defined()) {
-    take(name + ".lora_magnitude_vector", wrapped->magnitude());
-  }
-  note_factors(name, wrapped->out_features(), wrapped->in_features(), choice.rank,
-               {wrapped->lora_a(), wrapped->lora_b(), wrapped->magnitude()});
-  keep_base(name, wrapped->base(), true);
-  slot = std::move(wrapped);
+  std::unique_ptr<LayerUpdate> update = method_.linear(site(name, choice), *slot);
+  note_update({name, slot->out_features(), slot->in_features(), update->rank()}, update->tensors());
+  keep_base(name, *slot, true);
+  slot = std::make_unique<AdaptedLinear>(std::move(slot), std::move(update));
 }
 
 void Injector::wrap_embedding(const std::string& name, std::unique_ptr<EmbeddingLike>& slot,
-                              const ModuleMatcher::Choice& choice) {
-  auto wrapped = std::make_unique<LoraEmbedding>(name, std::move(slot), spec(choice), options_.key);
-  take(name + ".lora_embedding_A", wrapped->lora_a());
-  take(name + ".lora_embedding_B", wrapped->lora_b());
-  note_factors(name, wrapped->rows(), wrapped->width(), choice.rank,
-               {wrapped->lora_a(), wrapped->lora_b()});
-  keep_base(name, wrapped->base(), true);
-  slot = std::move(wrapped);
+                              std::unique_ptr<TableUpdate> update) {
+  note_update({name, slot->rows(), slot->width(), update->rank()}, update->tensors());
+  keep_base(name, *slot, true);
+  slot = std::make_unique<AdaptedEmbedding>(std::move(slot), std::move(update));
 }
 
 void Injector::put_linear(const std::string& name, std::unique_ptr<LinearLike>& slot,
@@ -104,7 +81,7 @@ void Injector::put_embedding(const std::string& name, std::unique_ptr<EmbeddingL
 
 void Injector::keep_base(const std::string& name, const LinearLike& below, bool saved) {
   if (is_kept_table(name)) {
-    const LinearLike& base = innermost<LoraLinear>(below);
+    const LinearLike& base = innermost<AdaptedLinear>(below);
     adapter_.base_tables.push_back(
         {name + (saved ? ".base_layer.weight" : ".weight"),
          [&base](i64 begin, i64 end) { return base.weight_rows(begin, end); }, base.out_features(),
@@ -114,7 +91,7 @@ void Injector::keep_base(const std::string& name, const LinearLike& below, bool 
 
 void Injector::keep_base(const std::string& name, const EmbeddingLike& below, bool saved) {
   if (is_kept_table(name)) {
-    const EmbeddingLike& base = innermost<LoraEmbedding>(below);
+    const EmbeddingLike& base = innermost<AdaptedEmbedding>(below);
     adapter_.base_tables.push_back(
         {name + (saved ? ".base_layer.weight" : ".weight"),
          [&base](i64 begin, i64 end) { return base.weight_rows(begin, end); }, base.rows(),
@@ -122,14 +99,13 @@ void Injector::keep_base(const std::string& name, const EmbeddingLike& below, bo
   }
 }
 
-void Injector::note_factors(const std::string& name, i64 rows, i64 cols, i64 rank,
-                            const std::vector<Tensor>& tensors) {
-  i64 parameters = 0;
-  for (const Tensor& t : tensors) {
-    parameters += t.defined() ? t.numel() : 0;
+void Injector::note_update(const AdaptedModule& module, const std::vector<NamedTensor>& tensors) {
+  adapter_.modules.push_back(module);
+  for (const NamedTensor& t : tensors) {
+    take(dotted(module.path, t.name), t.value);
+    adapter_.modules.back().parameters += t.value.numel();
   }
-  adapter_.modules.push_back({name, rows, cols, rank, parameters});
-  target_names_.insert(name.substr(name.rfind('.') + 1));
+  target_names_.insert(module.path.substr(module.path.rfind('.') + 1));
 }
 
 }  // namespace inlay

@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "finetune/adapters/adapter.h"
-#include "finetune/adapters/lora.h"
 #include "finetune/adapters/matching.h"
+#include "finetune/adapters/registry.h"
 
 namespace inlay {
 
@@ -28,7 +28,7 @@ const Layer& innermost(const Layer& layer) {
   return *inner;
 }
 
-/// Puts factors and whole copies into a model's slots and keeps account of them. Which modules get
+/// Puts updates and whole copies into a model's slots and keeps account of them. Which modules get
 /// what is the business of those derived from it: inject_adapter for a new adapter,
 /// inject_finished_adapter for one that is on disk.
 class Injector : public Visitor {
@@ -37,14 +37,15 @@ class Injector : public Visitor {
       : head_(model.head_name()),
         config_(config),
         options_(options),
+        method_(method_of(config)),
         matcher_(config, options.pointer) {}
 
-  LoraSpec spec(const ModuleMatcher::Choice& choice) const;
+  UpdateSite site(const std::string& name, const ModuleMatcher::Choice& choice) const;
 
   void wrap_linear(const std::string& name, std::unique_ptr<LinearLike>& slot,
                    const ModuleMatcher::Choice& choice);
   void wrap_embedding(const std::string& name, std::unique_ptr<EmbeddingLike>& slot,
-                      const ModuleMatcher::Choice& choice);
+                      std::unique_ptr<TableUpdate> update);
   /// Into the slot: a layer that computes with `weight`, which lies as checkpoints of the model
   /// keep it, and `bias`.
   void put_linear(const std::string& name, std::unique_ptr<LinearLike>& slot, const Tensor& weight,
@@ -52,7 +53,7 @@ class Injector : public Visitor {
   void put_embedding(const std::string& name, std::unique_ptr<EmbeddingLike>& slot,
                      const Tensor& table);
   void note_whole(const std::string& name, i64 rows, i64 cols, i64 parameters) {
-    adapter_.modules.push_back({name, rows, cols, 0, parameters});
+    adapter_.modules.push_back({name, rows, cols, 0, parameters, true});
   }
 
   // PEFT saves the tables of these two modules where they are adapted (`saved`), and looks for no
@@ -68,13 +69,13 @@ class Injector : public Visitor {
   std::string head_;  // the path of the model's output head
   PeftConfig config_;
   InjectOptions options_;
+  const AdapterMethod& method_;
   ModuleMatcher matcher_;
   Adapter adapter_;
   std::set<std::string> target_names_;
 
  private:
-  void note_factors(const std::string& name, i64 rows, i64 cols, i64 rank,
-                    const std::vector<Tensor>& tensors);
+  void note_update(const AdaptedModule& module, const std::vector<NamedTensor>& tensors);
 };
 
 /// A layer's weight in the layout that checkpoints keep it in: [out, in], or GPT-2's [in, out].

@@ -14,71 +14,55 @@
 #include "core/io/safetensors.h"
 #include "finetune/adapters/adapter_file.h"
 #include "finetune/adapters/finished_adapter.h"
+#include "finetune/adapters/registry.h"
 #include "finetune/config/check.h"
 
 namespace inlay {
 namespace {
 
-using SortedJson = nlohmann::json;
+using nlohmann::ordered_json;
 
 constexpr std::string_view kPrefix = "base_model.model.";
 constexpr i64 kMostAdapterConfigBytes = 16 << 20;
 
-SortedJson number(double value) {
-  // PEFT writes alpha as an integer where it is one.
-  return value == std::floor(value) && std::abs(value) < 1e15 ? SortedJson(static_cast<i64>(value))
-                                                              : SortedJson(value);
+ordered_json text_or_list(const StringOrList& value) {
+  return std::visit([](const auto& v) { return ordered_json(v); }, value);
 }
 
-SortedJson text_or_list(const StringOrList& value) {
-  return std::visit([](const auto& v) { return SortedJson(v); }, value);
-}
-
-// Keys sorted and two spaces deep, as PEFT writes them.
-std::string config_text(const Adapter& adapter, const std::string& base_model) {
+// What every method's file has beside its own keys.
+void write_common_keys(const Adapter& adapter, ordered_json& json) {
   const PeftConfig& c = adapter.config;
-  SortedJson json;
-  json["peft_type"] = "LORA";
+  json["peft_type"] = c.peft_type;
   json["task_type"] = "CAUSAL_LM";
   json["auto_mapping"] = nullptr;
-  json["base_model_name_or_path"] = base_model;
   json["revision"] = nullptr;
   json["inference_mode"] = true;
-  json["r"] = c.r;
-  json["lora_alpha"] = number(c.lora_alpha);
-  json["lora_dropout"] = c.lora_dropout;
   json["target_modules"] = text_or_list(c.target_modules);
-  json["exclude_modules"] = c.exclude_modules ? text_or_list(*c.exclude_modules) : SortedJson();
+  json["exclude_modules"] = c.exclude_modules ? text_or_list(*c.exclude_modules) : ordered_json();
   json["fan_in_fan_out"] = adapter.fan_in_fan_out;
   json["bias"] = "none";
-  json["use_rslora"] = c.use_rslora;
-  json["use_dora"] = c.use_dora;
   json["modules_to_save"] =
-      c.modules_to_save.empty() ? SortedJson() : SortedJson(c.modules_to_save);
-  json["init_lora_weights"] =
-      std::visit([](const auto& v) { return SortedJson(v); }, c.init_lora_weights);
+      c.modules_to_save.empty() ? ordered_json() : ordered_json(c.modules_to_save);
   json["layers_to_transform"] =
-      c.layers_to_transform ? SortedJson(*c.layers_to_transform) : SortedJson();
-  json["layers_pattern"] = c.layers_pattern ? text_or_list(*c.layers_pattern) : SortedJson();
-  json["loftq_config"] = SortedJson::object();
-  json["megatron_config"] = nullptr;
-  json["megatron_core"] = "megatron.core";
-  // In the patterns the first match counts, so their order stays.
-  nlohmann::ordered_json ranks = nlohmann::ordered_json::object();
-  for (const auto& [pattern, rank] : c.rank_pattern) {
-    ranks[pattern] = rank;
-  }
-  nlohmann::ordered_json alphas = nlohmann::ordered_json::object();
-  for (const auto& [pattern, alpha] : c.alpha_pattern) {
-    alphas[pattern] = nlohmann::ordered_json(number(alpha));
-  }
-  nlohmann::ordered_json sorted;
-  json["rank_pattern"] = nullptr;
-  json["alpha_pattern"] = nullptr;
+      c.layers_to_transform ? ordered_json(*c.layers_to_transform) : ordered_json();
+  json["layers_pattern"] = c.layers_pattern ? text_or_list(*c.layers_pattern) : ordered_json();
+}
+
+// Keys sorted and two spaces deep, as PEFT writes them. What is below them keeps its order: of
+// patterns the first match counts.
+std::string config_text(const Adapter& adapter, const std::string& base_model) {
+  ordered_json json;
+  write_common_keys(adapter, json);
+  json["base_model_name_or_path"] = base_model;
+  method_of(adapter.config).write_keys(adapter.config, json);
+  std::vector<std::string> keys;
   for (const auto& [key, value] : json.items()) {
-    sorted[key] = key == "rank_pattern"    ? ranks
-                  : key == "alpha_pattern" ? alphas
-                                           : nlohmann::ordered_json(value);
+    keys.push_back(key);
+  }
+  std::ranges::sort(keys);
+  ordered_json sorted;
+  for (const std::string& key : keys) {
+    sorted[key] = json[key];
   }
   return sorted.dump(2) + "\n";
 }
@@ -180,17 +164,17 @@ FinishedPeftConfig read_adapter_config(const std::string& directory) {
 }
 
 void require_same_scale(const PeftConfig& run, const std::string& directory) {
-  const FinishedPeftConfig before = read_adapter_config(directory);
-  const auto require = [&](const char* key, const auto& now, const auto& then) {
-    if (now != then) {
+  const AdapterMethod& method = method_of(run);
+  ordered_json now, then;
+  method.write_keys(run, now);
+  method.write_keys(read_adapter_config(directory), then);
+  for (const std::string_view key : method.fixed_keys) {
+    if (now[key] != then[key]) {
       throw ConfigError(str(
           "/peft/", key, ": is not as in the adapter to start from (", printable(directory, 300),
           "), whose update was trained for that factor", "; give the run the adapter's own"));
     }
-  };
-  require("lora_alpha", run.lora_alpha, before.lora_alpha);
-  require("use_rslora", run.use_rslora, before.use_rslora);
-  require("alpha_pattern", run.alpha_pattern, before.alpha_pattern);
+  }
 }
 
 void load_adapter_tensors(const std::string& directory, const Adapter& adapter) {

@@ -56,20 +56,6 @@ void EmbeddingWithRows::visit(Visitor& visitor, const std::string& name) {
   base_->visit(visitor, name);
 }
 
-Tensor EmbeddingWithGain::forward(std::span<const i32> ids, const Pass& pass) const {
-  const Tensor y = base_->forward(ids, pass);
-  return pass.adapters ? scale_columns(y, gain_) : y;
-}
-
-Tensor EmbeddingWithGain::weight_rows(i64 begin, i64 end) const {
-  const NoGrad guard;
-  return scale_columns(base_->weight_rows(begin, end), gain_);
-}
-
-void EmbeddingWithGain::visit(Visitor& visitor, const std::string& name) {
-  base_->visit(visitor, name);
-}
-
 LinearWithRows::LinearWithRows(std::unique_ptr<LinearLike> base, ReplacedRows rows)
     : base_(std::move(base)), replaced_(std::move(rows)) {}
 

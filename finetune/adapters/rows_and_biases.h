@@ -8,8 +8,8 @@
 #include "nn/embedding.h"
 #include "nn/linear.h"
 
-/// What adapters bring beside factors: single rows of a table (PEFT's trainable_token_indices),
-/// lengths of its features, other biases. All of it is read from finished adapters and never
+/// What adapters bring beside updates: single rows of a table (PEFT's trainable_token_indices) and
+/// other biases. All of it is read from finished adapters and never
 /// trained here.
 namespace inlay {
 
@@ -40,24 +40,6 @@ class EmbeddingWithRows final : public EmbeddingLike {
   ReplacedRows replaced_;
 };
 
-/// E[t] with each feature multiplied: DoRA on a table. The head of tied weights keeps E.
-class EmbeddingWithGain final : public EmbeddingLike {
- public:
-  EmbeddingWithGain(std::unique_ptr<EmbeddingLike> base, Tensor gain)
-      : base_(std::move(base)), gain_(std::move(gain)) {}
-
-  Tensor forward(std::span<const i32> ids, const Pass& pass) const override;
-  i64 rows() const override { return base_->rows(); }
-  i64 width() const override { return base_->width(); }
-  Tensor weight_rows(i64 begin, i64 end) const override;
-  std::unique_ptr<LinearLike> tied_head() const override { return base_->tied_head(); }
-  void visit(Visitor& visitor, const std::string& name) override;
-
- private:
-  std::unique_ptr<EmbeddingLike> base_;
-  Tensor gain_;  // [width]
-};
-
 /// x W^T + bias with rows of W replaced: a head over trained tokens.
 class LinearWithRows final : public LinearLike {
  public:
@@ -65,7 +47,7 @@ class LinearWithRows final : public LinearLike {
 
   Tensor forward(const Tensor& x, const Pass& pass) const override;
   Tensor product(const Tensor& x, const Pass& pass) const override;
-  const Tensor& bias() const override { return base_->bias(); }
+  Tensor bias() const override { return base_->bias(); }
   i64 in_features() const override { return base_->in_features(); }
   i64 out_features() const override { return base_->out_features(); }
   Tensor weight_rows(i64 begin, i64 end) const override;
@@ -87,8 +69,9 @@ class LinearWithBias final : public LinearLike {
   Tensor product(const Tensor& x, const Pass& pass) const override {
     return base_->product(x, pass);
   }
+  ProjectionForm form() const override { return base_->form(); }
   std::optional<Projection> projection(const Pass& pass) const override;
-  const Tensor& bias() const override { return bias_; }
+  Tensor bias() const override { return bias_; }
   i64 in_features() const override { return base_->in_features(); }
   i64 out_features() const override { return base_->out_features(); }
   Tensor weight_rows(i64 begin, i64 end) const override { return base_->weight_rows(begin, end); }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "finetune/bench/useful_work.h"
 
-#include "finetune/adapters/lora.h"
+#include "finetune/adapters/adapted_layers.h"
 
 namespace inlay {
 namespace {
@@ -10,14 +10,14 @@ class ProductCounter final : public Visitor {
  public:
   void embedding(const std::string& /*name*/, std::unique_ptr<EmbeddingLike>& slot) override {
     table_trained_ =
-        dynamic_cast<const LoraEmbedding*>(slot.get()) == nullptr && has_trainable(*slot);
+        dynamic_cast<const AdaptedEmbedding*>(slot.get()) == nullptr && has_trainable(*slot);
   }
 
   void linear(const std::string& /*name*/, std::unique_ptr<LinearLike>& slot) override {
     const i64 size = slot->in_features() * slot->out_features();
     work.parameters += size;
-    if (const auto* lora = dynamic_cast<const LoraLinear*>(slot.get())) {
-      work.lora_parameters += lora->lora_a().numel() + lora->lora_b().numel();
+    if (const auto* adapted = dynamic_cast<const AdaptedLinear*>(slot.get())) {
+      work.lora_parameters += adapted->update().product_parameters();
     } else if (is_tied(*slot) ? table_trained_ : has_trainable(*slot)) {
       work.trained_parameters += size;
     }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "finetune/config/peft_config.h"
 
+#include "finetune/adapters/registry.h"
+
 namespace inlay {
 namespace {
 
@@ -32,7 +34,7 @@ void other_methods(FieldVisitor& v) {
 }  // namespace
 
 void PeftConfig::update_fields(FieldVisitor& v) {
-  v.choice("peft_type", peft_type, {"LORA"}, "the adapter method");
+  v.choice("peft_type", peft_type, peft_types(), "the adapter method");
   v.choice("task_type", task_type, {"CAUSAL_LM"}, "what the adapter is for");
   v.field("r", r, {1, 1024}, "rank r of the update B A");
   v.field("lora_alpha", lora_alpha, {0.0, 1e6},
