@@ -41,6 +41,7 @@ struct LossSettings {
   bool save_rounded = false;
   GemmCompute compute = GemmCompute::kF32;
   std::optional<i64> recompute_layers = {};
+  RandomKey dropout{0};
 };
 
 /// The mean loss over all trained tokens, with its gradients accumulated in the leaves unless
@@ -56,6 +57,7 @@ inline double loss_and_gradients(const CausalLM& model, const std::vector<Exampl
   Pass pass;
   pass.tokens = &batch.tokens;
   pass.training = true;
+  pass.dropout = settings.dropout;
   pass.attention = settings.attention;
   pass.compute = settings.compute;
   pass.recompute = settings.recompute;
