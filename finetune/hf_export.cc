@@ -12,6 +12,8 @@
 #include "core/io/atomic.h"
 #include "core/io/safetensors.h"
 #include "finetune/row_source.h"
+#include "nn/embedding.h"
+#include "nn/linear.h"
 #include "nn/models/rope_config.h"
 #include "quant/torch_dtype.h"
 

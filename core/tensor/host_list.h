@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <concepts>
 #include <memory>
 #include <span>
 #include <utility>
@@ -22,7 +23,14 @@ class HostList {
   HostList(std::vector<T> values) : state_(std::make_shared<State>()) {
     state_->host = std::move(values);
   }
-  HostList(std::span<const T> values) : HostList(std::vector<T>(values.begin(), values.end())) {}
+  template <class Values>
+    requires(std::convertible_to<const Values&, std::span<const T>> &&
+             !std::same_as<Values, HostList> && !std::same_as<Values, std::vector<T>>)
+  HostList(const Values& values)
+      : HostList([&] {
+          const std::span<const T> list(values);
+          return std::vector<T>(list.begin(), list.end());
+        }()) {}
   // NOLINTEND(google-explicit-constructor)
 
   i64 size() const { return static_cast<i64>(state_->host.size()); }

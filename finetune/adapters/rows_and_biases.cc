@@ -8,14 +8,20 @@
 #include "core/ops/linear.h"
 
 namespace inlay {
+namespace {
+
+Tensor row_of(const Tensor& table, std::size_t row) {
+  const auto r = static_cast<i64>(row);
+  return table.slice(0, r, r + 1);
+}
+
+}  // namespace
 
 void ReplacedRows::put_into(const Tensor& rows, i64 begin) const {
-  const i64 width = values.dim(1);
   for (std::size_t i = 0; i < ids.size(); ++i) {
     const i64 row = ids[i] - begin;
     if (row >= 0 && row < rows.dim(0)) {
-      const auto from = values.values().subspan(i * width, width);
-      std::ranges::copy(from, rows.mutable_values().subspan(row * width, width).begin());
+      rows.slice(0, row, row + 1).copy_from(row_of(values, i));
     }
   }
 }
@@ -28,14 +34,12 @@ Tensor EmbeddingWithRows::forward(std::span<const i32> ids, const Pass& pass) co
   if (!pass.adapters) {
     return y;
   }
-  const i64 width = y.dim(-1);
   for (std::size_t t = 0; t < ids.size(); ++t) {
     // The last of equal ids counts, as where the rows are written one after the other.
     const auto it = std::ranges::find(replaced_.ids.rbegin(), replaced_.ids.rend(), ids[t]);
     if (it != replaced_.ids.rend()) {
       const auto i = static_cast<std::size_t>(replaced_.ids.rend() - it) - 1;
-      const auto from = replaced_.values.values().subspan(i * width, width);
-      std::ranges::copy(from, y.mutable_values().subspan(t * width, width).begin());
+      row_of(y, t).copy_from(row_of(replaced_.values, i));
     }
   }
   return y;
@@ -65,12 +69,9 @@ Tensor LinearWithRows::product(const Tensor& x, const Pass& pass) const {
     return y;
   }
   const Tensor columns = linear(x, replaced_.values);  // [..., ids]
-  const i64 out = y.dim(-1);
-  const i64 count = columns.dim(-1);
-  for (i64 r = 0; r < y.numel() / out; ++r) {
-    for (i64 i = 0; i < count; ++i) {
-      y.mutable_values()[r * out + replaced_.ids[i]] = columns.values()[r * count + i];
-    }
+  for (i64 i = 0; i < columns.dim(-1); ++i) {
+    const i64 id = replaced_.ids[i];
+    y.slice(-1, id, id + 1).copy_from(columns.slice(-1, i, i + 1));
   }
   return y;
 }

@@ -23,7 +23,7 @@ namespace {
 
 using Overrides = std::vector<std::string>;
 
-class RunConfigFile : public testing::Test {
+class RunConfigFile : public ::testing::Test {
  protected:
   RunConfigFile() {
     write("lora.json",

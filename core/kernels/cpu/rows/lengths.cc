@@ -11,7 +11,7 @@ namespace {
 constexpr i64 kValuesATask = 4096;
 
 template <class Body>
-void for_rows(i64 rows, i64 width, const Body& body) {
+void rows_in_tasks(i64 rows, i64 width, const Body& body) {
   parallel_rows(rows, kValuesATask / (width + 1) + 1, [&](i64 begin, i64 end) {
     for (i64 r = begin; r < end; ++r) {
       body(r);
@@ -22,7 +22,7 @@ void for_rows(i64 rows, i64 width, const Body& body) {
 }  // namespace
 
 void row_squares(std::span<const float> rows, i64 width, std::span<double> squares) {
-  for_rows(static_cast<i64>(squares.size()), width, [&](i64 r) {
+  rows_in_tasks(static_cast<i64>(squares.size()), width, [&](i64 r) {
     double sum = 0.0;
     for (const float w : rows.subspan(r * width, width)) {
       sum += static_cast<double>(w) * static_cast<double>(w);
@@ -34,7 +34,7 @@ void row_squares(std::span<const float> rows, i64 width, std::span<double> squar
 void inverse_row_norms(const UpdatedRows& rows, std::span<float> out) {
   const i64 count = static_cast<i64>(out.size());
   const i64 rank = count == 0 ? 0 : static_cast<i64>(rows.b.size()) / count;
-  for_rows(count, rank, [&](i64 o) {
+  rows_in_tasks(count, rank, [&](i64 o) {
     double mixed = 0.0;
     double square = 0.0;
     for (i64 r = 0; r < rank; ++r) {
@@ -49,13 +49,13 @@ void inverse_row_norms(const UpdatedRows& rows, std::span<float> out) {
 }
 
 void reciprocal(std::span<const float> x, std::span<float> y) {
-  for_rows(static_cast<i64>(x.size()), 1, [&](i64 i) { y[i] = 1.0F / x[i]; });
+  rows_in_tasks(static_cast<i64>(x.size()), 1, [&](i64 i) { y[i] = 1.0F / x[i]; });
 }
 
 void add_column_squares(std::span<const float> x, std::span<double> squares) {
   const i64 width = static_cast<i64>(squares.size());
   const i64 rows = width == 0 ? 0 : static_cast<i64>(x.size()) / width;
-  for_rows(width, rows, [&](i64 c) {
+  rows_in_tasks(width, rows, [&](i64 c) {
     for (i64 r = 0; r < rows; ++r) {
       const auto value = static_cast<double>(x[r * width + c]);
       squares[c] += value * value;
@@ -64,7 +64,7 @@ void add_column_squares(std::span<const float> x, std::span<double> squares) {
 }
 
 void over_lengths(std::span<const float> x, std::span<const double> squares, std::span<float> y) {
-  for_rows(static_cast<i64>(x.size()), 1, [&](i64 c) {
+  rows_in_tasks(static_cast<i64>(x.size()), 1, [&](i64 c) {
     y[c] = static_cast<float>(static_cast<double>(x[c]) / std::sqrt(squares[c]));
   });
 }
@@ -72,7 +72,7 @@ void over_lengths(std::span<const float> x, std::span<const double> squares, std
 void scale_rows(std::span<const float> x, std::span<const float> factors, std::span<float> y) {
   const i64 rows = static_cast<i64>(factors.size());
   const i64 width = rows == 0 ? 0 : static_cast<i64>(x.size()) / rows;
-  for_rows(rows, width, [&](i64 r) {
+  rows_in_tasks(rows, width, [&](i64 r) {
     for (i64 c = r * width; c < (r + 1) * width; ++c) {
       y[c] = x[c] * factors[r];
     }

@@ -12,7 +12,7 @@
 namespace inlay::kernels {
 namespace {
 
-void for_rows(std::size_t values, i64 V, FunctionRef<void(i64 row)> body) {
+void each_row(std::size_t values, i64 V, FunctionRef<void(i64 row)> body) {
   // Half of what a norm's task has: exp makes a value more work.
   constexpr i64 kSoftmaxValuesATask = 1 << 13;
   const i64 rows = V == 0 ? 0 : static_cast<i64>(values) / V;
@@ -26,7 +26,7 @@ void for_rows(std::size_t values, i64 V, FunctionRef<void(i64 row)> body) {
 }  // namespace
 
 void softmax(std::span<const float> x, i64 V, std::span<float> y) {
-  for_rows(x.size(), V, [&](i64 row) {
+  each_row(x.size(), V, [&](i64 row) {
     const float* in = x.data() + row * V;
     float* out = y.data() + row * V;
     const SoftmaxTable& k = INLAY_SELECT(softmaxes);
@@ -40,7 +40,7 @@ void softmax(std::span<const float> x, i64 V, std::span<float> y) {
 
 void softmax_backward(std::span<const float> y, std::span<const float> dy, i64 V,
                       std::span<float> dx) {
-  for_rows(y.size(), V, [&](i64 row) {
+  each_row(y.size(), V, [&](i64 row) {
     const float* out = y.data() + row * V;
     const float* d = dy.data() + row * V;
     const SoftmaxTable& k = INLAY_SELECT(softmaxes);
@@ -68,13 +68,13 @@ RowLoss row_loss(const float* x, i64 V, i32 target, float scale, double& loss) {
 
 void cross_entropy(std::span<const float> logits, i64 V, std::span<const i32> targets,
                    std::span<double> losses) {
-  for_rows(logits.size(), V,
+  each_row(logits.size(), V,
            [&](i64 row) { row_loss(logits.data() + row * V, V, targets[row], 1.0F, losses[row]); });
 }
 
 void cross_entropy_in_place(std::span<float> logits, i64 V, std::span<const i32> targets,
                             float scale, std::span<double> losses) {
-  for_rows(logits.size(), V, [&](i64 row) {
+  each_row(logits.size(), V, [&](i64 row) {
     float* x = logits.data() + row * V;
     const RowLoss row_of = row_loss(x, V, targets[row], scale, losses[row]);
     INLAY_SELECT(softmaxes).scaled_exp(x, row_of.most, row_of.factor, x, V);
@@ -104,7 +104,7 @@ void cross_entropy_to_bf16(std::span<float> logits, i64 V, std::span<const i32> 
   const i64 rows = std::ssize(targets);
   for (i64 first = 0; first < rows; first = std::max<i64>(1, 2 * first)) {
     const i64 end = std::min(rows, std::max<i64>(1, 2 * first));
-    for_rows(static_cast<std::size_t>((end - first) * V), V,
+    each_row(static_cast<std::size_t>((end - first) * V), V,
              [&](i64 row) { one_row(first + row); });
   }
 }
