@@ -37,6 +37,8 @@ struct Trained {
 struct Adapters {
   float dropout = 0.0F;
   bool scaled = false;
+  // Those whose inputs are scaled: all of them, or the last.
+  bool inputs_scaled = false, down_input_scaled = false;
 };
 
 Projection projection(const std::string& name, i64 in, i64 out, i64 rank, bool trained,
@@ -51,6 +53,9 @@ Projection projection(const std::string& name, i64 in, i64 out, i64 rank, bool t
   }
   if (adapters.scaled) {
     p.output_scale = uniform({out}, name + ".scale", trained);
+  }
+  if (adapters.inputs_scaled || (adapters.down_input_scaled && name == "down")) {
+    p.input_scale = uniform({in}, name + ".input_scale", trained);
   }
   return p;
 }
@@ -99,7 +104,7 @@ std::vector<std::vector<float>> all_results(
     }
   }
   for (const Projection& p : {parts.first, parts.up.value_or(Projection()), parts.down}) {
-    std::vector<Tensor> tensors = {p.bias, p.output_scale};
+    std::vector<Tensor> tensors = {p.bias, p.output_scale, p.input_scale};
     for (const LowRankUpdate& update : p.updates) {
       tensors.insert(tensors.end(), {update.a, update.b});
     }
@@ -168,6 +173,50 @@ TEST(MlpOp, HasTheBitsOfItsPartsWithDropoutAndScales) {
       }
     }
   });
+}
+
+double distance(const std::vector<float>& from, const std::vector<float>& to) {
+  double apart = 0.0, size = 1e-30;
+  for (std::size_t i = 0; i < to.size(); ++i) {
+    const auto value = static_cast<double>(to[i]);
+    const double difference = static_cast<double>(from[i]) - value;
+    apart += difference * difference;
+    size += value * value;
+  }
+  return std::sqrt(apart / size);
+}
+
+// Of a gated block the last product's input is scaled by scaling up's outputs, which rounds
+// elsewhere; all others are the parts one after the other.
+TEST(MlpOp, HasTheValuesOfItsPartsWithScaledInputs) {
+  const Trained trainings[] = {{}, {false}, {false, false, false}, {.down = false}};
+  for (const Adapters& adapters :
+       {Adapters{0.1F, false, true}, {0.0F, false, false, true}, {0.1F, true, false, true}}) {
+    for (const Trained& trained : trainings) {
+      for (const bool gated : {true, false}) {
+        const auto apart = all_results(
+            130, gated, trained, gated,
+            [](const Tensor& r, const Tensor& x, const auto& p) {
+              return composed(r, x, p, GemmCompute::kF32, DType::kF32);
+            },
+            adapters);
+        for (const bool recompute : {false, true}) {
+          const auto together = all_results(
+              130, gated, trained, gated,
+              [&](const Tensor& r, const Tensor& x, const auto& p) {
+                return project_mlp(r, x, p, GemmCompute::kF32, DType::kF32, recompute);
+              },
+              adapters);
+          ASSERT_EQ(together.size(), apart.size());
+          for (std::size_t i = 0; i < apart.size(); ++i) {
+            // Some three roundings more in sums of a hundred products.
+            EXPECT_LE(distance(together[i], apart[i]), gated ? 1e-6 : 0.0)
+                << "result " << i << " gated " << gated << " recompute " << recompute;
+          }
+        }
+      }
+    }
+  }
 }
 
 TEST(MlpOp, HasTheBitsOfItsPartsWhenValuesAreKeptRounded) {

@@ -7,11 +7,13 @@
 #include "core/error.h"
 #include "core/ops/elementwise.h"
 #include "core/ops/embedding.h"
+#include "core/ops/lengths.h"
 #include "core/ops/linear.h"
 #include "core/ops/norm.h"
 #include "core/ops/projection.h"
 #include "core/ops/rope.h"
 #include "core/ops/shape.h"
+#include "tests/support/error_text.h"
 #include "tests/support/gradcheck.h"
 #include "tests/support/isas.h"
 
@@ -425,6 +427,175 @@ TEST(Ops, ProjectWithDropoutAndScalesMatchesItsTwinAndItsCentralDifferences) {
           });
     }
   });
+}
+
+// Two layers that read x through scales of their own, one of which also scales its output, and one
+// that reads x itself, onto a residual or not. What is dropped is dropped from the scaled x.
+TEST(Ops, ProjectWithScaledInputsMatchesItsTwinAndItsCentralDifferences) {
+  everywhere([](const Shape& s) {
+    const i64 in = s[-1];
+    constexpr i64 kOut = 13;
+    const auto frozen = [&](const char* name) {
+      Tensor w = Tensor::empty({kOut, in});
+      fill_uniform(w.mutable_values(), RandomKey(3).with(name), -1.0F, 1.0F);
+      return w;
+    };
+    const Tensor w0 = frozen("w0"), w1 = frozen("w1"), w2 = frozen("w2");
+    const RandomKey key = RandomKey(8).with("scaled");
+    Tensor mask = Tensor::empty(s);
+    std::ranges::fill(mask.mutable_values(), 1.0F);
+    mask = dropout(mask, 0.2F, key);
+    for (const bool onto : {false, true}) {
+      gradcheck(
+          "project", {s, {in}, {in}, {kOut}, {3, in}, {kOut, 3}, {kOut}, s.with(-1, kOut)},
+          [&](const Tensors& t) {
+            Projection parts[3];
+            parts[0].weight = FrozenMatrix(w0);
+            parts[0].input_scale = t[1];
+            parts[0].bias = t[6];
+            parts[1].weight = FrozenMatrix(w1);
+            parts[1].input_scale = t[2];
+            parts[1].output_scale = t[3];
+            parts[1].updates = {{t[4], t[5], 0.75F, 0.2F, key}};
+            parts[2].weight = FrozenMatrix(w2);
+            if (onto) {
+              return add(project_onto(t[7], t[0], parts[1], GemmCompute::kF32),
+                         add(project(t[0], {&parts[0], 1}, GemmCompute::kF32)[0],
+                             project(t[0], {&parts[2], 1}, GemmCompute::kF32)[0]));
+            }
+            const std::vector<Tensor> y = project(t[0], parts, GemmCompute::kF32);
+            return add(add(y[0], y[1]), add(y[2], t[7]));
+          },
+          [&](const Arrays& a) {
+            const auto at = [](const Tensor& w, i64 i) { return double{w.data<const float>()[i]}; };
+            const auto scaled = [&](int scale) {
+              Array x = a[0];
+              for (i64 i = 0; i < x.shape.numel(); ++i) {
+                x[i] *= a[scale][i % in];
+              }
+              return x;
+            };
+            const auto base = [&](const Array& x, const Tensor& w) {
+              return product(x, kOut, [&](i64 o, i64 i) { return at(w, o * in + i); });
+            };
+            Array dropped = scaled(2);
+            for (i64 i = 0; i < dropped.shape.numel(); ++i) {
+              dropped[i] *= at(mask, i);
+            }
+            const Array inner = product(dropped, 3, [&](i64 r, i64 i) { return a[4][r * in + i]; });
+            const Array update =
+                product(inner, kOut, [&](i64 o, i64 r) { return a[5][o * 3 + r]; });
+            const Array y0 = base(scaled(1), w0), y1 = base(scaled(2), w1), y2 = base(a[0], w2);
+            Array y = a[7];
+            for (i64 i = 0; i < y.shape.numel(); ++i) {
+              const i64 o = i % kOut;
+              y[i] += y0[i] + a[6][o] + a[3][o] * (y1[i] + 0.75 * update[i]) + y2[i];
+            }
+            return y;
+          });
+    }
+  });
+}
+
+// Without a weight a projection is its updates: one that drops values of x, one that does not, or
+// the one that drops them alone.
+TEST(Ops, ProjectOfUpdatesAloneMatchesItsTwinAndItsCentralDifferences) {
+  everywhere([](const Shape& s) {
+    const i64 in = s[-1];
+    constexpr i64 kOut = 13;
+    const RandomKey key = RandomKey(8).with("alone");
+    Tensor mask = Tensor::empty(s);
+    std::ranges::fill(mask.mutable_values(), 1.0F);
+    mask = dropout(mask, 0.3F, key);
+    for (const bool both : {false, true}) {
+      gradcheck(
+          "project", {s, {3, in}, {kOut, 3}, {2, in}, {kOut, 2}, {kOut}, {kOut}, s.with(-1, kOut)},
+          [&](const Tensors& t) {
+            Projection part;
+            part.updates = {{t[1], t[2], 0.75F, 0.3F, key}};
+            if (both) {
+              part.updates.push_back({t[3], t[4], 2.0F});
+            }
+            part.bias = t[5];
+            part.output_scale = t[6];
+            Tensor y = project_onto(t[7], t[0], part, GemmCompute::kF32);
+            // Every input has a part in the result.
+            return both ? y : add(y, linear(linear(t[0], t[3]), t[4]));
+          },
+          [&](const Arrays& a) {
+            const auto update = [&](const Array& x, int first, i64 rank) {
+              const Array inner =
+                  product(x, rank, [&](i64 r, i64 i) { return a[first][r * in + i]; });
+              return product(inner, kOut, [&](i64 o, i64 r) { return a[first + 1][o * rank + r]; });
+            };
+            Array dropped = a[0];
+            for (i64 i = 0; i < dropped.shape.numel(); ++i) {
+              dropped[i] *= double{mask.data<const float>()[i]};
+            }
+            const Array first = update(dropped, 1, 3), second = update(a[0], 3, 2);
+            Array y = a[7];
+            for (i64 i = 0; i < y.shape.numel(); ++i) {
+              const i64 o = i % kOut;
+              const double sum = 0.75 * first[i] + (both ? 2.0 * second[i] : 0.0);
+              y[i] += a[6][o] * sum + a[5][o] + (both ? 0.0 : second[i]);
+            }
+            return y;
+          });
+    }
+  });
+}
+
+TEST(Ops, InputScalesHaveTheWidthOfTheInput) {
+  Projection part;
+  part.weight = FrozenMatrix(Tensor::zeros({3, 4}));
+  part.input_scale = Tensor::zeros({3});
+  EXPECT_EQ(error_text<ShapeError>([&] {
+              project(Tensor::zeros({2, 4}), {&part, 1}, GemmCompute::kF32);
+            }),
+            "project: input_scale: expected [4], found [3]");
+}
+
+// Lengths against sums in double, and V = W + s B A formed.
+TEST(Ops, LengthsAreThoseOfRowsAndColumns) {
+  constexpr i64 kRows = 9, kCols = 300, kRank = 4;
+  constexpr double kScale = 0.7;
+  const auto uniform = [](const Shape& shape, const char* name) {
+    Tensor t = Tensor::empty(shape);
+    fill_uniform(t.mutable_values(), RandomKey(5).with(name), -1.0F, 1.0F);
+    return t;
+  };
+  const Tensor w = uniform({kRows, kCols}, "w"), a = uniform({kRank, kCols}, "a"),
+               b = uniform({kRows, kRank}, "b");
+  const Tensor squares = Tensor::empty({kRows, 2});
+  row_squares(w.slice(0, 0, 5).contiguous(), squares.slice(0, 0, 5));
+  row_squares(w.slice(0, 5, kRows).contiguous(), squares.slice(0, 5, kRows));
+  const Tensor inverse = inverse_row_norms(squares, linear(a, w), a, b, kScale);
+  const Tensor lengths = reciprocal(inverse);
+  const Tensor unit = scale_rows(w, inverse);
+  const auto at = [](const Tensor& t, i64 i) { return double{t.values()[i]}; };
+  for (i64 r = 0; r < kRows; ++r) {
+    double square = 0.0;
+    for (i64 c = 0; c < kCols; ++c) {
+      double v = at(w, r * kCols + c);
+      for (i64 k = 0; k < kRank; ++k) {
+        v += kScale * at(b, r * kRank + k) * at(a, k * kCols + c);
+      }
+      square += v * v;
+    }
+    EXPECT_NEAR(at(lengths, r) / std::sqrt(square), 1.0, 1e-5);
+    EXPECT_EQ(unit.values()[r * kCols + 7], w.values()[r * kCols + 7] * inverse.values()[r]);
+  }
+  const Tensor columns = Tensor::zeros({kCols, 2});
+  add_column_squares(w.slice(0, 0, 4).contiguous(), columns);
+  add_column_squares(w.slice(0, 4, kRows).contiguous(), columns);
+  const Tensor ratio = over_lengths(Tensor::full({kCols}, 3.0F), columns);
+  for (i64 c = 0; c < kCols; ++c) {
+    double square = 0.0;
+    for (i64 r = 0; r < kRows; ++r) {
+      square += at(w, r * kCols + c) * at(w, r * kCols + c);
+    }
+    EXPECT_FLOAT_EQ(ratio.values()[c], static_cast<float>(3.0 / std::sqrt(square)));
+  }
 }
 
 // The result, then the gradients of the leaves that are trained.
