@@ -71,7 +71,7 @@ class TiedHead final : public LinearLike {
   Tensor product(const Tensor& x, const Pass& pass) const override {
     return table_->product(x, pass);
   }
-  ProjectionForm form() const override { return table_->form(); }
+  ProjectionForm form(const Pass& pass) const override { return table_->form(pass); }
   std::optional<Projection> projection(const Pass& pass) const override {
     return table_->projection(pass);
   }

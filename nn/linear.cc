@@ -15,7 +15,7 @@ std::optional<Projection> LinearLike::projection(const Pass& /*pass*/) const {
 
 std::vector<Tensor> forward_together(std::initializer_list<const LinearLike*> layers,
                                      const Tensor& x, const Pass& pass, DType result) {
-  if (are_projections(layers)) {
+  if (are_projections(layers, pass)) {
     std::vector<Projection> projections;
     for (const LinearLike* layer : layers) {
       projections.push_back(*layer->projection(pass));
@@ -31,12 +31,12 @@ std::vector<Tensor> forward_together(std::initializer_list<const LinearLike*> la
 }
 
 bool takes_bf16(std::initializer_list<const LinearLike*> layers, const Pass& pass) {
-  return current_kernels().has_bf16_operands(pass.compute) && are_projections(layers);
+  return current_kernels().has_bf16_operands(pass.compute) && are_projections(layers, pass);
 }
 
-bool are_projections(std::initializer_list<const LinearLike*> layers) {
+bool are_projections(std::initializer_list<const LinearLike*> layers, const Pass& pass) {
   return std::ranges::all_of(
-      layers, [](const LinearLike* layer) { return layer->form() != ProjectionForm::kNone; });
+      layers, [&](const LinearLike* layer) { return layer->form(pass) != ProjectionForm::kNone; });
 }
 
 Tensor forward_onto(const Tensor& residual, const LinearLike& layer, const Tensor& x,
@@ -73,8 +73,8 @@ Tensor Linear::product(const Tensor& x, const Pass& pass) const {
   return linear(x, weight_, {}, layout_, pass.compute);
 }
 
-std::optional<Projection> Linear::projection(const Pass& /*pass*/) const {
-  if (form() == ProjectionForm::kNone) {
+std::optional<Projection> Linear::projection(const Pass& pass) const {
+  if (form(pass) == ProjectionForm::kNone) {
     return std::nullopt;
   }
   Projection projection;

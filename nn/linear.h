@@ -26,10 +26,10 @@ class LinearLike : public Module {
   virtual Tensor forward(const Tensor& x, const Pass& pass) const = 0;
   /// x W^T alone
   virtual Tensor product(const Tensor& x, const Pass& pass) const = 0;
-  /// Whether the layer is a projection, in any pass; to ask is free. Such layers are computed
+  /// Whether the layer is a projection in this pass; to ask is free. Such layers are computed
   /// together and onto a residual.
-  virtual ProjectionForm form() const { return ProjectionForm::kNone; }
-  /// That projection; nothing where form() is kNone.
+  virtual ProjectionForm form(const Pass& /*pass*/) const { return ProjectionForm::kNone; }
+  /// That projection; nothing where its form is kNone.
   virtual std::optional<Projection> projection(const Pass& pass) const;
   /// [out] f32, or undefined; adapters included.
   virtual Tensor bias() const = 0;
@@ -53,8 +53,8 @@ std::vector<Tensor> forward_together(std::initializer_list<const LinearLike*> la
 /// Whether values between these layers may be bf16: their products would round them anyway.
 bool takes_bf16(std::initializer_list<const LinearLike*> layers, const Pass& pass);
 
-/// Whether each of the layers is a projection.
-bool are_projections(std::initializer_list<const LinearLike*> layers);
+/// Whether each of the layers is a projection in this pass.
+bool are_projections(std::initializer_list<const LinearLike*> layers, const Pass& pass);
 
 /// residual + layer.forward(x, pass)
 Tensor forward_onto(const Tensor& residual, const LinearLike& layer, const Tensor& x,
@@ -71,7 +71,7 @@ class Linear final : public LinearLike {
 
   Tensor forward(const Tensor& x, const Pass& pass) const override;
   Tensor product(const Tensor& x, const Pass& pass) const override;
-  ProjectionForm form() const override {
+  ProjectionForm form(const Pass& /*pass*/) const override {
     return weight_.requires_grad() ? ProjectionForm::kNone : ProjectionForm::kPlain;
   }
   std::optional<Projection> projection(const Pass& pass) const override;
@@ -102,7 +102,7 @@ class FrozenLinear : public LinearLike {
 
   Tensor forward(const Tensor& x, const Pass& pass) const override;
   Tensor product(const Tensor& x, const Pass& pass) const override;
-  ProjectionForm form() const override { return ProjectionForm::kPlain; }
+  ProjectionForm form(const Pass& /*pass*/) const override { return ProjectionForm::kPlain; }
   std::optional<Projection> projection(const Pass& pass) const override;
   Tensor bias() const override { return bias_; }
   i64 in_features() const override { return weight_.cols(); }

@@ -31,15 +31,19 @@ AdaptedLinear::AdaptedLinear(std::unique_ptr<LinearLike> base, std::unique_ptr<L
 
 // A projection has one pair of scales around all it sums: over those of the layer below nothing can
 // be added.
-ProjectionForm AdaptedLinear::form() const {
-  if (base_->form() != ProjectionForm::kPlain) {
+ProjectionForm AdaptedLinear::form(const Pass& pass) const {
+  const ProjectionForm below = base_->form(pass);
+  if (!pass.adapters) {
+    return below;
+  }
+  if (below != ProjectionForm::kPlain) {
     return ProjectionForm::kNone;
   }
   return update_->scales() ? ProjectionForm::kScaled : ProjectionForm::kPlain;
 }
 
 std::optional<Projection> AdaptedLinear::projection(const Pass& pass) const {
-  if (form() == ProjectionForm::kNone) {
+  if (form(pass) == ProjectionForm::kNone) {
     return std::nullopt;
   }
   std::optional<Projection> layer = base_->projection(pass);
@@ -103,8 +107,8 @@ AdaptedEmbedding::AdaptedEmbedding(std::unique_ptr<EmbeddingLike> base,
     : base_(std::move(base)), update_(std::move(update)) {}
 
 Tensor AdaptedEmbedding::forward(std::span<const i32> ids, const Pass& pass) const {
-  const Tensor y = base_->forward(ids, pass);
-  return pass.adapters ? update_->apply(y, ids) : y;
+  const Tensor rows = base_->forward(ids, pass);
+  return pass.adapters ? update_->apply(rows, ids) : rows;
 }
 
 Tensor AdaptedEmbedding::weight_rows(i64 begin, i64 end) const {

@@ -17,7 +17,7 @@ class AdaptedLinear final : public LinearLike {
 
   Tensor forward(const Tensor& x, const Pass& pass) const override;
   Tensor product(const Tensor& x, const Pass& pass) const override;
-  ProjectionForm form() const override;
+  ProjectionForm form(const Pass& pass) const override;
   std::optional<Projection> projection(const Pass& pass) const override;
   Tensor bias() const override { return update_->merged_bias(base_->bias()); }
   i64 in_features() const override { return base_->in_features(); }

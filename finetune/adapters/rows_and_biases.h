@@ -69,7 +69,7 @@ class LinearWithBias final : public LinearLike {
   Tensor product(const Tensor& x, const Pass& pass) const override {
     return base_->product(x, pass);
   }
-  ProjectionForm form() const override { return base_->form(); }
+  ProjectionForm form(const Pass& pass) const override { return base_->form(pass); }
   std::optional<Projection> projection(const Pass& pass) const override;
   Tensor bias() const override { return bias_; }
   i64 in_features() const override { return base_->in_features(); }

@@ -23,7 +23,7 @@ inline LoadedModel load_model_at(const std::string& path, bool trainable = false
 
 /// Logits of all tokens of the sequences, packed into one pass: [N, V].
 inline Tensor logits_of(const CausalLM& model, const std::vector<std::vector<i32>>& sequences,
-                        AttentionKind attention = AttentionKind::kTiled) {
+                        AttentionKind attention = AttentionKind::kTiled, bool adapters = true) {
   const NoGrad guard;
   PackedTokens tokens;
   for (const std::vector<i32>& ids : sequences) {
@@ -32,6 +32,7 @@ inline Tensor logits_of(const CausalLM& model, const std::vector<std::vector<i32
   Pass pass;
   pass.tokens = &tokens;
   pass.attention = attention;
+  pass.adapters = adapters;
   return model.logits(model.hidden(pass), pass);
 }
 

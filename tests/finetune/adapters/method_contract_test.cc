@@ -148,6 +148,20 @@ TEST_P(MethodContract, ComesBackFromItsFileBitForBit) {
   }
 }
 
+// The reference that some objectives compare with, for free.
+TEST_P(MethodContract, SwitchedOffLeavesTheBitsOfTheBase) {
+  LoadedModel loaded = make();
+  const Tensor base = logits_of(*loaded.model, contract_sequences());
+  for (const char* which : {"one adapter", "another on top"}) {
+    move_all(inject(loaded, config()));
+    EXPECT_GT(relative_difference(logits_of(*loaded.model, contract_sequences()), base), 1e-3);
+    EXPECT_EQ(
+        logits_of(*loaded.model, contract_sequences(), AttentionKind::kTiled, false).to_vector(),
+        base.to_vector())
+        << which;
+  }
+}
+
 // Names that a row does not list would not be known where another program writes them.
 TEST_P(MethodContract, ListsTheNamesOfItsTensors) {
   LoadedModel loaded = make();
@@ -181,7 +195,9 @@ TEST_P(MethodContract, MergesIntoWhatItComputes) {
 
 TEST_P(MethodContract, DropsInTrainingAloneAndByItsKey) {
   LoadedModel with = make(), without = make();
-  const Adapter dropping = inject(with, config({{"lora_dropout", 0.5}}));
+  PeftConfig dropped = config();
+  dropped.lora_dropout = 0.5;
+  const Adapter dropping = inject(with, dropped);
   move_all(dropping);
   move_all(inject(without, config()));
   EXPECT_EQ(logits_of(*with.model, contract_sequences()).to_vector(),
@@ -274,7 +290,8 @@ std::vector<std::pair<std::string, std::unique_ptr<LinearLike>>> bases() {
 std::unique_ptr<AdaptedLinear> adapted(const AdapterMethod& method,
                                        std::unique_ptr<LinearLike> base, double dropout,
                                        const std::string& name) {
-  const PeftConfig config = peft_config(section_of(method, {{"lora_dropout", dropout}}));
+  PeftConfig config = peft_config(section_of(method));
+  config.lora_dropout = dropout;
   const UpdateSite site = {name, config, 3, 5.0, 1.0, RandomKey(4)};
   std::unique_ptr<LayerUpdate> update = method.linear(site, *base);
   for (const NamedTensor& t : update->tensors()) {
@@ -397,8 +414,8 @@ TEST(MethodGradients, AndValuesAreTheSameBesideTheBase) {
     auto fused = bases();
     const auto one = adapted(method, std::move(fused[0].second), 0.3, "layer");
     const auto two = adapted(method, std::move(fused[3].second), 0.3, "layer");
-    EXPECT_NE(one->form(), ProjectionForm::kNone);
-    EXPECT_EQ(two->form(), ProjectionForm::kNone);
+    EXPECT_NE(one->form(Pass()), ProjectionForm::kNone);
+    EXPECT_EQ(two->form(Pass()), ProjectionForm::kNone);
     const Tensor x = random_leaf({kRows, kIn}, "x", false);
     for (const Pass& pass : {Pass(), dropping_pass()}) {
       const NoGrad guard;
