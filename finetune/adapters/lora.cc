@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "finetune/adapters/lora.h"
 
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "core/config/reader.h"
+#include "core/error.h"
 #include "core/ops/elementwise.h"
 #include "core/ops/shape.h"
 
@@ -17,7 +20,8 @@ namespace {
 enum class LoraInit { kDefault, kGaussian, kRandom };
 
 LoraInit init_of(const PeftConfig& config) {
-  if (const bool* flag = std::get_if<bool>(&config.init_lora_weights)) {
+  const BoolOrString& how = own_keys<LoraKeys>(config).init_lora_weights;
+  if (const bool* flag = std::get_if<bool>(&how)) {
     return *flag ? LoraInit::kDefault : LoraInit::kRandom;
   }
   return LoraInit::kGaussian;  // the only word that a new adapter may have
@@ -40,21 +44,80 @@ void start_factors(LoraInit init, RandomKey key, const Tensor& a, const Tensor& 
   }
 }
 
+// What computes something else than A and B do.
+void unsupported_kinds(FieldVisitor& v) {
+  v.ignored("qalora_group_size", "has no effect without use_qalora");
+  v.neutral("kasa_config", {"null"}, "KaSA is not supported");
+  v.neutral("monteclora_config", {"null"}, "MonteCLoRA is not supported");
+  v.neutral("arrow_config", {"null"}, "Arrow routing is not supported");
+  v.neutral("use_qalora", {"false"}, "QALoRA is not supported");
+  v.neutral("use_bdlora", {"null", "false"}, "BD-LoRA is not supported");
+  v.neutral("alora_invocation_tokens", {"null"}, "activated LoRA is not supported");
+  v.neutral("target_parameters", {"null", "[]"}, "LoRA on bare parameters is not supported");
+  v.neutral("layer_replication", {"null"}, "replicated layers are not supported");
+}
+
+void lora_fields(PeftConfig& config, FieldVisitor& v, AdapterStage stage) {
+  BoolOrString& how = own_keys<LoraKeys>(config).init_lora_weights;
+  if (stage == AdapterStage::kToTrain) {
+    v.choice("init_lora_weights", how, {"gaussian"},
+             "true: A uniform, B zero; \"gaussian\": A normal, B zero; false: both random");
+    v.neutral("lora_bias", {"false"}, "a bias of lora_B is not supported");
+    v.neutral("loftq_config", {"{}", "null"}, "LoftQ is not supported");
+    v.neutral("eva_config", {"null"}, "EVA is not supported");
+    v.neutral("corda_config", {"null"}, "CorDA is not supported");
+    v.neutral("lora_ga_config", {"null"}, "LoRA-GA is not supported");
+    v.neutral("velora_config", {"null"}, "VeLoRA is not supported");
+  } else {
+    v.field("init_lora_weights", how, "how the factors began");
+    for (const char* key : {"loftq_config", "eva_config", "corda_config", "lora_ga_config"}) {
+      v.ignored(key, "init_lora_weights tells whether it was used");
+    }
+    v.ignored("velora_config", "changes what backward keeps, not what forward computes");
+  }
+  unsupported_kinds(v);
+}
+
+// How an adapter began is over, unless the base was changed for it.
+void check_finished_lora(const PeftConfig& config, Problems& problems) {
+  const auto* word = std::get_if<std::string>(&own_keys<LoraKeys>(config).init_lora_weights);
+  if (word == nullptr) {
+    return;
+  }
+  const auto is_among = [&](std::initializer_list<std::string_view> words) {
+    return std::ranges::find(words, std::string_view(*word)) != words.end();
+  };
+  if (word->starts_with("pissa") || is_among({"olora", "corda", "loftq", "lora_ga"})) {
+    problems.add("/init_lora_weights",
+                 str("\"", printable(*word),
+                     "\" changed the base's weights when the training began, and the adapter fits "
+                     "only the changed ones: save it from PEFT as a plain LoRA adapter "
+                     "(save_pretrained with path_initial_model_for_weight_conversion), or merge "
+                     "it there"));
+  } else if (!is_among({"gaussian", "orthogonal", "eva", "mica"})) {
+    problems.add("/init_lora_weights",
+                 str("expected true, false, \"gaussian\", \"orthogonal\", \"eva\" or \"mica\", "
+                     "found \"",
+                     printable(*word), "\""));
+  }
+}
+
 // PEFT writes alpha as an integer where it is one.
-nlohmann::ordered_json number(double value) {
+nlohmann::ordered_json alpha_number(double value) {
   if (value == std::floor(value) && std::abs(value) < 1e15) {
     return static_cast<i64>(value);
   }
   return value;
 }
 
-void write_keys(const PeftConfig& config, nlohmann::ordered_json& json) {
+void write_lora_keys(const PeftConfig& config, nlohmann::ordered_json& json) {
   json["r"] = config.r;
-  json["lora_alpha"] = number(config.lora_alpha);
+  json["lora_alpha"] = alpha_number(config.lora_alpha);
   json["lora_dropout"] = config.lora_dropout;
   json["use_rslora"] = config.use_rslora;
   json["use_dora"] = config.use_dora;
-  std::visit([&](const auto& v) { json["init_lora_weights"] = v; }, config.init_lora_weights);
+  std::visit([&](const auto& v) { json["init_lora_weights"] = v; },
+             own_keys<LoraKeys>(config).init_lora_weights);
   json["loftq_config"] = nlohmann::ordered_json::object();
   json["megatron_config"] = nullptr;
   json["megatron_core"] = "megatron.core";
@@ -64,7 +127,7 @@ void write_keys(const PeftConfig& config, nlohmann::ordered_json& json) {
   }
   json["alpha_pattern"] = nlohmann::ordered_json::object();
   for (const auto& [pattern, alpha] : config.alpha_pattern) {
-    json["alpha_pattern"][pattern] = number(alpha);
+    json["alpha_pattern"][pattern] = alpha_number(alpha);
   }
 }
 
@@ -83,7 +146,9 @@ AdapterMethod lora_method() {
   method.trains_embeddings = true;
   method.linear_tensors = {"lora_A.weight", "lora_B.weight"};
   method.embedding_tensors = {"lora_embedding_A", "lora_embedding_B"};
-  method.write_keys = write_keys;
+  method.fields = lora_fields;
+  method.check_finished = check_finished_lora;
+  method.write_keys = write_lora_keys;
   method.fixed_keys = {"lora_alpha", "use_rslora", "alpha_pattern"};
   return method;
 }

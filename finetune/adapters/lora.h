@@ -6,6 +6,13 @@
 /// Low-rank adapters (Hu et al. 2021, arXiv:2106.09685).
 namespace inlay {
 
+/// Keys of LoRA's own.
+struct LoraKeys {
+  /// true (Kaiming-uniform A, zero B), false (both random) or "gaussian" (normal A, zero B); in a
+  /// finished adapter any word for how it began.
+  BoolOrString init_lora_weights = true;
+};
+
 /// "LORA" where nothing says that it is another method of that name.
 AdapterMethod lora_method();
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <any>
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
 #include <span>
@@ -17,6 +18,27 @@
 /// that it is asked to adapt. The layers themselves, and all that goes round them (which are meant,
 /// what is frozen, files, merging), are written once, in AdaptedLinear and Injector.
 namespace inlay {
+
+class Problems;
+
+/// The keys of a method's own in a config, or their defaults.
+template <class Keys>
+const Keys& own_keys(const PeftConfig& config) {
+  static const Keys defaults;
+  const Keys* keys = std::any_cast<Keys>(&config.own);
+  return keys != nullptr ? *keys : defaults;
+}
+/// The same to be read into.
+template <class Keys>
+Keys& own_keys(PeftConfig& config) {
+  if (std::any_cast<Keys>(&config.own) == nullptr) {
+    config.own = Keys();
+  }
+  return *std::any_cast<Keys>(&config.own);
+}
+
+/// Whether a config says how to train, or how an adapter was trained.
+enum class AdapterStage { kToTrain, kFinished };
 
 /// A layer that a method is asked to adapt.
 struct UpdateSite {
@@ -37,6 +59,8 @@ class LayerUpdate {
   virtual ~LayerUpdate() = default;
 
   /// Puts the update into `layer`: what `base`, the layer below, is in this pass, without scales.
+  /// Factors and scales may be results of recorded operations on what is trained: DoRA's m / n, or
+  /// products of shared factors with trained vectors.
   virtual void add_to(Projection& layer, const LinearLike& base, const Pass& pass) const = 0;
   /// Whether add_to sets scales. What is added to the layer later stands outside of them.
   virtual bool scales() const { return false; }
@@ -89,7 +113,11 @@ struct AdapterMethod {
   /// What the tensors are called in PEFT's file: "lora_A.weight" belongs to a module, behind whose
   /// name that of an adapter may stand; "lora_embedding_A" stands for itself.
   std::vector<std::string_view> linear_tensors, embedding_tensors;
-  /// Writes the keys of adapter_config.json that only this method has.
+  /// Shows the keys that only methods of this peft_type have, beside those of PeftConfig.
+  void (*fields)(PeftConfig& config, FieldVisitor& v, AdapterStage stage) = nullptr;
+  /// Says what in the config of a finished adapter cannot be computed. May be null.
+  void (*check_finished)(const PeftConfig& config, Problems& problems) = nullptr;
+  /// Writes the keys of adapter_config.json that not every method has.
   void (*write_keys)(const PeftConfig& config, nlohmann::ordered_json& json) = nullptr;
   /// Those of them that an adapter's values are trained for: a run that goes on from it must agree.
   std::vector<std::string_view> fixed_keys;

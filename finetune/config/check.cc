@@ -14,6 +14,7 @@
 #include "core/error.h"
 #include "core/memory/byte_text.h"
 #include "data/template/civil_time.h"
+#include "finetune/adapters/registry.h"
 
 namespace inlay {
 namespace {
@@ -174,25 +175,9 @@ void check_finished(FinishedPeftConfig& config, Problems& problems) {
     config.target_modules = *config.named_targets;
   }
   check(config, "", problems);
-  const auto* word = std::get_if<std::string>(&config.init_lora_weights);
-  if (word == nullptr) {
-    return;
-  }
-  const auto is_among = [&](std::initializer_list<std::string_view> words) {
-    return std::ranges::find(words, std::string_view(*word)) != words.end();
-  };
-  if (word->starts_with("pissa") || is_among({"olora", "corda", "loftq", "lora_ga"})) {
-    problems.add("/init_lora_weights",
-                 str("\"", printable(*word),
-                     "\" changed the base's weights when the training began, and the adapter fits "
-                     "only the changed ones: save it from PEFT as a plain LoRA adapter "
-                     "(save_pretrained with path_initial_model_for_weight_conversion), or merge "
-                     "it there"));
-  } else if (!is_among({"gaussian", "orthogonal", "eva", "mica"})) {
-    problems.add("/init_lora_weights",
-                 str("expected true, false, \"gaussian\", \"orthogonal\", \"eva\" or \"mica\", "
-                     "found \"",
-                     printable(*word), "\""));
+  const AdapterMethod& method = method_of(config);
+  if (method.check_finished != nullptr) {
+    method.check_finished(config, problems);
   }
 }
 

@@ -16,19 +16,6 @@ void keys_without_effect(FieldVisitor& v) {
   v.ignored("fan_in_fan_out", "how the base stores its weights is seen from the base itself");
   v.ignored("megatron_config", "has no effect without Megatron");
   v.ignored("megatron_core", "has no effect without Megatron");
-  v.ignored("qalora_group_size", "has no effect without use_qalora");
-}
-
-/// Methods that compute something else than A, B and magnitudes do.
-void other_methods(FieldVisitor& v) {
-  v.neutral("kasa_config", {"null"}, "KaSA is not supported");
-  v.neutral("monteclora_config", {"null"}, "MonteCLoRA is not supported");
-  v.neutral("arrow_config", {"null"}, "Arrow routing is not supported");
-  v.neutral("use_qalora", {"false"}, "QALoRA is not supported");
-  v.neutral("use_bdlora", {"null", "false"}, "BD-LoRA is not supported");
-  v.neutral("alora_invocation_tokens", {"null"}, "activated LoRA is not supported");
-  v.neutral("target_parameters", {"null", "[]"}, "LoRA on bare parameters is not supported");
-  v.neutral("layer_replication", {"null"}, "replicated layers are not supported");
 }
 
 }  // namespace
@@ -62,7 +49,6 @@ void PeftConfig::module_fields(FieldVisitor& v) {
           nullable(list_of(type_of_kind(FieldType::Kind::kString))),
           "modules trained whole and saved with the adapter");
   keys_without_effect(v);
-  other_methods(v);
 }
 
 void PeftConfig::fields(FieldVisitor& v) {
@@ -73,15 +59,8 @@ void PeftConfig::fields(FieldVisitor& v) {
       "whole path, or a list of module names");
   module_fields(v);
   v.choice("bias", bias, {"none"}, "which biases of the base are trained");
-  v.choice("init_lora_weights", init_lora_weights, {"gaussian"},
-           "true: A uniform, B zero; \"gaussian\": A normal, B zero; false: both random");
+  method_of(*this).fields(*this, v, AdapterStage::kToTrain);
   v.path("init_from", init_from, "a directory with an adapter to go on from");
-  v.neutral("lora_bias", {"false"}, "a bias of lora_B is not supported");
-  v.neutral("loftq_config", {"{}", "null"}, "LoftQ is not supported");
-  v.neutral("eva_config", {"null"}, "EVA is not supported");
-  v.neutral("corda_config", {"null"}, "CorDA is not supported");
-  v.neutral("lora_ga_config", {"null"}, "LoRA-GA is not supported");
-  v.neutral("velora_config", {"null"}, "VeLoRA is not supported");
   v.neutral("trainable_token_indices", {"null"}, "training single tokens is not supported");
   v.neutral("ensure_weight_tying", {"false"}, "tied adapters are not supported");
   v.hint("rank", "r");
@@ -96,14 +75,10 @@ void FinishedPeftConfig::fields(FieldVisitor& v) {
   v.field("target_modules", named_targets, "the modules that factors were trained for");
   module_fields(v);
   v.choice("bias", bias, {"none", "all", "lora_only"}, "which biases of the base were trained");
-  v.field("init_lora_weights", init_lora_weights, "how the factors began");
+  method_of(*this).fields(*this, v, AdapterStage::kFinished);
   v.field("lora_bias", lora_bias, "whether lora_B has a bias");
   v.field("ensure_weight_tying", ensure_weight_tying, "whether a tied head was adapted with it");
   v.ignored("trainable_token_indices", "trained_tokens holds them");
-  for (const char* key : {"loftq_config", "eva_config", "corda_config", "lora_ga_config"}) {
-    v.ignored(key, "init_lora_weights tells whether it was used");
-  }
-  v.ignored("velora_config", "changes what backward keeps, not what forward computes");
   v.ignored("runtime_config", "settings of the machine it was trained on");
   v.ignored("merge_weights", "what an early PEFT did on leaving training");
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <any>
 #include <optional>
 #include <string>
 #include <vector>
@@ -10,9 +11,9 @@
 
 namespace inlay {
 
-/// PEFT's adapter_config.json of a LoRA adapter, its keys unchanged, and `init_from`. Any key that
-/// PEFT 0.21 writes may be there, so that such a file can be pasted into a run config: keys that do
-/// not touch the maths are ignored, and those of methods we lack must be off.
+/// PEFT's adapter_config.json, its keys unchanged, and `init_from`. Any key that PEFT 0.21 writes
+/// may be there, so that such a file can be pasted into a run config: keys that do not touch the
+/// maths are ignored, and those of methods we lack must be off.
 ///
 /// The defaults are those of a run config. Where they differ from PEFT's (lora_alpha 16 for 8,
 /// target_modules all-linear for the family's table) a file written by PEFT has the key.
@@ -34,8 +35,8 @@ struct PeftConfig {
   std::optional<StringOrList> layers_pattern;
   std::vector<std::string> modules_to_save;
   std::string bias = "none";
-  /// true (Kaiming-uniform A, zero B), false (both random) or "gaussian" (normal A, zero B).
-  BoolOrString init_lora_weights = true;
+  /// The keys that only methods of this peft_type have; their rows know them (AdapterMethod).
+  std::any own;
   /// A directory with an adapter to go on from.
   std::optional<std::string> init_from;
   void fields(FieldVisitor& v);

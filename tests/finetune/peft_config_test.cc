@@ -10,6 +10,7 @@
 #include "core/config/reader.h"
 #include "core/config/writer.h"
 #include "core/error.h"
+#include "finetune/adapters/lora.h"
 #include "finetune/config/check.h"
 #include "tests/support/error_text.h"
 
@@ -58,7 +59,7 @@ TEST(PeftConfig, ReadsAFileThatPeftWrote) {
             StringOrList(std::vector<std::string>{"c_attn", "c_fc", "c_proj"}));
   EXPECT_EQ(config.rank_pattern, (OrderedMap<i64>{{"c_attn", 2}}));
   EXPECT_EQ(config.alpha_pattern, (OrderedMap<double>{{"c_attn", 6.0}}));
-  EXPECT_EQ(config.init_lora_weights, BoolOrString(true));
+  EXPECT_EQ(own_keys<LoraKeys>(config).init_lora_weights, BoolOrString(true));
   EXPECT_FALSE(config.exclude_modules.has_value());
   EXPECT_TRUE(config.modules_to_save.empty());
 }
@@ -75,7 +76,7 @@ TEST(PeftConfig, ReadsTheOtherFormsOfAKey) {
   EXPECT_EQ(config.target_modules, StringOrList("all-linear"));
   EXPECT_EQ(config.exclude_modules, StringOrList(std::vector<std::string>{"lm_head"}));
   EXPECT_EQ(config.modules_to_save, std::vector<std::string>{"embed_tokens"});
-  EXPECT_EQ(config.init_lora_weights, BoolOrString("gaussian"));
+  EXPECT_EQ(own_keys<LoraKeys>(config).init_lora_weights, BoolOrString("gaussian"));
   EXPECT_FALSE(config.task_type.has_value());
   EXPECT_EQ(config.init_from, "other");
 
