@@ -44,8 +44,9 @@ class FrozenMatrix {
   explicit FrozenMatrix(MatrixParts parts);
 
   bool defined() const { return parts_ != nullptr; }
-  i64 rows() const { return parts_->rows; }
-  i64 cols() const { return parts_->cols; }
+  /// 0 of an undefined matrix.
+  i64 rows() const { return defined() ? parts_->rows : 0; }
+  i64 cols() const { return defined() ? parts_->cols : 0; }
   kernels::MatrixFormat format() const { return parts_->format; }
   const MatrixParts& parts() const { return *parts_; }
   /// Bytes of storage this matrix occupies, scales included.

@@ -264,10 +264,13 @@ TEST(BadConfig, AModelOfRandomWeightsNeedsSoundSizes) {
 
 TEST(BadConfig, AModelBeyondTheMachinesMemoryIsRefused) {
   const Workshop workshop;
+  workshop.write("tokens.jsonl", Json{{"input_ids", {1, 2, 3}}}.dump() + "\n");
   for (const int bits : {24, 30}) {  // tables of 2^50 and 2^62 bytes
     Json config = workshop.read_json("model/config.json");
     config["hidden_size"] = config["vocab_size"] = i64{1} << bits;
-    workshop.write("run.json", run_json({{"/model", {{"config", config}}}, {"/peft", nullptr}}));
+    workshop.write("run.json", run_json({{"/model", {{"config", config}}},
+                                      {"/peft", nullptr},
+                                      {"/data/train", "tokens.jsonl"}}));
     workshop.expect_refused(
         "train run.json", ExitCode::kMemory,
         str("out of memory: ", i64{4} << (2 * bits), " bytes more are needed…"));

@@ -29,9 +29,7 @@ class StoredTensors {
   /// An f32 tensor.
   Tensor floats(const std::string& name) const {
     const TensorEntry& entry = file_.at(name);
-    Tensor out = Tensor::empty(Shape(std::span<const i64>(entry.shape)), *entry.dtype);
-    std::memcpy(out.mutable_values().data(), entry.data.data(), entry.data.size());
-    return out;
+    return Tensor::from_bytes(entry.data, Shape(std::span<const i64>(entry.shape)), *entry.dtype);
   }
 
   /// The rows of an i64 matrix of ids or labels.
@@ -56,10 +54,11 @@ inline double largest_difference(const Tensor& a, const Tensor& b) {
   if (a.numel() != b.numel()) {
     return INFINITY;
   }
+  const std::vector<float> left = a.to_vector();
+  const std::vector<float> right = b.to_vector();
   double most = 0.0;
-  for (i64 i = 0; i < a.numel(); ++i) {
-    const double d =
-        std::abs(static_cast<double>(a.values()[i]) - static_cast<double>(b.values()[i]));
+  for (std::size_t i = 0; i < left.size(); ++i) {
+    const double d = std::abs(static_cast<double>(left[i]) - static_cast<double>(right[i]));
     if (!(d <= most)) {
       most = std::isnan(d) ? INFINITY : d;
     }
@@ -72,11 +71,13 @@ inline double relative_difference(const Tensor& a, const Tensor& b) {
   if (a.numel() != b.numel()) {
     return INFINITY;
   }
+  const std::vector<float> left = a.to_vector();
+  const std::vector<float> right = b.to_vector();
   double difference = 0.0;
   double size = 0.0;
-  for (i64 i = 0; i < a.numel(); ++i) {
-    const double e = static_cast<double>(b.values()[i]);
-    const double d = static_cast<double>(a.values()[i]) - e;
+  for (std::size_t i = 0; i < left.size(); ++i) {
+    const double e = static_cast<double>(right[i]);
+    const double d = static_cast<double>(left[i]) - e;
     difference += d * d;
     size += e * e;
   }

@@ -63,7 +63,7 @@ const std::vector<std::vector<i32>>& contract_sequences() {
 void move_all(const Adapter& adapter) {
   for (const AdapterTensor& t : adapter.tensors) {
     Tensor noise = Tensor::empty(t.value.shape());
-    fill_uniform(noise.mutable_values(), RandomKey(11).with(t.key), -0.3F, 0.3F);
+    on(noise).fill_uniform(noise.out(), RandomKey(11).with(t.key), -0.3F, 0.3F);
     const NoGrad guard;
     t.value.copy_from(add(noise, t.value.detach()));
   }
@@ -266,7 +266,7 @@ INSTANTIATE_TEST_SUITE_P(, MethodContract, ::testing::ValuesIn(contract_cases())
 
 Tensor random_leaf(const Shape& shape, const std::string& name, bool trained) {
   Tensor t = Tensor::empty(shape);
-  fill_uniform(t.mutable_values(), RandomKey(21).with(name), -1.0F, 1.0F);
+  on(t).fill_uniform(t.out(), RandomKey(21).with(name), -1.0F, 1.0F);
   t.set_requires_grad(trained);
   return t;
 }
