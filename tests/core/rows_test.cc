@@ -30,9 +30,8 @@ TEST(WriteRows, PutsEachRowInItsPlaceAndLeavesTheOthers) {
       for (i64 r = 0; r < total; ++r) {
         const i64 from = total - 2 - r;
         for (i64 c = 0; c < kWidth; ++c) {
-          const float expected = from >= 0 && from < n
-                                     ? wide.values()[from * 3 * kWidth + kWidth + c]
-                                     : -1.0F;
+          const float expected =
+              from >= 0 && from < n ? wide.values()[from * 3 * kWidth + kWidth + c] : -1.0F;
           ASSERT_EQ(into.values()[r * kWidth + c], expected) << n << " rows, row " << r;
         }
       }
@@ -42,8 +41,9 @@ TEST(WriteRows, PutsEachRowInItsPlaceAndLeavesTheOthers) {
 
 TEST(WriteRows, NamesTheShapesThatDoNotFit) {
   const std::vector<i32> rows = {0};
-  EXPECT_EQ(error_text<ShapeError>(
-                [&] { write_rows(Tensor::zeros({4, 3}), rows, Tensor::zeros({1, 2})); }),
+  EXPECT_EQ(error_text<ShapeError>([&] {
+              write_rows(Tensor::zeros({4, 3}), rows, Tensor::zeros({1, 2}));
+            }),
             "write_rows: [1, 2] as 1 rows of [4, 3]");
 }
 

@@ -224,9 +224,9 @@ class Twin {
       }
     };
     const Rows mixer_input = before(l.mixer_norms.before, input);
-    add_to_x(attention(std::get<SelfAttentionPlan>(l.mixer), name + l.mixer_name + ".",
-                       mixer_input),
-             l.mixer_norms.after);
+    add_to_x(
+        attention(std::get<SelfAttentionPlan>(l.mixer), name + l.mixer_name + ".", mixer_input),
+        l.mixer_norms.after);
     const bool shared = l.parallel && l.mlp_norms.before.empty();
     add_to_x(mlp(l.mlp, name + l.mlp_name + ".",
                  shared ? mixer_input : before(l.mlp_norms.before, l.parallel ? input : x)),
