@@ -162,8 +162,7 @@ Trainer::StepResult Trainer::accumulate_gradients(i64 step,
   }
   INLAY_ASSERT(result.weight > 0);
   const SaveRounded rounded(options_.save_rounded);
-  // Filled, so that a rehearsal, which computes no loss, finds none that is not finite.
-  const Tensor losses = Tensor::full({std::ssize(batches)}, 0.0F);
+  const Tensor losses = Tensor::empty({std::ssize(batches)});
   for (i64 b = 0; b < std::ssize(batches); ++b) {
     std::vector<const Example*> examples;
     for (const i64 row : batches[b]) {

@@ -274,10 +274,11 @@ TEST_F(AdapterFile, TakesTheNamesThatOtherProgramsWrite) {
 TEST_F(AdapterFile, ReadsHalfPrecision) {
   for (const DType dtype : {DType::kBf16, DType::kF16}) {
     for (auto& [name, t] : tensors_) {
-      const Tensor source = Tensor::empty(Shape(std::span<const i64>(t.shape)), t.dtype);
-      std::memcpy(const_cast<void*>(source.raw()), t.bytes.data(), t.bytes.size());
+      const Tensor source = Tensor::from_bytes(std::as_bytes(std::span(t.bytes)),
+                                               Shape(std::span<const i64>(t.shape)), t.dtype);
       const Tensor half = source.to(DType::kF32).to(dtype);
-      t.bytes.assign(static_cast<const char*>(half.raw()), half.bytes());
+      t.bytes.resize(half.bytes());
+      half.copy_bytes_out(std::as_writable_bytes(std::span(t.bytes)));
       t.dtype = dtype;
     }
     write_tensors();

@@ -120,7 +120,7 @@ double mean_of_last(const CausalLM& model, const std::vector<Example>& rows) {
     const i64 before_last = std::ssize(row.ids) - 2;
     const i32 target[] = {row.ids.back()};
     sum += cross_entropy_rows(logits.slice(0, before_last, before_last + 1), target)
-               .span<const double>()[0];
+               .copy_out<double>()[0];
   }
   return sum / static_cast<double>(rows.size());
 }

@@ -106,7 +106,7 @@ double exact_loss(const CausalLM& model, const std::vector<Example>& examples) {
   double sum = 0.0;
   const Tensor losses =
       cross_entropy_rows(model.logits(model.hidden(pass, batch.rows), pass), batch.targets);
-  for (const double loss : losses.span<const double>()) {
+  for (const double loss : losses.copy_out<double>()) {
     sum += loss;
   }
   return sum / static_cast<double>(batch.targets.size());
@@ -114,9 +114,11 @@ double exact_loss(const CausalLM& model, const std::vector<Example>& examples) {
 
 void move(const Tensor& value, const std::vector<float>& start, const std::vector<double>& way,
           double step) {
-  for (i64 i = 0; i < value.numel(); ++i) {
-    value.mutable_values()[i] = static_cast<float>(static_cast<double>(start[i]) + step * way[i]);
+  std::vector<float> moved(start.size());
+  for (std::size_t i = 0; i < moved.size(); ++i) {
+    moved[i] = static_cast<float>(static_cast<double>(start[i]) + step * way[i]);
   }
+  value.copy_bytes_in(std::as_bytes(std::span(moved)));
 }
 
 // d(loss) / d(step) at 0 along `way`, from four losses: the error is of order step^4.
@@ -136,20 +138,20 @@ double slope(const CausalLM& model, const std::vector<Example>& examples, const 
 
 // A way of length about 1 that goes with the gradient, each entry by a weight of its own, and a bit
 // sideways: a wrong, missing or misplaced entry of the gradient changes the slope along it.
-std::vector<double> way_along(const Tensor& gradient, RandomKey key) {
-  std::vector<float> noise(gradient.numel());
+std::vector<double> way_along(const std::vector<float>& gradient, RandomKey key) {
+  std::vector<float> noise(gradient.size());
   fill_normal(noise, key, 0.0F, 1.0F);
   double length = 0.0;
-  for (const float g : gradient.values()) {
+  for (const float g : gradient) {
     length += static_cast<double>(g) * static_cast<double>(g);
   }
   length = std::max(std::sqrt(length), 1e-12);
-  const double side = 0.5 / std::sqrt(static_cast<double>(gradient.numel()));
+  const double side = 0.5 / std::sqrt(static_cast<double>(gradient.size()));
   std::vector<double> way;
-  way.reserve(gradient.numel());
-  for (i64 i = 0; i < gradient.numel(); ++i) {
+  way.reserve(gradient.size());
+  for (std::size_t i = 0; i < gradient.size(); ++i) {
     const double weight = 0.5 + static_cast<double>(random_uniform(key.with("weight"), i));
-    way.push_back(weight * static_cast<double>(gradient.values()[i]) / length +
+    way.push_back(weight * static_cast<double>(gradient[i]) / length +
                   side * static_cast<double>(noise[i]));
   }
   return way;
@@ -162,12 +164,12 @@ TEST_P(OtherSizes, GradientsAreTheSlopesOfTheLoss) {
     if (!p.value.defined()) {
       continue;
     }
-    const Tensor gradient = p.value.grad();
-    ASSERT_TRUE(gradient.defined()) << p.name;
+    ASSERT_TRUE(p.value.grad().defined()) << p.name;
+    const std::vector<float> gradient = p.value.grad().to_vector();
     const std::vector<double> way = way_along(gradient, RandomKey(9).with(p.name));
     double expected = 0.0;
-    for (i64 i = 0; i < gradient.numel(); ++i) {
-      expected += static_cast<double>(gradient.values()[i]) * way[i];
+    for (std::size_t i = 0; i < gradient.size(); ++i) {
+      expected += static_cast<double>(gradient[i]) * way[i];
     }
     // Losses with errors of 3e-7 make slopes with errors of 1e-4; at most 5e-5 was measured.
     EXPECT_NEAR(slope(*loaded.model, examples(), p.value, way), expected,
@@ -236,7 +238,7 @@ std::vector<i32> greedy_by_recomputing(const CausalLM& model, std::vector<i32> i
   std::vector<i32> made;
   for (i64 n = 0; n < count; ++n) {
     const Tensor logits = logits_of(model, {ids});
-    made.push_back(argmax(logits.values().subspan((logits.dim(0) - 1) * logits.dim(1))));
+    made.push_back(argmax(logits.slice(0, logits.dim(0) - 1, logits.dim(0)).to_vector()));
     ids.push_back(made.back());
   }
   return made;

@@ -21,6 +21,12 @@
 namespace inlay {
 namespace {
 
+void set_value(const Tensor& t, std::size_t index, float value) {
+  std::vector<float> values = t.to_vector();
+  values[index] = value;
+  t.copy_bytes_in(std::as_bytes(std::span(values)));
+}
+
 class TrainerTest : public ::testing::Test {
  protected:
   TrainerTest() { set_num_threads(1); }
@@ -145,7 +151,7 @@ TEST_F(TrainerTest, StopsAtALossThatIsNotFiniteBeforeItHarmsAnything) {
   LoadedModel loaded = make_tiny(tiny_llama(), {.trainable = true});
   const NamedTensor norm = parameter(*loaded.model, "model.norm.weight");
   // A processor makes its own NaNs negative, and no sentence shows it.
-  norm.value.mutable_values()[3] = -std::numeric_limits<float>::quiet_NaN();
+  set_value(norm.value, 3, -std::numeric_limits<float>::quiet_NaN());
   const std::vector<float> q =
       parameter(*loaded.model, "model.layers.0.self_attn.q_proj.weight").value.to_vector();
   const BatchSchedule batches = schedule(2);
@@ -163,8 +169,8 @@ TEST_F(TrainerTest, StopsAtALossThatIsNotFiniteBeforeItHarmsAnything) {
 
 TEST_F(TrainerTest, TellsALossThatNoTrainedParameterExplains) {
   LoadedModel loaded = make_tiny(tiny_llama());
-  parameter(*loaded.model, "model.norm.weight").value.mutable_values()[3] =
-      std::numeric_limits<float>::infinity();
+  set_value(parameter(*loaded.model, "model.norm.weight").value, 3,
+            std::numeric_limits<float>::infinity());
   inject_adapter(*loaded.model, peft_config({{"r", 2}}), {.key = RandomKey(1)});
   const BatchSchedule batches = schedule(2);
   Trainer trainer(*loaded.model, batches, examples_, {}, options(2));

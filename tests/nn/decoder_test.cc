@@ -365,7 +365,7 @@ std::unique_ptr<Decoder> make(const DecoderPlan& plan) {
   for (const NamedTensor& p : parameters(*model)) {
     if (p.value.rank() == 1) {
       Tensor noise = Tensor::empty(p.value.shape());
-      fill_uniform(noise.mutable_values(), RandomKey(5).with(p.name), -0.3F, 0.3F);
+      on(noise).fill_uniform(noise.out(), RandomKey(5).with(p.name), -0.3F, 0.3F);
       p.value.copy_from(add(p.value, noise));
     }
     p.value.set_requires_grad(true);
@@ -374,7 +374,8 @@ std::unique_ptr<Decoder> make(const DecoderPlan& plan) {
 }
 
 std::vector<double> doubles(const Tensor& t) {
-  return {t.values().begin(), t.values().end()};
+  const std::vector<float> values = t.to_vector();
+  return {values.begin(), values.end()};
 }
 
 TEST(Decoder, OfAnyPlanMatchesItsTwinAndItsCentralDifferences) {

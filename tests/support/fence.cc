@@ -16,8 +16,8 @@
 namespace inlay {
 namespace {
 
-/// One range of addresses, used from the bottom up; a block that is given back goes to the next who
-/// asks for as many pages. Opened and closed as a whole: a kernel gets addresses in structs and in
+/// One range of addresses, used from the bottom up; a block that is given back goes, without its
+/// memory, to the next who asks for as many pages. Opened and closed as a whole: a kernel gets addresses in structs and in
 /// lists of structs, and which storages these belong to only the kernel knows.
 class FencedPages {
  public:
@@ -44,7 +44,10 @@ class FencedPages {
   }
   void release(std::byte* block, i64 bytes) {
     const std::lock_guard lock(mutex_);
-    free_[whole_pages(bytes)].push_back(block);
+    const i64 size = whole_pages(bytes);
+    // What opening and closing costs goes by the pages that have memory.
+    madvise(block, size, MADV_DONTNEED);
+    free_[size].push_back(block);
   }
   i64 reserved() const { return top_ - base_; }
 
@@ -62,9 +65,13 @@ class FencedPages {
  private:
   static constexpr i64 kReserve = i64{1} << 36;
 
+  // A power of two of pages, so that blocks of one size serve many.
   static i64 whole_pages(i64 bytes) {
-    const i64 page = sysconf(_SC_PAGESIZE);
-    return (std::max<i64>(bytes, 1) + page - 1) / page * page;
+    i64 size = sysconf(_SC_PAGESIZE);
+    while (size < bytes) {
+      size *= 2;
+    }
+    return size;
   }
   void protect(int rights) {
     if (top_ > base_) {
