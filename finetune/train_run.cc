@@ -65,7 +65,7 @@ TrainerOptions make_trainer_options(const RunConfig& config, i64 steps) {
   o.eval_batch_size = t.per_device_train_batch_size;
   o.recompute = t.gradient_checkpointing.value.value_or(Recompute::kNone);
   o.recompute_layers = t.gradient_checkpointing_layers;
-  o.save_rounded = t.activation_dtype == DType::kBf16;
+  o.keep = t.activation_dtype == DType::kBf16 ? Keep::kRounded : Keep::kExact;
   o.compute = t.compute_dtype.value.value_or(GemmCompute::kF32);
   o.prepack = config.runtime.prepack_weights == Prepack::kAlways;
   o.attention = config.model.attn_implementation;

@@ -161,7 +161,6 @@ Trainer::StepResult Trainer::accumulate_gradients(i64 step,
     }
   }
   INLAY_ASSERT(result.weight > 0);
-  const SaveRounded rounded(options_.save_rounded);
   const Tensor losses = Tensor::empty({std::ssize(batches)});
   for (i64 b = 0; b < std::ssize(batches); ++b) {
     std::vector<const Example*> examples;
@@ -188,6 +187,7 @@ Pass Trainer::training_pass(i64 step, i64 batch) const {
                      .with(static_cast<u64>(batch));
   pass.attention = options_.attention;
   pass.compute = options_.compute;
+  pass.keep = options_.keep;
   pass.recompute = options_.recompute;
   pass.recompute_layers = options_.recompute_layers;
   return pass;

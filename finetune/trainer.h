@@ -33,8 +33,8 @@ struct TrainerOptions {
   std::optional<i64> recompute_layers;  // null: all
   AttentionKind attention = AttentionKind::kTiled;
   GemmCompute compute = GemmCompute::kF32;
-  bool prepack = false;       // the frozen weights (FrozenMatrix::prepack)
-  bool save_rounded = false;  // what is kept for backward is stored as bf16 (see SaveRounded)
+  bool prepack = false;      // the frozen weights (FrozenMatrix::prepack)
+  Keep keep = Keep::kExact;  // of what backward reads (Pass)
 };
 
 /// What is logged of a step. `step` counts from 1: the number of optimizer steps done.

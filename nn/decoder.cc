@@ -15,15 +15,15 @@ Tensor maybe_dropout(Tensor x, float p, const Pass& pass, const char* what, i64 
   if (!pass.training || p == 0.0F) {
     return x;
   }
-  return dropout(x, p, pass.dropout.with(what).with(static_cast<u64>(layer)));
+  return dropout(x, p, pass.dropout.with(what).with(static_cast<u64>(layer)), pass.keep);
 }
 
 Tensor maybe_scale(Tensor x, float factor) {
   return factor == 1.0F ? x : scale(std::move(x), factor);
 }
 
-Tensor maybe_norm(const std::optional<Norm>& norm, const Tensor& x) {
-  return norm ? norm->forward(x) : x;
+Tensor maybe_norm(const std::optional<Norm>& norm, const Tensor& x, const Pass& pass) {
+  return norm ? norm->forward(x, pass) : x;
 }
 
 std::optional<Norm> make_norm(const NormPlan& plan, const std::string& layer,
@@ -75,7 +75,7 @@ DecoderLayer::DecoderLayer(const LayerPlan& plan, const NormPlan& norm, i64 inde
 
 Tensor DecoderLayer::finished(const Branch& branch, Tensor y, const Pass& pass) const {
   if (branch.after) {
-    y = branch.after->forward(y);
+    y = branch.after->forward(y, pass);
   }
   y = maybe_scale(std::move(y), plan_.residual_multiplier);
   return maybe_dropout(std::move(y), plan_.residual_dropout.value_or(0.0F), pass,
@@ -87,17 +87,17 @@ Tensor DecoderLayer::add_branch(const Branch& branch, const Part& part, const Te
                                 const Pass& pass) const {
   // The last product of a part adds to x by itself where nothing stands between the two.
   if (!branch.after && plan_.residual_multiplier == 1.0F && !plan_.residual_dropout) {
-    return part(x, maybe_norm(branch.before, x));
+    return part(x, maybe_norm(branch.before, x, pass));
   }
-  return add(finished(branch, part({}, maybe_norm(branch.before, x)), pass), x);
+  return add(finished(branch, part({}, maybe_norm(branch.before, x, pass)), pass), x);
 }
 
 Tensor DecoderLayer::forward_parallel(const Tensor& x, const Pass& pass) const {
-  const Tensor normed = maybe_norm(mixing_.before, x);
+  const Tensor normed = maybe_norm(mixing_.before, x, pass);
   Tensor mixed = finished(mixing_, mixer_->forward({}, normed, pass), pass);
   const Tensor fed = finished(
-      feeding_, mlp_.forward({}, feeding_.before ? feeding_.before->forward(x) : normed, pass),
-      pass);
+      feeding_,
+      mlp_.forward({}, feeding_.before ? feeding_.before->forward(x, pass) : normed, pass), pass);
   return add(add(std::move(mixed), x), fed);
 }
 
@@ -195,7 +195,7 @@ Tensor Decoder::hidden(const Pass& pass, std::optional<std::span<const i32>> row
       x = layer->forward(std::move(x), own);
     }
   }
-  return norm_.forward(rows ? gather_rows(x, *rows) : x);
+  return norm_.forward(rows ? gather_rows(x, *rows) : x, pass);
 }
 
 Tensor Decoder::logits(const Tensor& h, const Pass& pass) const {

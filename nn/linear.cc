@@ -20,7 +20,7 @@ std::vector<Tensor> forward_together(std::initializer_list<const LinearLike*> la
     for (const LinearLike* layer : layers) {
       projections.push_back(*layer->projection(pass));
     }
-    return project(x, projections, pass.compute, result);
+    return project(x, projections, pass.compute, result, pass.keep);
   }
   INLAY_ASSERT(result == DType::kF32);
   std::vector<Tensor> ys;
@@ -42,7 +42,7 @@ bool are_projections(std::initializer_list<const LinearLike*> layers, const Pass
 Tensor forward_onto(const Tensor& residual, const LinearLike& layer, const Tensor& x,
                     const Pass& pass) {
   if (const std::optional<Projection> projection = layer.projection(pass)) {
-    return project_onto(residual, x, *projection, pass.compute);
+    return project_onto(residual, x, *projection, pass.compute, pass.keep);
   }
   return add(layer.forward(x, pass), residual);
 }
@@ -64,13 +64,13 @@ Linear::Linear(Tensor weight, Tensor bias, WeightLayout layout)
 
 Tensor Linear::forward(const Tensor& x, const Pass& pass) const {
   if (prepacked_.defined()) {
-    return project(x, {{*projection(pass)}}, pass.compute)[0];
+    return project(x, {{*projection(pass)}}, pass.compute, DType::kF32, pass.keep)[0];
   }
-  return linear(x, weight_, bias_, layout_, pass.compute);
+  return linear(x, weight_, bias_, layout_, pass.compute, pass.keep);
 }
 
 Tensor Linear::product(const Tensor& x, const Pass& pass) const {
-  return linear(x, weight_, {}, layout_, pass.compute);
+  return linear(x, weight_, {}, layout_, pass.compute, pass.keep);
 }
 
 std::optional<Projection> Linear::projection(const Pass& pass) const {

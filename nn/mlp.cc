@@ -12,8 +12,9 @@
 namespace inlay {
 namespace {
 
-bool recomputes(const Pass& pass) {
-  return pass.recompute == Recompute::kSelective;
+// How what first and up make is kept.
+Keep wide_keep(const Pass& pass) {
+  return pass.recompute == Recompute::kSelective ? Keep::kRecipe : pass.keep;
 }
 
 // The layers as the parts of one operation, if in this pass they are projections; `up` may be null.
@@ -56,11 +57,12 @@ Tensor Mlp::widened(const Tensor& x, const Pass& pass) const {
                           : forward_together({first_.get(), up_.get()}, from, pass);
   };
   std::vector<Tensor> wide = products(x);
-  if (recomputes(pass)) {
-    set_recipes(wide, [products, sx = save(x)] { return products(sx.get()); });
+  const Keep keep = wide_keep(pass);
+  if (keep == Keep::kRecipe) {
+    set_recipes(wide, [products, sx = save(x, pass.keep)] { return products(sx.get()); });
   }
-  return up_ == nullptr ? activation(plan_.activation, wide[0])
-                        : gated(plan_.activation, wide[0], wide[1]);
+  return up_ == nullptr ? activation(plan_.activation, wide[0], keep)
+                        : gated(plan_.activation, wide[0], wide[1], keep);
 }
 
 Tensor Mlp::forward(const Tensor& residual, const Tensor& x, const Pass& pass) const {
@@ -69,7 +71,7 @@ Tensor Mlp::forward(const Tensor& residual, const Tensor& x, const Pass& pass) c
     // An activation without a gate has no form for bf16.
     const bool narrow = up_ != nullptr && current_kernels().has_bf16_operands(pass.compute);
     return project_mlp(residual, x, *parts, pass.compute, narrow ? DType::kBf16 : DType::kF32,
-                       recomputes(pass));
+                       {.values = pass.keep, .wide = wide_keep(pass)});
   }
   // The widest values of the block are gone before the next product, unless they are kept.
   const Tensor wide = widened(x, pass);

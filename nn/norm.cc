@@ -17,13 +17,13 @@ Norm::Norm(const NormPlan& plan, const std::string& name, i64 size, WeightSource
   }
 }
 
-Tensor Norm::forward(const Tensor& x) const {
+Tensor Norm::forward(const Tensor& x, const Pass& pass) const {
   // Added anew in each pass and not when loading: what is trained, saved and merged is the weight
   // as the checkpoint has it.
   const Tensor factor = plan_.plus_one ? add(weight_, ones_) : weight_;
   const auto eps = static_cast<float>(plan_.eps);
-  return plan_.kind == NormKind::kRms ? rms_norm(x, factor, eps)
-                                      : layer_norm(x, factor, bias_, eps);
+  return plan_.kind == NormKind::kRms ? rms_norm(x, factor, eps, pass.keep)
+                                      : layer_norm(x, factor, bias_, eps, pass.keep);
 }
 
 void Norm::visit(Visitor& visitor, const std::string& name) {

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "nn/module.h"
+#include "nn/pass.h"
 #include "nn/weights.h"
 
 namespace inlay {
@@ -26,7 +27,7 @@ class Norm final : public Module {
   /// `name`: the whole path, by which the weights are asked for.
   Norm(const NormPlan& plan, const std::string& name, i64 size, WeightSource& weights);
 
-  Tensor forward(const Tensor& x) const;
+  Tensor forward(const Tensor& x, const Pass& pass) const;
   void visit(Visitor& visitor, const std::string& name) override;
 
  private:

@@ -48,6 +48,7 @@ struct Pass {
   /// What products of layers round their operands to; kInt8: those of frozen layers, and bf16 all
   /// others, adapters, attention and the head.
   GemmCompute compute = GemmCompute::kF32;
+  Keep keep = Keep::kExact;  // of what backward reads; kRounded: the residual stream stays exact
   Recompute recompute = Recompute::kNone;
   std::optional<i64> recompute_layers;  // so many blocks, from the first, do; all without a number
   SequenceCache* cache = nullptr;       // generation: what layers keep of earlier tokens

@@ -44,26 +44,18 @@ bool& grad_flag() {
   return enabled;
 }
 
-bool& save_rounded_flag() {
-  thread_local bool rounded = false;
-  return rounded;
-}
-
-std::function<Tensor()> from_rounded(const Tensor& t) {
-  return [rounded = t.to(DType::kBf16)] { return rounded.to(DType::kF32); };
-}
-
-// Where values are to be kept rounded, makes the rounded copy the recipe of what an operation made.
-// All that save it share the copy, and in backward its f32 form.
-void keep_rounded(const Tensor& t) {
-  if (!save_rounded_flag() || t.dtype() != DType::kF32 || t.autograd() == nullptr) {
-    return;
+// The recipe to hold in t's place, or null. What is to be rounded has its bf16 copy for a recipe.
+std::shared_ptr<Recipe> recipe_of(const Tensor& t, Keep keep) {
+  if (t.autograd() == nullptr) {
+    return nullptr;
   }
   const AutogradMeta& meta = *t.autograd();
-  if (meta.node != nullptr && meta.recipe == nullptr) {
-    set_recipe(t, from_rounded(t));
+  const bool rounds = keep == Keep::kRounded && t.dtype() == DType::kF32 && meta.node != nullptr;
+  if (rounds && meta.recipe == nullptr) {
+    set_recipe(t, [rounded = t.to(DType::kBf16)] { return rounded.to(DType::kF32); });
     meta.recipe->exact = false;
   }
+  return meta.recipe != nullptr && (rounds || meta.recipe->exact) ? meta.recipe : nullptr;
 }
 
 bool wants_grad(const Tensor& t) {
@@ -232,51 +224,16 @@ std::vector<Tensor> record_many(const char* name, std::vector<Tensor> ys,
   return ys;
 }
 
-SaveRounded::SaveRounded(bool rounded) : FlagScope(save_rounded_flag(), rounded) {}
-
-Saved save(const Tensor& t, bool needed) {
+Saved save(const Tensor& t, Keep keep, bool needed) {
   Saved saved;
   if (!needed || !t.defined() || !grad_enabled()) {
     return saved;
   }
-  keep_rounded(t);
-  if (t.autograd() != nullptr && t.autograd()->recipe != nullptr) {
-    saved.recipe_ = t.autograd()->recipe;
-  } else {
+  saved.recipe_ = recipe_of(t, keep);
+  if (saved.recipe_ == nullptr) {
     saved.tensor_ = t.detach();
   }
   return saved;
-}
-
-Saved save_inner(const Tensor& t) {
-  Saved saved;
-  if (!t.defined() || !grad_enabled()) {
-    return saved;
-  }
-  if (save_rounded_flag() && t.dtype() == DType::kF32) {
-    saved.recipe_ = std::make_shared<Recipe>();
-    saved.recipe_->rebuild = from_rounded(t);
-  } else {
-    saved.tensor_ = t.detach();
-  }
-  return saved;
-}
-
-Saved save_exact(const Tensor& t) {
-  Saved saved;
-  if (!t.defined() || !grad_enabled()) {
-    return saved;
-  }
-  if (t.autograd() != nullptr && t.autograd()->recipe != nullptr && t.autograd()->recipe->exact) {
-    saved.recipe_ = t.autograd()->recipe;
-  } else {
-    saved.tensor_ = t.detach();
-  }
-  return saved;
-}
-
-Saved save_result(const Tensor& y) {
-  return y.requires_grad() ? save(y) : Saved();
 }
 
 Tensor Saved::get() const {

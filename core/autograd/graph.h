@@ -13,12 +13,14 @@
 ///
 /// An op computes its result, then calls `record` with its inputs and a closure that turns the
 /// gradient of the result into gradients of the inputs. What the closure captures is the memory
-/// bill, so an op captures through `save`:
-///   * save(x, needed) holds nothing when the value will not be read (a frozen weight's x, say);
+/// bill, so an op captures through `save`, in the word of its caller:
+///   * save(x, keep, needed) holds nothing when the value will not be read (a frozen weight's x,
+///     say);
 ///   * where x can be made again from cheaper things that are held anyway (its `set_recipe`: a
 ///     norm's output from its input, a gate's product from its factors), save holds the recipe and
 ///     x itself can be freed. Backward makes x once and keeps it until the last holder of the
-///     recipe is done with it.
+///     recipe is done with it;
+///   * else `keep` says whether it is held as it is or rounded.
 namespace inlay {
 
 struct Recipe;
@@ -63,11 +65,15 @@ Tensor record(const char* name, Tensor y, std::initializer_list<Tensor> inputs, 
 std::vector<Tensor> record_many(const char* name, std::vector<Tensor> ys,
                                 const std::vector<Tensor>& inputs, BackwardMany backward);
 
-/// While it lives, `save` on this thread holds what recorded operations made as bf16 (unless asked
-/// for exactly, or told a cheaper way): half the memory for one rounding.
-class SaveRounded : public FlagScope {
- public:
-  explicit SaveRounded(bool rounded);
+/// How a value is kept for backward. Whatever the word, a recipe for its very bits is kept in its
+/// place where there is one.
+enum class Keep : u8 {
+  kExact,
+  /// As bf16, where it is f32 and an operation recorded it: half the memory for one rounding. Leaves
+  /// and inputs are held by others anyway and stay exact.
+  kRounded,
+  /// It is made again: who says so has told how (`set_recipe`), or asks the operation to.
+  kRecipe,
 };
 
 /// A value held for backward: the tensor, or the recipe it can be made from.
@@ -81,23 +87,14 @@ class Saved {
   Tensor take();
 
  private:
-  friend Saved save(const Tensor& t, bool needed);
-  friend Saved save_inner(const Tensor& t);
-  friend Saved save_exact(const Tensor& t);
-  friend Saved save_result(const Tensor& y);
+  friend Saved save(const Tensor& t, Keep keep, bool needed);
   Tensor tensor_;
   std::shared_ptr<Recipe> recipe_;
 };
 
-/// Holds t for backward when `needed` and recording is on. An op must not save its own recorded
-/// result (a cycle that never frees).
-Saved save(const Tensor& t, bool needed = true);
-/// Holds what an operation made on the way and does not return, as bf16 under SaveRounded.
-Saved save_inner(const Tensor& t);
-/// Holds t, or a recipe for its very bits, whatever SaveRounded says: the residual stream.
-Saved save_exact(const Tensor& t);
-/// Holds the values of the operation's own result y, once y is recorded.
-Saved save_result(const Tensor& y);
+/// Holds t for backward when `needed` and recording is on. All that save a t rounded share one copy,
+/// and in backward its f32 form.
+Saved save(const Tensor& t, Keep keep, bool needed = true);
 
 /// Tells how the values of y can be made again. The closure must capture through `save` what it
 /// reads.

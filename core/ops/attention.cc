@@ -92,8 +92,8 @@ Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, const Segmen
            lse.data<float>(), Nq});
   const auto so = std::make_shared<Saved>();
   o = record("attention", o, {q, k, v},
-             [sq = save(q), sk = save(k), sv = save(v), so, lse, options, where = segments](
-                 const Tensor& dy, Wants) -> Grads {
+             [sq = save(q, options.keep), sk = save(k, options.keep), sv = save(v, options.keep),
+              so, lse, options, where = segments](const Tensor& dy, Wants) -> Grads {
                const Tensor Q = sq.get();
                const Tensor K = sk.get();
                const Tensor V = sv.get();
@@ -114,7 +114,8 @@ Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, const Segmen
                     dq.data<float>(), dk.data<float>(), dv.data<float>(), Q.dim(0)});
                return {dq, dk, dv};
              });
-  *so = save_result(o);
+  // Once o is recorded, so that its readers share a rounded copy.
+  *so = save(o, options.keep, o.requires_grad());
   return o;
 }
 

@@ -27,6 +27,7 @@ struct AttentionOptions {
   RandomKey dropout_key{0};
   AttentionKind kind = AttentionKind::kTiled;
   AttentionCompute compute = AttentionCompute::kF32;  // of the tiled form's products
+  Keep keep = Keep::kExact;                           // of q, k, v and the result
 };
 
 /// softmax(mask(scale q k^T)) v for every head of every segment.

@@ -44,11 +44,12 @@ Tensor mul(const Tensor& a, const Tensor& b) {
     on(grad).multiply(dy.in(), other.get().in(), grad.out());
     return grad;
   };
-  return record("mul", std::move(y), {left, right},
-                [times, sl = save(left, b.requires_grad()), sr = save(right, a.requires_grad())](
-                    const Tensor& dy, Wants wants) -> Grads {
-                  return {wants[0] ? times(dy, sr) : Tensor(), wants[1] ? times(dy, sl) : Tensor()};
-                });
+  return record(
+      "mul", std::move(y), {left, right},
+      [times, sl = save(left, Keep::kExact, b.requires_grad()),
+       sr = save(right, Keep::kExact, a.requires_grad())](const Tensor& dy, Wants wants) -> Grads {
+        return {wants[0] ? times(dy, sr) : Tensor(), wants[1] ? times(dy, sl) : Tensor()};
+      });
 }
 
 Tensor scale(Tensor x, float factor) {
@@ -61,15 +62,15 @@ Tensor scale(Tensor x, float factor) {
   });
 }
 
-Tensor scale_columns(const Tensor& x, const Tensor& factors) {
+Tensor scale_columns(const Tensor& x, const Tensor& factors, Keep keep) {
   check_shape("scale_columns: factors", factors, {x.dim(-1)});
   const Tensor in = dense(x);
   Tensor y = Tensor::empty_like(in);
   on(y).scale_columns(in.in(), factors.in(), y.out());
   // dx = dy * factors,  dfactors = sum over rows of dy * x
   return record("scale_columns", std::move(y), {in, factors},
-                [sx = save(in, factors.requires_grad()), sf = save(factors, x.requires_grad())](
-                    const Tensor& dy, Wants wants) {
+                [sx = save(in, keep, factors.requires_grad()),
+                 sf = save(factors, keep, x.requires_grad())](const Tensor& dy, Wants wants) {
                   Grads grads(2);
                   if (wants[0]) {
                     grads[0] = Tensor::empty_like(dy);
@@ -83,7 +84,7 @@ Tensor scale_columns(const Tensor& x, const Tensor& factors) {
                 });
 }
 
-Tensor dropout(const Tensor& x, float p, RandomKey key) {
+Tensor dropout(const Tensor& x, float p, RandomKey key, Keep keep) {
   INLAY_ASSERT(p >= 0.0F && p < 1.0F);
   if (p == 0.0F) {
     return x;
@@ -96,7 +97,7 @@ Tensor dropout(const Tensor& x, float p, RandomKey key) {
     on(dx).dropout(dy.in(), p, key.value(), dx.out());
     return {dx};
   });
-  set_recipe(y, [sx = save(in), p, key] {
+  set_recipe(y, [sx = save(in, keep), p, key] {
     const Tensor again = sx.get();
     Tensor out = Tensor::empty_like(again);
     on(out).dropout(again.in(), p, key.value(), out.out());
@@ -105,27 +106,27 @@ Tensor dropout(const Tensor& x, float p, RandomKey key) {
   return y;
 }
 
-Tensor activation(kernels::Activation kind, const Tensor& x) {
+Tensor activation(kernels::Activation kind, const Tensor& x, Keep keep) {
   const Tensor in = dense(x);
   const auto compute = [kind](const Tensor& from) {
     Tensor y = Tensor::empty_like(from);
     on(y).activation(kind, from.in(), y.out());
     return y;
   };
-  Tensor y = record("activation", compute(in), {in},
-                    [kind, sx = save(in)](const Tensor& dy, Wants) -> Grads {
-                      Tensor dx = Tensor::empty_like(dy);
-                      on(dx).activation_backward(kind, sx.get().in(), dy.in(), dx.out(), {});
-                      return {dx};
-                    });
-  set_recipe(y, [compute, sx = save(in)] { return compute(sx.get()); });
+  const Saved sx = save(in, keep);
+  Tensor y = record("activation", compute(in), {in}, [kind, sx](const Tensor& dy, Wants) -> Grads {
+    Tensor dx = Tensor::empty_like(dy);
+    on(dx).activation_backward(kind, sx.get().in(), dy.in(), dx.out(), {});
+    return {dx};
+  });
+  set_recipe(y, [compute, sx] { return compute(sx.get()); });
   return y;
 }
 
 namespace {
 
 template <class Value>
-Tensor gated_of(kernels::Activation kind, const Tensor& gate, const Tensor& up) {
+Tensor gated_of(kernels::Activation kind, const Tensor& gate, const Tensor& up, Keep keep) {
   check_shape("gated: up", up, gate.shape());
   const auto compute = [kind](const Tensor& a, const Tensor& b) {
     Tensor y = Tensor::empty_like(a);
@@ -138,8 +139,8 @@ Tensor gated_of(kernels::Activation kind, const Tensor& gate, const Tensor& up) 
   };
   const Tensor g = dense(gate);
   const Tensor u = dense(up);
-  const Saved sg = save(g);
-  const Saved su = save(u);
+  const Saved sg = save(g, keep);
+  const Saved su = save(u, keep);
   Tensor y =
       record("gated", compute(g, u), {g, u}, [kind, sg, su](const Tensor& dy, Wants) -> Grads {
         Tensor dgate = Tensor::empty_like(dy);
@@ -162,20 +163,21 @@ Tensor gated_of(kernels::Activation kind, const Tensor& gate, const Tensor& up) 
 
 }  // namespace
 
-Tensor gated(kernels::Activation kind, const Tensor& gate, const Tensor& up) {
-  return gate.dtype() == DType::kBf16 ? gated_of<u16>(kind, gate, up)
-                                      : gated_of<float>(kind, gate, up);
+Tensor gated(kernels::Activation kind, const Tensor& gate, const Tensor& up, Keep keep) {
+  return gate.dtype() == DType::kBf16 ? gated_of<u16>(kind, gate, up, keep)
+                                      : gated_of<float>(kind, gate, up, keep);
 }
 
 Tensor softmax(const Tensor& x) {
   const Tensor in = dense(x);
   Tensor y = Tensor::empty_like(in);
   on(y).softmax(in.in(), in.dim(-1), y.out());
-  return record("softmax", y, {in}, [sy = save(y.detach())](const Tensor& dy, Wants) -> Grads {
-    Tensor dx = Tensor::empty_like(dy);
-    on(dx).softmax_backward(sy.get().in(), dy.in(), dy.dim(-1), dx.out());
-    return {dx};
-  });
+  return record("softmax", y, {in},
+                [sy = save(y.detach(), Keep::kExact)](const Tensor& dy, Wants) -> Grads {
+                  Tensor dx = Tensor::empty_like(dy);
+                  on(dx).softmax_backward(sy.get().in(), dy.in(), dy.dim(-1), dx.out());
+                  return {dx};
+                });
 }
 
 }  // namespace inlay

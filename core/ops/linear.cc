@@ -23,7 +23,7 @@ void check_linear(const Tensor& x, i64 in, i64 out, const Tensor& bias) {
 }  // namespace
 
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias, WeightLayout layout,
-              GemmCompute compute) {
+              GemmCompute compute, Keep keep) {
   const bool out_in = layout == WeightLayout::kOutIn;
   compute = weight.requires_grad() ? unquantised(compute) : compute;
   const i64 out = weight.dim(out_in ? 0 : 1);
@@ -34,9 +34,9 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias, WeightL
   multiply(input, matrix_ref(weight), y,
            {.transposed = out_in, .bias = bias_values, .compute = compute});
   return record("linear", std::move(y), {input, weight, bias},
-                [sx = save(input, weight.requires_grad()), sw = save(weight, input.requires_grad()),
-                 leaf = wanting_leaf(weight), out_in, compute,
-                 in_shape = x.shape()](const Tensor& dy, Wants wants) {
+                [sx = save(input, keep, weight.requires_grad()),
+                 sw = save(weight, keep, input.requires_grad()), leaf = wanting_leaf(weight),
+                 out_in, compute, in_shape = x.shape()](const Tensor& dy, Wants wants) {
                   Grads grads(3);
                   if (wants[0]) {
                     grads[0] = Tensor::empty(in_shape);

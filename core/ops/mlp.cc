@@ -36,6 +36,7 @@ class MlpOp {
 
   const ProjectionGroup& wide() const { return wide_; }
   const ProjectionGroup& down() const { return down_; }
+  DType dtype() const { return dtype_; }
   bool gated() const { return wide_.parts().size() > 1; }
   int down_inputs() const { return kFirstWidePart + wide_.input_count(); }
   int inputs() const { return down_inputs() + down_.input_count(); }
@@ -157,7 +158,7 @@ MlpOp::Wide wide_values(const MlpOp& op, MlpSaves& saved) {
   for (std::size_t i = 0; i < saved.values.size(); ++i) {
     const Tensor& sum = wide.trail.sums[i];
     wide.values.push_back(sum.defined() ? scaled_sums(op.wide().parts()[i], sum)
-                                        : saved.values[i].take());
+                                        : saved.values[i].take().to(op.dtype()));
   }
   return wide;
 }
@@ -226,53 +227,57 @@ bool has_scaled_inputs(const MlpProjections& parts) {
 
 // One operation after the other.
 Tensor apart(const Tensor& residual, const Tensor& x, const MlpProjections& parts,
-             GemmCompute compute, bool recompute) {
+             GemmCompute compute, MlpKeep keep) {
   std::vector<Projection> wide = {parts.first};
   if (parts.up) {
     wide.push_back(*parts.up);
   }
-  std::vector<Tensor> values = project(x, wide, compute);
-  if (recompute) {
-    set_recipes(values, [wide, compute, sx = save(x)] { return project(sx.get(), wide, compute); });
+  std::vector<Tensor> values = project(x, wide, compute, DType::kF32, keep.values);
+  if (keep.wide == Keep::kRecipe) {
+    set_recipes(values, [wide, compute, sx = save(x, keep.values)] {
+      return project(sx.get(), wide, compute);
+    });
   }
-  const Tensor h = parts.up ? gated(parts.activation, values[0], values[1])
-                            : activation(parts.activation, values[0]);
+  const Tensor h = parts.up ? gated(parts.activation, values[0], values[1], keep.wide)
+                            : activation(parts.activation, values[0], keep.wide);
   values.clear();  // the widest of the block: gone before the next product unless kept
-  return residual.defined() ? project_onto(residual, h, parts.down, compute)
-                            : project(h, {&parts.down, 1}, compute)[0];
+  return residual.defined() ? project_onto(residual, h, parts.down, compute, keep.values)
+                            : project(h, {&parts.down, 1}, compute, DType::kF32, keep.values)[0];
 }
 
 }  // namespace
 
 Tensor project_mlp(const Tensor& residual, const Tensor& x, const MlpProjections& parts,
-                   GemmCompute compute, DType wide, bool recompute) {
+                   GemmCompute compute, DType wide, MlpKeep keep) {
   if (has_scaled_inputs(parts)) {
-    return apart(residual, x, parts, compute, recompute);
+    return apart(residual, x, parts, compute, keep);
   }
   const auto op = std::make_shared<const MlpOp>(x, with_unscaled_inputs(parts), compute, wide);
   const Tensor input = dense(x);
   const Tensor addend = residual.defined() ? dense(residual) : Tensor();
   const bool wide_wanted = any_wants_grad(input, op->wide());
+  const bool recompute = keep.wide == Keep::kRecipe;
 
   const Tensor t = op->wide().low_rank(input);
   MlpOp::Wide made = op->widen(input, t);
   Tensor h = op->activate(made.values);
   const auto saved = std::make_shared<MlpSaves>();
-  saved->wide = {save(input, op->wide().trains_a() || (wide_wanted && recompute)),
-                 save(t, op->wide().trains_b()), x.shape(), x.dtype()};
+  saved->wide = {save(input, keep.values, op->wide().trains_a() || (wide_wanted && recompute)),
+                 save(t, Keep::kExact, op->wide().trains_b()), x.shape(), x.dtype()};
   if (wide_wanted && !recompute) {
-    saved->trail = SavedTrail(made.trail);
+    saved->trail = SavedTrail(made.trail, keep.wide);
     for (std::size_t i = 0; i < made.values.size(); ++i) {
       const bool from_trail = made.trail.sums[i].defined();
-      saved->values.push_back(from_trail ? Saved() : save_inner(made.values[i]));
+      saved->values.push_back(from_trail ? Saved()
+                                         : save(as_kept(made.values[i], keep.wide), Keep::kExact));
     }
   }
   made = {};  // the widest of the block: gone before the next product unless kept
-  saved->h = save(h, !wide_wanted && op->down().trains_a());
+  saved->h = save(h, Keep::kExact, !wide_wanted && op->down().trains_a());
   const Tensor t_down = op->down().low_rank(h);
   MlpOp::Narrow result = op->narrow(h, t_down, addend);
-  saved->down_trail = SavedTrail(result.trail);
-  saved->t_down = save(t_down, op->down().trains_b());
+  saved->down_trail = SavedTrail(result.trail, keep.values);
+  saved->t_down = save(t_down, Keep::kExact, op->down().trains_b());
 
   std::vector<Tensor> inputs = {input, addend};
   op->wide().append_inputs(inputs);

@@ -7,15 +7,15 @@
 
 namespace inlay {
 
-Tensor rms_norm(const Tensor& x, const Tensor& weight, float eps) {
+Tensor rms_norm(const Tensor& x, const Tensor& weight, float eps, Keep keep) {
   const i64 D = x.dim(-1);
   check_shape("rms_norm: weight", weight, {D});
   const Tensor in = dense(x);
   Tensor y = Tensor::empty_like(in);
   const Tensor rstd = Tensor::empty({D == 0 ? 0 : x.numel() / D});
   on(rstd).rms_norm(in.in(), weight.in(), eps, y.out(), rstd.out());
-  const Saved sx = save_exact(in);
-  const Saved sw = save(weight);
+  const Saved sx = save(in, Keep::kExact);
+  const Saved sw = save(weight, keep);
   // n = x rstd, g = dy weight:  dx = rstd (g - n mean(g n)),  dweight = sum over rows of dy n
   y = record("rms_norm", y, {in, weight}, [sx, sw, rstd, D](const Tensor& dy, Wants wants) {
     Grads grads(2);
@@ -39,7 +39,7 @@ Tensor rms_norm(const Tensor& x, const Tensor& weight, float eps) {
   return y;
 }
 
-Tensor layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, float eps) {
+Tensor layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, float eps, Keep keep) {
   const i64 D = x.dim(-1);
   check_shape("layer_norm: weight", weight, {D});
   check_shape("layer_norm: bias", bias, {D});
@@ -49,8 +49,8 @@ Tensor layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, flo
   const Tensor mean = Tensor::empty({rows});
   const Tensor rstd = Tensor::empty({rows});
   on(rstd).layer_norm(in.in(), weight.in(), bias.in(), eps, y.out(), mean.out(), rstd.out());
-  const Saved sx = save_exact(in);
-  const Saved sw = save(weight);
+  const Saved sx = save(in, Keep::kExact);
+  const Saved sw = save(weight, keep);
   // n = (x - mean) rstd, g = dy weight:  dx = rstd (g - mean(g) - n mean(g n)),  dweight = sum dy
   // n,  dbias = sum dy
   y = record("layer_norm", y, {in, weight, bias},
@@ -73,7 +73,7 @@ Tensor layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, flo
                }
                return grads;
              });
-  set_recipe(y, [sx, sw, sb = save(bias), mean, rstd] {
+  set_recipe(y, [sx, sw, sb = save(bias, keep), mean, rstd] {
     const Tensor input = sx.get();
     Tensor again = Tensor::empty_like(input);
     on(again).layer_norm_again(input.in(), sw.get().in(), sb.get().in(), mean.in(), rstd.in(),

@@ -19,7 +19,7 @@ constexpr int kFirstPart = 2;
 
 std::vector<Tensor> run_group(const Tensor& addend, const Tensor& x,
                               std::span<const Projection> projections, GemmCompute compute,
-                              DType result) {
+                              DType result, Keep keep) {
   const auto group = std::make_shared<const ProjectionGroup>(x.shape(), projections, compute);
   const Tensor input = dense(x);
   const Tensor residual = addend.defined() ? dense(addend) : Tensor();
@@ -28,11 +28,12 @@ std::vector<Tensor> run_group(const Tensor& addend, const Tensor& x,
   for (const Projection& p : group->parts()) {
     ys.push_back(Tensor::empty(x.shape().with(-1, p.out()), result));
   }
-  const auto trail = std::make_shared<SavedTrail>(run_projections(*group, input, t, residual, ys));
+  const auto trail =
+      std::make_shared<SavedTrail>(run_projections(*group, input, t, residual, ys), keep);
   std::vector<Tensor> inputs = {input, residual};
   group->append_inputs(inputs);
-  const GroupSaves saved = {save(input, group->trains_a()), save(t, group->trains_b()), x.shape(),
-                            x.dtype()};
+  const GroupSaves saved = {save(input, keep, group->trains_a()),
+                            save(t, Keep::kExact, group->trains_b()), x.shape(), x.dtype()};
   return record_many("project", std::move(ys), inputs,
                      [group, saved, trail](std::span<Tensor> dys, Wants wants) {
                        Grads grads(kFirstPart + group->input_count());
@@ -45,12 +46,12 @@ std::vector<Tensor> run_group(const Tensor& addend, const Tensor& x,
 }
 
 // What the projection's products read.
-Tensor scaled_input(const Tensor& x, const Projection& p) {
+Tensor scaled_input(const Tensor& x, const Projection& p, Keep keep) {
   if (!p.input_scale.defined()) {
     return x;
   }
   check_shape("project: input_scale", p.input_scale, {p.in()});
-  return scale_columns(x, p.input_scale);
+  return scale_columns(x, p.input_scale, keep);
 }
 
 }  // namespace
@@ -70,21 +71,22 @@ i64 Projection::out() const {
 }
 
 std::vector<Tensor> project(const Tensor& x, std::span<const Projection> projections,
-                            GemmCompute compute, DType result) {
+                            GemmCompute compute, DType result, Keep keep) {
   const auto shares_x = [](const Projection& p) { return !p.input_scale.defined(); };
   if (std::ranges::all_of(projections, shares_x)) {
-    return run_group({}, x, projections, compute, result);
+    return run_group({}, x, projections, compute, result, keep);
   }
   std::vector<Tensor> ys;
   for (const Projection& p : projections) {
-    ys.push_back(run_group({}, scaled_input(x, p), {&p, 1}, compute, result)[0]);
+    ys.push_back(run_group({}, scaled_input(x, p, keep), {&p, 1}, compute, result, keep)[0]);
   }
   return ys;
 }
 
 Tensor project_onto(const Tensor& addend, const Tensor& x, const Projection& projection,
-                    GemmCompute compute) {
-  return run_group(addend, scaled_input(x, projection), {&projection, 1}, compute, DType::kF32)[0];
+                    GemmCompute compute, Keep keep) {
+  return run_group(addend, scaled_input(x, projection, keep), {&projection, 1}, compute,
+                   DType::kF32, keep)[0];
 }
 
 }  // namespace inlay

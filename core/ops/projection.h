@@ -53,13 +53,14 @@ struct Projection {
 /// apart; ds_in = column sums of dx' x.
 /// `compute` is what the products of a row round their operands to (with kInt8, those of an A or a
 /// B to bf16); t, u, dA and dB are f32, and the sums over rows, dA and dB, are f32 products. Saved:
-/// x (or its recipe) where an A is trained, t, A, B; z_i where its scale is trained; nothing for
-/// the frozen weights.
+/// x (or its recipe) where an A is trained, and z_i where its scale is, as `keep` says; t, A, B;
+/// nothing for the frozen weights.
 std::vector<Tensor> project(const Tensor& x, std::span<const Projection> projections,
-                            GemmCompute compute, DType result = DType::kF32);
+                            GemmCompute compute, DType result = DType::kF32,
+                            Keep keep = Keep::kExact);
 
 /// addend + the one projection; `addend` [..., out], a residual, gets the gradient as it comes.
 Tensor project_onto(const Tensor& addend, const Tensor& x, const Projection& projection,
-                    GemmCompute compute);
+                    GemmCompute compute, Keep keep = Keep::kExact);
 
 }  // namespace inlay

@@ -257,19 +257,24 @@ Tensor scaled_sums(const Projection& projection, const Tensor& z) {
   return y;
 }
 
-SavedTrail::SavedTrail(const ProjectionTrail& trail) {
+SavedTrail::SavedTrail(const ProjectionTrail& trail, Keep keep) {
   for (const Tensor& z : trail.sums) {
-    sums_.push_back(z.defined() ? save_inner(z) : Saved());
+    sums_.emplace_back();
+    if (z.defined()) {
+      sums_.back() = save(as_kept(z, keep), Keep::kExact);
+      type_ = z.dtype();
+    }
   }
   for (const Tensor& kept : trail.kept) {
-    kept_.push_back(save_exact(kept));
+    kept_.push_back(save(kept, Keep::kExact));
   }
 }
 
 ProjectionTrail SavedTrail::take() {
   ProjectionTrail trail;
   for (Saved& z : sums_) {
-    trail.sums.push_back(z.take());
+    const Tensor held = z.take();
+    trail.sums.push_back(held.defined() ? held.to(type_) : Tensor());
   }
   for (Saved& kept : kept_) {
     trail.kept.push_back(kept.take());

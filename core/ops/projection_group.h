@@ -90,16 +90,17 @@ ProjectionTrail run_projections(const ProjectionGroup& group, const Tensor& x, c
 /// s_i z + bias_i
 Tensor scaled_sums(const Projection& projection, const Tensor& z);
 
-/// The same, held.
+/// The same, held: the z_i as `keep` says.
 class SavedTrail {
  public:
   SavedTrail() = default;
-  explicit SavedTrail(const ProjectionTrail& trail);
+  SavedTrail(const ProjectionTrail& trail, Keep keep);
   /// And no longer.
   ProjectionTrail take();
 
  private:
   std::vector<Saved> sums_, kept_;
+  DType type_ = DType::kF32;  // of the z_i
 };
 
 /// The dz_i, undefined where no dy_i came, over the dys where they are no one else's; and to

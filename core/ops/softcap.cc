@@ -12,10 +12,10 @@ Tensor softcap(Tensor x, float cap) {
   on(y).softcap(dense(x).in(), cap, y.out());
   // y = cap t, t = tanh(x / cap):   dx = dy (1 - t^2)
   return record("softcap", y, {x},
-                [cap, sy = save(y.detach(), x.requires_grad())](const Tensor& dy, Wants) -> Grads {
+                [cap, sy = save(y.detach(), Keep::kExact, x.requires_grad())](const Tensor& dy,
+                                                                              Wants) -> Grads {
                   Tensor dx = Tensor::empty_like(dy);
-                  on(dx).softcap_backward(sy.get().in(), dy.in(), cap,
-                                            dx.out());
+                  on(dx).softcap_backward(sy.get().in(), dy.in(), cap, dx.out());
                   return {dx};
                 });
 }

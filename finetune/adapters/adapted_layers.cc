@@ -58,15 +58,15 @@ Tensor AdaptedLinear::around_base(const Tensor& x, const Pass& pass, bool with_b
   Projection own;
   own.bias = base_->bias();
   update_->add_to(own, *base_, pass);
-  const Tensor input = own.input_scale.defined() ? scale_columns(x, own.input_scale) : x;
+  const Tensor input = own.input_scale.defined() ? scale_columns(x, own.input_scale, pass.keep) : x;
   Tensor y = base_->product(input, pass);
   if (!own.updates.empty()) {
     Projection updates;
     updates.updates = std::move(own.updates);
-    y = project_onto(y, input, updates, pass.compute);
+    y = project_onto(y, input, updates, pass.compute, pass.keep);
   }
   if (own.output_scale.defined()) {
-    y = scale_columns(y, own.output_scale);
+    y = scale_columns(y, own.output_scale, pass.keep);
   }
   return with_bias && own.bias.defined() ? add_row(std::move(y), own.bias) : y;
 }
@@ -76,7 +76,7 @@ Tensor AdaptedLinear::forward(const Tensor& x, const Pass& pass) const {
     return base_->forward(x, pass);
   }
   if (const std::optional<Projection> layer = projection(pass)) {
-    return project(x, {&*layer, 1}, pass.compute)[0];
+    return project(x, {&*layer, 1}, pass.compute, DType::kF32, pass.keep)[0];
   }
   return around_base(x, pass, true);
 }
@@ -87,7 +87,7 @@ Tensor AdaptedLinear::product(const Tensor& x, const Pass& pass) const {
   }
   if (std::optional<Projection> layer = projection(pass)) {
     layer->bias = Tensor();
-    return project(x, {&*layer, 1}, pass.compute)[0];
+    return project(x, {&*layer, 1}, pass.compute, DType::kF32, pass.keep)[0];
   }
   return around_base(x, pass, false);
 }
@@ -108,14 +108,14 @@ AdaptedEmbedding::AdaptedEmbedding(std::unique_ptr<EmbeddingLike> base,
 
 Tensor AdaptedEmbedding::forward(std::span<const i32> ids, const Pass& pass) const {
   const Tensor rows = base_->forward(ids, pass);
-  return pass.adapters ? update_->apply(rows, ids) : rows;
+  return pass.adapters ? update_->apply(rows, ids, pass.keep) : rows;
 }
 
 Tensor AdaptedEmbedding::weight_rows(i64 begin, i64 end) const {
   const NoGrad guard;
   std::vector<i32> ids(static_cast<std::size_t>(end - begin));
   std::iota(ids.begin(), ids.end(), static_cast<i32>(begin));
-  return update_->apply(base_->weight_rows(begin, end), ids);
+  return update_->apply(base_->weight_rows(begin, end), ids, Keep::kExact);
 }
 
 void AdaptedEmbedding::visit(Visitor& visitor, const std::string& name) {

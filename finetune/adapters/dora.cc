@@ -82,8 +82,8 @@ std::vector<NamedTensor> DoraUpdate::tensors() const {
 DoraTableUpdate::DoraTableUpdate(const UpdateSite& site, const EmbeddingLike& base)
     : LoraTableUpdate(site, base), magnitude_(trainable_zeros({base.width()})) {}
 
-Tensor DoraTableUpdate::apply(const Tensor& rows, std::span<const i32> ids) const {
-  return scale_columns(LoraTableUpdate::apply(rows, ids), gain_);
+Tensor DoraTableUpdate::apply(const Tensor& rows, std::span<const i32> ids, Keep keep) const {
+  return scale_columns(LoraTableUpdate::apply(rows, ids, keep), gain_, keep);
 }
 
 std::vector<NamedTensor> DoraTableUpdate::tensors() const {
@@ -99,7 +99,8 @@ void DoraTableUpdate::settle(const EmbeddingLike& base) {
     const i64 end = std::min(base.rows(), begin + kRowsAtOnce);
     std::vector<i32> ids(static_cast<std::size_t>(end - begin));
     std::iota(ids.begin(), ids.end(), static_cast<i32>(begin));
-    add_column_squares(LoraTableUpdate::apply(base.weight_rows(begin, end), ids), squares);
+    add_column_squares(LoraTableUpdate::apply(base.weight_rows(begin, end), ids, Keep::kExact),
+                       squares);
   }
   gain_ = over_lengths(magnitude_, squares);
 }

@@ -68,7 +68,8 @@ Tensor LinearWithRows::product(const Tensor& x, const Pass& pass) const {
   if (!pass.adapters) {
     return y;
   }
-  const Tensor columns = linear(x, replaced_.values);  // [..., ids]
+  const Tensor columns = linear(x, replaced_.values, {}, WeightLayout::kOutIn, GemmCompute::kF32,
+                                pass.keep);  // [..., ids]
   for (i64 i = 0; i < columns.dim(-1); ++i) {
     const i64 id = replaced_.ids[i];
     y.slice(-1, id, id + 1).copy_from(columns.slice(-1, i, i + 1));

@@ -64,6 +64,7 @@ Tensor SelfAttention::attend(const Tensor& q, const Tensor& k, const Tensor& v,
   options.window = plan_.window;
   options.softcap = plan_.softcap;
   options.kind = pass.attention;
+  options.keep = pass.keep;
   options.compute = pass.compute == GemmCompute::kF32 ? kernels::AttentionCompute::kF32
                                                       : kernels::AttentionCompute::kBf16;
   if (pass.training && plan_.dropout > 0.0F) {
@@ -87,7 +88,7 @@ Tensor SelfAttention::forward(const Tensor& residual, const Tensor& x, const Pas
   const Tensor y = forward_onto(residual, *o_, mixed, pass);
   if (pass.recompute == Recompute::kSelective) {
     // Both are held for other reasons; the product is the cheapest of the block.
-    set_recipe(y, [this, pass, sr = save_exact(residual), so = save(mixed)] {
+    set_recipe(y, [this, pass, sr = save(residual, Keep::kExact), so = save(mixed, pass.keep)] {
       return forward_onto(sr.get(), *o_, so.get(), pass);
     });
   }

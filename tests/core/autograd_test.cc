@@ -118,7 +118,7 @@ TEST(Autograd, ResultsOfOneRecipeAreMadeTogetherAndOnce) {
       return std::vector<Tensor>{scale(from, 2.0F), scale(from, 5.0F)};
     };
     const std::vector<Tensor> both = make(x);
-    set_recipes(both, [make, sx = save(x)] { return make(sx.get()); });
+    set_recipes(both, [make, sx = save(x, Keep::kExact)] { return make(sx.get()); });
     loss = sum(mul(both[0], both[1]));
   }
   // sum() keeps a tensor of ones, as large as each of the results.

@@ -73,16 +73,20 @@ MlpProjections parts_of(bool gated, const Trained& trained, const Adapters& adap
 
 // One operation after the other.
 Tensor composed(const Tensor& residual, const Tensor& x, const MlpProjections& parts,
-                GemmCompute compute, DType wide) {
+                GemmCompute compute, DType wide, Keep keep = Keep::kExact) {
   std::vector<Projection> first = {parts.first};
   if (parts.up) {
     first.push_back(*parts.up);
   }
-  const std::vector<Tensor> values = project(x, first, compute, wide);
-  const Tensor h = parts.up ? gated(parts.activation, values[0], values[1])
-                            : activation(parts.activation, values[0]);
-  return residual.defined() ? project_onto(residual, h, parts.down, compute)
-                            : project(h, {&parts.down, 1}, compute)[0];
+  const std::vector<Tensor> values = project(x, first, compute, wide, keep);
+  const Tensor h = parts.up ? gated(parts.activation, values[0], values[1], keep)
+                            : activation(parts.activation, values[0], keep);
+  return residual.defined() ? project_onto(residual, h, parts.down, compute, keep)
+                            : project(h, {&parts.down, 1}, compute, DType::kF32, keep)[0];
+}
+
+Keep wide_keep(bool recompute) {
+  return recompute ? Keep::kRecipe : Keep::kExact;
 }
 
 // The result and the gradients of all that is trained.
@@ -134,7 +138,8 @@ TEST(MlpOp, HasTheBitsOfItsParts) {
             for (const bool recompute : {false, true}) {
               EXPECT_EQ(all_results(rows, gated, trained, gated,
                                     [&](const Tensor& r, const Tensor& x, const auto& p) {
-                                      return project_mlp(r, x, p, compute, wide, recompute);
+                                      return project_mlp(r, x, p, compute, wide,
+                                                         {.wide = wide_keep(recompute)});
                                     }),
                         expected)
                   << "rows " << rows << " gated " << gated << " recompute " << recompute;
@@ -162,7 +167,8 @@ TEST(MlpOp, HasTheBitsOfItsPartsWithDropoutAndScales) {
             EXPECT_EQ(all_results(
                           130, gated, trained, gated,
                           [&](const Tensor& r, const Tensor& x, const auto& p) {
-                            return project_mlp(r, x, p, GemmCompute::kF32, DType::kF32, recompute);
+                            return project_mlp(r, x, p, GemmCompute::kF32, DType::kF32,
+                                               {.wide = wide_keep(recompute)});
                           },
                           adapters),
                       composed_results)
@@ -204,7 +210,8 @@ TEST(MlpOp, HasTheValuesOfItsPartsWithScaledInputs) {
           const auto together = all_results(
               130, gated, trained, gated,
               [&](const Tensor& r, const Tensor& x, const auto& p) {
-                return project_mlp(r, x, p, GemmCompute::kF32, DType::kF32, recompute);
+                return project_mlp(r, x, p, GemmCompute::kF32, DType::kF32,
+                                   {.wide = wide_keep(recompute)});
               },
               adapters);
           ASSERT_EQ(together.size(), apart.size());
@@ -221,14 +228,14 @@ TEST(MlpOp, HasTheValuesOfItsPartsWithScaledInputs) {
 
 TEST(MlpOp, HasTheBitsOfItsPartsWhenValuesAreKeptRounded) {
   for (const bool gated : {true, false}) {
-    const SaveRounded rounded(true);
+    constexpr Keep kKeep = Keep::kRounded;
     EXPECT_EQ(
         all_results(33, gated, {}, gated,
                     [&](const Tensor& r, const Tensor& x, const auto& p) {
-                      return project_mlp(r, x, p, GemmCompute::kF32);
+                      return project_mlp(r, x, p, GemmCompute::kF32, DType::kF32, {kKeep, kKeep});
                     }),
         all_results(33, gated, {}, gated, [&](const Tensor& r, const Tensor& x, const auto& p) {
-          return composed(r, x, p, GemmCompute::kF32, DType::kF32);
+          return composed(r, x, p, GemmCompute::kF32, DType::kF32, kKeep);
         }));
   }
 }

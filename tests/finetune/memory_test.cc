@@ -119,7 +119,7 @@ struct PassMemory {
 struct PassOptions {
   Recompute recompute = Recompute::kNone;
   std::optional<i64> layers = {};  // that recompute
-  bool rounded = false;            // what is kept is bf16
+  Keep keep = Keep::kExact;
 };
 
 PassMemory memory_of_pass(const CausalLM& model, const Example& example,
@@ -138,9 +138,9 @@ PassMemory memory_of_pass(const CausalLM& model, const Example& example,
     Pass pass;
     pass.tokens = &batch.tokens;
     pass.training = true;
+    pass.keep = options.keep;
     pass.recompute = options.recompute;
     pass.recompute_layers = options.layers;
-    const SaveRounded rounded(options.rounded);
     const Tensor loss = batch.loss(model, pass, 1.0).loss;
     memory.kept = used(current_memory()) - used(before);
     backward(loss);
@@ -199,7 +199,7 @@ TEST(MemoryOfActivations, OfALayerIsWhatItsBackwardReads) {
 // What is kept falls by gate and up, 2 f of the values above, by the input of the second norm,
 // which stays f32, and by nothing else: the adapters' A x are too few to make again.
 TEST(MemoryOfActivations, OfALayerThatRecomputesHasNoGateNoUpAndNoMiddle) {
-  const auto kept = [](i64 layers, bool whole, bool rounded) {
+  const auto kept = [](i64 layers, bool whole, Keep keep) {
     LoadedModel loaded =
         make_tiny(medium_llama({{"num_hidden_layers", layers}}), {.trainable = whole});
     if (!whole) {
@@ -207,16 +207,16 @@ TEST(MemoryOfActivations, OfALayerThatRecomputesHasNoGateNoUpAndNoMiddle) {
                      {.key = RandomKey(1)});
     }
     const Example example = random_examples({64}, kVocab).front();
-    const PassMemory all = memory_of_pass(*loaded.model, example, {.rounded = rounded});
-    const PassMemory less = memory_of_pass(
-        *loaded.model, example, {.recompute = Recompute::kSelective, .rounded = rounded});
+    const PassMemory all = memory_of_pass(*loaded.model, example, {.keep = keep});
+    const PassMemory less =
+        memory_of_pass(*loaded.model, example, {.recompute = Recompute::kSelective, .keep = keep});
     return all.kept - less.kept;
   };
-  EXPECT_EQ(kept(2, true, false), 2 * 64 * 4 * (2 * kMlp + kHidden));
+  EXPECT_EQ(kept(2, true, Keep::kExact), 2 * 64 * 4 * (2 * kMlp + kHidden));
   // Below the first block's adapters nothing is trained: its input is held only to make the middle.
   constexpr i64 kMiddles = 2 * 64 * 4 * kHidden;
-  EXPECT_EQ(kept(3, false, false), 3 * 64 * 4 * 2 * kMlp + kMiddles);
-  EXPECT_EQ(kept(3, false, true), 3 * 64 * 2 * 2 * kMlp + kMiddles)
+  EXPECT_EQ(kept(3, false, Keep::kExact), 3 * 64 * 4 * 2 * kMlp + kMiddles);
+  EXPECT_EQ(kept(3, false, Keep::kRounded), 3 * 64 * 2 * 2 * kMlp + kMiddles)
       << "in bf16 gate and up were half as large";
 }
 

@@ -128,8 +128,9 @@ double distance(const PassResult& from, const PassResult& to) {
 TEST_P(Recomputing, OfWhatWouldBeRoundedGivesTheExactValues) {
   const RecomputedModel c = recomputed_models()[GetParam()];
   const PassResult exact = result_of(c, {});
-  const PassResult rounded = result_of(c, {.save_rounded = true});
-  const PassResult again = result_of(c, {.recompute = Recompute::kSelective, .save_rounded = true});
+  const PassResult rounded = result_of(c, {.keep = Keep::kRounded});
+  const PassResult again =
+      result_of(c, {.recompute = Recompute::kSelective, .keep = Keep::kRounded});
   EXPECT_EQ(rounded.loss, exact.loss);
   EXPECT_EQ(again.loss, exact.loss);
   EXPECT_NE(again.gradients, rounded.gradients) << "gate and up were kept rounded all the same";

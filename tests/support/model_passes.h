@@ -39,7 +39,7 @@ inline Tensor logits_of(const CausalLM& model, const std::vector<std::vector<i32
 struct LossSettings {
   AttentionKind attention = AttentionKind::kTiled;
   Recompute recompute = Recompute::kNone;
-  bool save_rounded = false;
+  Keep keep = Keep::kExact;
   GemmCompute compute = GemmCompute::kF32;
   std::optional<i64> recompute_layers = {};
   RandomKey dropout{0};
@@ -61,9 +61,9 @@ inline double loss_and_gradients(const CausalLM& model, const std::vector<Exampl
   pass.dropout = settings.dropout;
   pass.attention = settings.attention;
   pass.compute = settings.compute;
+  pass.keep = settings.keep;
   pass.recompute = settings.recompute;
   pass.recompute_layers = settings.recompute_layers;
-  const SaveRounded rounded(settings.save_rounded);
   const Tensor loss = batch.loss(model, pass, static_cast<double>(batch.weight)).loss;
   if (grad_enabled()) {
     backward(loss);
