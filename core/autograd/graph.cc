@@ -301,6 +301,14 @@ void backward(const Tensor& loss, Tensor seed) {
   engine.run();
 }
 
+Taken take(Tensor&& dy) {
+  Taken taken = {std::move(dy), {}};
+  const Tensor& values = taken.values;
+  taken.result =
+      values.is_unique() ? values.detach() : Tensor::empty(values.shape(), values.dtype());
+  return taken;
+}
+
 bool is_first_gradient(const Tensor& dy) {
   return dy.autograd() != nullptr && dy.autograd()->is_first_gradient;
 }

@@ -51,10 +51,19 @@ class Wants {
   u64 bits_;
 };
 
-/// dy -> gradients of the inputs. `dy` is contiguous and may be overwritten when dy.is_unique().
+/// dy -> gradients of the inputs. `dy` is contiguous; whoever writes over it must `take` it first.
 using Backward = std::function<Grads(Tensor dy, Wants wants)>;
 /// The same for an op of several results; an undefined dy means that result was not used.
 using BackwardMany = std::function<Grads(std::span<Tensor> dys, Wants wants)>;
+
+/// A gradient given up by the operation that it came to.
+struct Taken {
+  Tensor values;
+  Tensor result;  // of the same shape and type, to be written: over the values, or beside them
+};
+/// Takes dy, of which `result` is the very memory if nobody else holds it. There is no dy afterwards,
+/// so what else is to be computed from it comes before.
+Taken take(Tensor&& dy);
 
 /// True when some defined tensor of `inputs` wants a gradient and recording is on.
 bool should_record(std::initializer_list<Tensor> inputs);

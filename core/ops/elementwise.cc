@@ -12,7 +12,7 @@ namespace inlay {
 
 Tensor add(Tensor a, const Tensor& b) {
   check_shape("add", b, a.shape());
-  Tensor y = result_over(a);
+  Tensor y = reuse_or_allocate(a);
   on(y).add(dense(a).in(), dense(b).in(), y.out());
   return record("add", std::move(y), {a, b}, [](const Tensor& dy, Wants) -> Grads {
     return {dy, dy};
@@ -21,7 +21,7 @@ Tensor add(Tensor a, const Tensor& b) {
 
 Tensor add_row(Tensor x, const Tensor& row) {
   check_shape("add_row: row", row, {x.dim(-1)});
-  Tensor y = result_over(x);
+  Tensor y = reuse_or_allocate(x);
   on(y).add_row(dense(x).in(), row.in(), y.out());
   return record("add_row", std::move(y), {x, row}, [](const Tensor& dy, Wants wants) -> Grads {
     Tensor drow;
@@ -53,11 +53,11 @@ Tensor mul(const Tensor& a, const Tensor& b) {
 }
 
 Tensor scale(Tensor x, float factor) {
-  Tensor y = result_over(x);
+  Tensor y = reuse_or_allocate(x);
   on(y).scale(dense(x).in(), factor, y.out());
-  return record("scale", std::move(y), {x}, [factor](const Tensor& dy, Wants) -> Grads {
-    Tensor dx = result_over(dy);
-    on(dx).scale(dy.in(), factor, dx.out());
+  return record("scale", std::move(y), {x}, [factor](Tensor dy, Wants) -> Grads {
+    const auto [values, dx] = take(std::move(dy));
+    on(dx).scale(values.in(), factor, dx.out());
     return {dx};
   });
 }

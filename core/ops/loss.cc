@@ -31,23 +31,25 @@ void check_targets(const Tensor& logits, const Indices& targets) {
     throw ShapeError(str("cross_entropy: logits ", logits.shape().to_string(), " for ",
                          targets.size(), " targets"));
   }
-  INLAY_ASSERT(std::ranges::all_of(targets.host(), [&](i32 t) { return t >= 0 && t < logits.dim(1); }));
+  INLAY_ASSERT(
+      std::ranges::all_of(targets.host(), [&](i32 t) { return t >= 0 && t < logits.dim(1); }));
 }
 
 // The losses of the rows, and their gradient where the logits were, if nobody else reads them.
-Tensor gradient_over(const Tensor& logits, const Indices& targets, double normalizer,
-                     DType type, std::span<double> losses) {
-  Tensor gradient = result_over(logits);
+Tensor gradient_over(const Tensor& logits, const Indices& targets, double normalizer, DType type,
+                     std::span<double> losses) {
+  Tensor gradient = reuse_or_allocate(logits);
   if (!gradient.same_storage(logits)) {
     gradient.copy_from(dense(logits));
   }
   const auto scale = static_cast<float>(1.0 / normalizer);
   if (type == DType::kBf16) {
     on(gradient).cross_entropy_to_bf16(gradient.out(), logits.dim(1), targets.device(), scale,
-                                   losses);
+                                       losses);
     return gradient.overlaid(logits.shape(), DType::kBf16);
   }
-  on(gradient).cross_entropy_in_place(gradient.out(), logits.dim(1), targets.device(), scale, losses);
+  on(gradient).cross_entropy_in_place(gradient.out(), logits.dim(1), targets.device(), scale,
+                                      losses);
   return gradient;
 }
 
@@ -68,8 +70,7 @@ void scale_by(const Tensor& x, const Tensor& factor) {
 
 }  // namespace
 
-Tensor cross_entropy(Tensor logits, const Indices& targets, double normalizer,
-                     DType gradient) {
+Tensor cross_entropy(Tensor logits, const Indices& targets, double normalizer, DType gradient) {
   check_targets(logits, targets);
   // Asked beforehand: the question's own copy of the handle would keep the logits from being
   // overwritten.
@@ -79,7 +80,8 @@ Tensor cross_entropy(Tensor logits, const Indices& targets, double normalizer,
   if (wanted) {
     dlogits = gradient_over(logits, targets, normalizer, gradient, losses.span<double>());
   } else {
-    on(losses).cross_entropy(dense(logits).in(), logits.dim(1), targets.device(), losses.span<double>());
+    on(losses).cross_entropy(dense(logits).in(), logits.dim(1), targets.device(),
+                             losses.span<double>());
   }
   Tensor loss = Tensor::empty({1});
   on(loss).sum_of_losses(losses.span<const double>(), normalizer, loss.out());
@@ -93,7 +95,8 @@ Tensor cross_entropy(Tensor logits, const Indices& targets, double normalizer,
 Tensor cross_entropy_rows(const Tensor& logits, const Indices& targets) {
   check_targets(logits, targets);
   const Tensor losses = Tensor::empty({logits.dim(0)}, DType::kF64);
-  on(losses).cross_entropy(dense(logits).in(), logits.dim(1), targets.device(), losses.span<double>());
+  on(losses).cross_entropy(dense(logits).in(), logits.dim(1), targets.device(),
+                           losses.span<double>());
   return losses;
 }
 

@@ -93,7 +93,7 @@ class MlpOp {
                                      bool wants_h) const {
     std::vector<Tensor> grads;
     for (const Tensor& value : values) {
-      grads.push_back(result_over(value));
+      grads.push_back(reuse_or_allocate(value));
     }
     if (dtype_ == DType::kBf16) {
       gate_gradients<u16>(dh, values, grads, wants_h);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/ops/norm.h"
 
+#include <utility>
+
 #include "core/kernels/elementwise.h"
 #include "core/kernels/norm.h"
 #include "core/ops/support.h"
@@ -16,8 +18,10 @@ Tensor rms_norm(const Tensor& x, const Tensor& weight, float eps, Keep keep) {
   on(rstd).rms_norm(in.in(), weight.in(), eps, y.out(), rstd.out());
   const Saved sx = save(in, Keep::kExact);
   const Saved sw = save(weight, keep);
-  // n = x rstd, g = dy weight:  dx = rstd (g - n mean(g n)),  dweight = sum over rows of dy n
-  y = record("rms_norm", y, {in, weight}, [sx, sw, rstd, D](const Tensor& dy, Wants wants) {
+  // With n = x rstd, g = dy weight, and a sum over rows:
+  //   dx = rstd (g - n mean(g n))
+  //   dweight = sum dy n
+  y = record("rms_norm", y, {in, weight}, [sx, sw, rstd, D](Tensor dy, Wants wants) {
     Grads grads(2);
     const Tensor input = sx.get();
     if (wants[1]) {
@@ -25,8 +29,10 @@ Tensor rms_norm(const Tensor& x, const Tensor& weight, float eps, Keep keep) {
       on(grads[1]).rms_norm_backward_weight(input.in(), rstd.in(), dy.in(), grads[1].out());
     }
     if (wants[0]) {
-      grads[0] = result_over(dy);
-      on(grads[0]).rms_norm_backward(input.in(), sw.get().in(), rstd.in(), dy.in(), grads[0].out());
+      // Last: dx may be written over dy, which dweight reads.
+      const auto [values, dx] = take(std::move(dy));
+      on(dx).rms_norm_backward(input.in(), sw.get().in(), rstd.in(), values.in(), dx.out());
+      grads[0] = dx;
     }
     return grads;
   });
@@ -51,28 +57,31 @@ Tensor layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, flo
   on(rstd).layer_norm(in.in(), weight.in(), bias.in(), eps, y.out(), mean.out(), rstd.out());
   const Saved sx = save(in, Keep::kExact);
   const Saved sw = save(weight, keep);
-  // n = (x - mean) rstd, g = dy weight:  dx = rstd (g - mean(g) - n mean(g n)),  dweight = sum dy
-  // n,  dbias = sum dy
-  y = record("layer_norm", y, {in, weight, bias},
-             [sx, sw, mean, rstd, D](const Tensor& dy, Wants wants) {
-               Grads grads(3);
-               const Tensor input = sx.get();
-               if (wants[1]) {
-                 grads[1] = Tensor::empty({D});
-                 on(grads[1]).layer_norm_backward_weight(input.in(), mean.in(), rstd.in(), dy.in(),
-                                                         grads[1].out());
-               }
-               if (wants[2]) {
-                 grads[2] = Tensor::empty({D});
-                 on(grads[2]).column_sums(dy.in(), grads[2].out(), false);
-               }
-               if (wants[0]) {
-                 grads[0] = result_over(dy);
-                 on(grads[0]).layer_norm_backward(input.in(), sw.get().in(), mean.in(), rstd.in(),
-                                                  dy.in(), grads[0].out());
-               }
-               return grads;
-             });
+  // With n = (x - mean) rstd, g = dy weight, and sums over rows:
+  //   dx = rstd (g - mean(g) - n mean(g n))
+  //   dweight = sum dy n
+  //   dbias = sum dy
+  y = record("layer_norm", y, {in, weight, bias}, [sx, sw, mean, rstd, D](Tensor dy, Wants wants) {
+    Grads grads(3);
+    const Tensor input = sx.get();
+    if (wants[1]) {
+      grads[1] = Tensor::empty({D});
+      on(grads[1]).layer_norm_backward_weight(input.in(), mean.in(), rstd.in(), dy.in(),
+                                              grads[1].out());
+    }
+    if (wants[2]) {
+      grads[2] = Tensor::empty({D});
+      on(grads[2]).column_sums(dy.in(), grads[2].out(), false);
+    }
+    if (wants[0]) {
+      // Last: dx may be written over dy, which dweight and dbias read.
+      const auto [values, dx] = take(std::move(dy));
+      on(dx).layer_norm_backward(input.in(), sw.get().in(), mean.in(), rstd.in(), values.in(),
+                                 dx.out());
+      grads[0] = dx;
+    }
+    return grads;
+  });
   set_recipe(y, [sx, sw, sb = save(bias, keep), mean, rstd] {
     const Tensor input = sx.get();
     Tensor again = Tensor::empty_like(input);

@@ -232,19 +232,18 @@ void scale_sums(const Projection& p, const Tensor& z, const Tensor& addend, cons
 }
 
 // dz = scale dy, over dy if it is no one else's; and dscale, if it is defined.
-Tensor unscaled_gradient(const Tensor& scale, const Tensor& dy, const Tensor& z,
-                         const Tensor& dscale) {
-  Tensor dz = result_over(dy);
+Tensor unscaled_gradient(const Tensor& scale, Tensor dy, const Tensor& z, const Tensor& dscale) {
+  const auto [values, dz] = take(std::move(dy));
   const bool wanted = dscale.defined();
   const std::span<float> to = wanted ? dscale.out() : std::span<float>();
-  if (dy.dtype() == DType::kBf16) {
+  if (dz.dtype() == DType::kBf16) {
     const Tensor sums = wanted ? z.to(DType::kBf16) : Tensor();
-    on(dz).scale_output_backward_bf16(dy.span<const u16>(),
+    on(dz).scale_output_backward_bf16(values.span<const u16>(),
                                       wanted ? sums.span<const u16>() : std::span<const u16>(),
                                       scale.in(), dz.span<u16>(), to);
   } else {
-    on(dz).scale_output_backward(dy.in(), wanted ? z.in() : std::span<const float>(), scale.in(),
-                                 dz.out(), to);
+    on(dz).scale_output_backward(values.in(), wanted ? z.in() : std::span<const float>(),
+                                 scale.in(), dz.out(), to);
   }
   return dz;
 }
@@ -352,7 +351,7 @@ std::vector<Tensor> sum_gradients(const ProjectionGroup& group, std::span<Tensor
       if (wants[scale]) {
         grads[scale] = Tensor::empty({dy.dim(-1)});
       }
-      dy = unscaled_gradient(group.parts()[i].output_scale, dy, sums[i], grads[scale]);
+      dy = unscaled_gradient(group.parts()[i].output_scale, std::move(dy), sums[i], grads[scale]);
     }
     dzs.push_back(std::move(dy));
   }

@@ -38,12 +38,12 @@ Tensor rope(Tensor x, i64 head_dim, const Indices& positions, const RopeTables& 
   INLAY_ASSERT(2 * tables.cosines.dim(1) <= head_dim);
   INLAY_ASSERT(std::ranges::all_of(positions.host(),
                                    [&](i32 p) { return p >= 0 && p < tables.cosines.dim(0); }));
-  Tensor y = result_over(x);
+  Tensor y = reuse_or_allocate(x);
   turn(x, head_dim, positions, tables, false, y);
   return record("rope", std::move(y), {x},
-                [head_dim, tables, where = positions](const Tensor& dy, Wants) -> Grads {
-                  Tensor dx = result_over(dy);
-                  turn(dy, head_dim, where, tables, true, dx);
+                [head_dim, tables, where = positions](Tensor dy, Wants) -> Grads {
+                  const auto [values, dx] = take(std::move(dy));
+                  turn(values, head_dim, where, tables, true, dx);
                   return {dx};
                 });
 }

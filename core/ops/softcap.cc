@@ -8,7 +8,7 @@
 namespace inlay {
 
 Tensor softcap(Tensor x, float cap) {
-  Tensor y = result_over(x);
+  Tensor y = reuse_or_allocate(x);
   on(y).softcap(dense(x).in(), cap, y.out());
   // y = cap t, t = tanh(x / cap):   dx = dy (1 - t^2)
   return record("softcap", y, {x},

@@ -8,7 +8,7 @@ namespace inlay {
 
 /// A tensor to write a result of x's shape to: over x itself when `x` is the only handle on its
 /// storage, else new memory.
-inline Tensor result_over(const Tensor& x) {
+inline Tensor reuse_or_allocate(const Tensor& x) {
   return x.is_unique() && x.is_contiguous() ? x.detach() : Tensor::empty(x.shape(), x.dtype());
 }
 
