@@ -1,37 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/ops/lengths.h"
 
-#include <span>
-
 #include "core/autograd/graph.h"
 #include "core/error.h"
 #include "core/ops/linear.h"
 
 namespace inlay {
-namespace {
-
-std::span<double> as_doubles(const Tensor& squares) {
-  return {reinterpret_cast<double*>(squares.data<float>()),
-          static_cast<std::size_t>(squares.dim(0))};
-}
-
-}  // namespace
 
 void row_squares(const Tensor& rows, const Tensor& squares) {
-  check_shape("row_squares: squares", squares, {rows.dim(0), 2});
-  on(squares).row_squares(rows.in(), rows.dim(1), as_doubles(squares));
+  check_shape("row_squares: squares", squares, {rows.dim(0)});
+  on(squares).row_squares(rows.in(), rows.dim(1), squares.span<double>());
 }
 
 Tensor inverse_row_norms(const Tensor& squares, const Tensor& across, const Tensor& a,
                          const Tensor& b, double scale) {
   const NoGrad guard;
-  check_shape("inverse_row_norms: squares", squares, {b.dim(0), 2});
+  check_shape("inverse_row_norms: squares", squares, {b.dim(0)});
   check_shape("inverse_row_norms: across", across, {b.dim(1), b.dim(0)});
   const Tensor bent = matmul(b, linear(a, a));
   Tensor out = Tensor::empty({b.dim(0)});
-  on(out).inverse_row_norms(
-      {as_doubles(squares), across.in(), b.in(), bent.in(), scale},
-      out.out());
+  on(out).inverse_row_norms({squares.span<const double>(), across.in(), b.in(), bent.in(), scale},
+                            out.out());
   return out;
 }
 
@@ -42,14 +31,14 @@ Tensor reciprocal(const Tensor& x) {
 }
 
 void add_column_squares(const Tensor& x, const Tensor& squares) {
-  check_shape("add_column_squares: squares", squares, {x.dim(1), 2});
-  on(squares).add_column_squares(x.in(), as_doubles(squares));
+  check_shape("add_column_squares: squares", squares, {x.dim(1)});
+  on(squares).add_column_squares(x.in(), squares.span<double>());
 }
 
 Tensor over_lengths(const Tensor& x, const Tensor& squares) {
-  check_shape("over_lengths: squares", squares, {x.numel(), 2});
+  check_shape("over_lengths: squares", squares, {x.numel()});
   Tensor y = Tensor::empty(x.shape());
-  on(y).over_lengths(x.in(), as_doubles(squares), y.out());
+  on(y).over_lengths(x.in(), squares.span<const double>(), y.out());
   return y;
 }
 

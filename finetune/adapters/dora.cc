@@ -15,7 +15,7 @@ namespace {
 constexpr i64 kRowsAtOnce = 256;
 
 Tensor squared_row_norms(const LinearLike& layer) {
-  Tensor squares = Tensor::empty({layer.out_features(), 2});
+  Tensor squares = Tensor::empty({layer.out_features()}, DType::kF64);
   for (i64 begin = 0; begin < layer.out_features(); begin += kRowsAtOnce) {
     const i64 end = std::min(layer.out_features(), begin + kRowsAtOnce);
     row_squares(layer.weight_rows(begin, end), squares.slice(0, begin, end));
@@ -94,7 +94,7 @@ std::vector<NamedTensor> DoraTableUpdate::tensors() const {
 
 void DoraTableUpdate::settle(const EmbeddingLike& base) {
   const NoGrad guard;
-  const Tensor squares = Tensor::zeros({base.width(), 2});
+  const Tensor squares = Tensor::zeros({base.width()}, DType::kF64);
   for (i64 begin = 0; begin < base.rows(); begin += kRowsAtOnce) {
     const i64 end = std::min(base.rows(), begin + kRowsAtOnce);
     std::vector<i32> ids(static_cast<std::size_t>(end - begin));

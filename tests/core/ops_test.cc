@@ -566,7 +566,7 @@ TEST(Ops, LengthsAreThoseOfRowsAndColumns) {
   };
   const Tensor w = uniform({kRows, kCols}, "w"), a = uniform({kRank, kCols}, "a"),
                b = uniform({kRows, kRank}, "b");
-  const Tensor squares = Tensor::empty({kRows, 2});
+  const Tensor squares = Tensor::empty({kRows}, DType::kF64);
   row_squares(w.slice(0, 0, 5).contiguous(), squares.slice(0, 0, 5));
   row_squares(w.slice(0, 5, kRows).contiguous(), squares.slice(0, 5, kRows));
   const Tensor inverse = inverse_row_norms(squares, linear(a, w), a, b, kScale);
@@ -585,7 +585,7 @@ TEST(Ops, LengthsAreThoseOfRowsAndColumns) {
     EXPECT_NEAR(at(lengths, r) / std::sqrt(square), 1.0, 1e-5);
     EXPECT_EQ(unit.values()[r * kCols + 7], w.values()[r * kCols + 7] * inverse.values()[r]);
   }
-  const Tensor columns = Tensor::zeros({kCols, 2});
+  const Tensor columns = Tensor::zeros({kCols}, DType::kF64);
   add_column_squares(w.slice(0, 0, 4).contiguous(), columns);
   add_column_squares(w.slice(0, 4, kRows).contiguous(), columns);
   const Tensor ratio = over_lengths(Tensor::full({kCols}, 3.0F), columns);
