@@ -313,7 +313,7 @@ bool is_first_gradient(const Tensor& dy) {
   return dy.autograd() != nullptr && dy.autograd()->is_first_gradient;
 }
 
-Tensor wanting_leaf(const Tensor& t) {
+Tensor trainable_leaf(const Tensor& t) {
   return wants_grad(t) && t.autograd()->node == nullptr ? t : Tensor();
 }
 

@@ -102,7 +102,8 @@ class Saved {
 };
 
 /// Holds t for backward when `needed` and recording is on. All that save a t rounded share one copy,
-/// and in backward its f32 form.
+/// and in backward its f32 form. An op that reads its own result in backward must save it and not
+/// capture it (a cycle that never frees).
 Saved save(const Tensor& t, Keep keep, bool needed = true);
 
 /// Tells how the values of y can be made again. The closure must capture through `save` what it
@@ -122,7 +123,7 @@ bool is_first_gradient(const Tensor& dy);
 
 /// t when it is a leaf that wants a gradient, else undefined: what an op captures to add its share
 /// of the gradient in place, without a copy as large as the weight.
-Tensor wanting_leaf(const Tensor& t);
+Tensor trainable_leaf(const Tensor& t);
 /// The gradient of such a leaf so far, to be added to; the op then returns none for it. Undefined
 /// where there is none yet (or no leaf), or others hold it: then the op returns its share.
 Tensor gradient_so_far(const Tensor& leaf);

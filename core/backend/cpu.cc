@@ -42,11 +42,11 @@ const Kernels kKernels = {
     .gated_backward_bf16 = kernels::gated_backward_bf16,
 
     .rms_norm = kernels::rms_norm,
-    .rms_norm_again = kernels::rms_norm_again,
+    .rms_norm_with_rstd = kernels::rms_norm_with_rstd,
     .rms_norm_backward = kernels::rms_norm_backward,
     .rms_norm_backward_weight = kernels::rms_norm_backward_weight,
     .layer_norm = kernels::layer_norm,
-    .layer_norm_again = kernels::layer_norm_again,
+    .layer_norm_with_statistics = kernels::layer_norm_with_statistics,
     .layer_norm_backward = kernels::layer_norm_backward,
     .layer_norm_backward_weight = kernels::layer_norm_backward_weight,
     .rope = kernels::rope,

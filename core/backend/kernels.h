@@ -61,11 +61,11 @@ struct Kernels {
 
   // Norms, rotary positions, softmax and the loss on it.
   decltype(&kernels::rms_norm) rms_norm;
-  decltype(&kernels::rms_norm_again) rms_norm_again;
+  decltype(&kernels::rms_norm_with_rstd) rms_norm_with_rstd;
   decltype(&kernels::rms_norm_backward) rms_norm_backward;
   decltype(&kernels::rms_norm_backward_weight) rms_norm_backward_weight;
   decltype(&kernels::layer_norm) layer_norm;
-  decltype(&kernels::layer_norm_again) layer_norm_again;
+  decltype(&kernels::layer_norm_with_statistics) layer_norm_with_statistics;
   decltype(&kernels::layer_norm_backward) layer_norm_backward;
   decltype(&kernels::layer_norm_backward_weight) layer_norm_backward_weight;
   decltype(&kernels::rope) rope;
@@ -191,11 +191,11 @@ using AllKernels = KernelList<
     &Kernels::gated_backward,
     &Kernels::gated_backward_bf16,
     &Kernels::rms_norm,
-    &Kernels::rms_norm_again,
+    &Kernels::rms_norm_with_rstd,
     &Kernels::rms_norm_backward,
     &Kernels::rms_norm_backward_weight,
     &Kernels::layer_norm,
-    &Kernels::layer_norm_again,
+    &Kernels::layer_norm_with_statistics,
     &Kernels::layer_norm_backward,
     &Kernels::layer_norm_backward_weight,
     &Kernels::rope,

@@ -15,7 +15,7 @@ namespace inlay::kernels {
 ///   B      any MatrixRef. b_transposed: stored [N, K], a weight [out, in] read forward
 ///          (y = x W^T); else stored [K, N], the same weight read for the input gradient
 ///          (dx = dy W), or any right-hand factor.
-///   exact  with kInt8: this product is rounded to bf16 and not to 8 bits. For an adapter's
+///   never_int8  with kInt8: this product is rounded to bf16 and not to 8 bits. For an adapter's
 ///          factors, which are trained.
 struct GemmTerm {
   i64 K = 0;
@@ -24,7 +24,7 @@ struct GemmTerm {
   i64 a_row_stride = 0, a_col_stride = 1;
   MatrixRef b;
   bool b_transposed = false;
-  bool exact = false;
+  bool never_int8 = false;
 };
 
 /// What the operands are rounded to before they are multiplied; products are summed in f32.
@@ -39,7 +39,7 @@ struct GemmTerm {
 /// are not decoded: scale = s max |code| / 127 for a block of scale s, and the code itself is
 /// rounded in the same way. The sum of a block is exact, and then
 ///   acc = fma(sum_i q_i p_i, scale_A scale_B, acc)
-/// block by block. Where a product is `exact`, acc = fma(a_k, b_k, acc) of operands rounded to
+/// block by block. Where a product is `never_int8`, acc = fma(a_k, b_k, acc) of operands rounded to
 /// bf16. All instruction sets give the same bits.
 enum class GemmCompute : u8 { kF32, kBf16, kInt8 };
 

@@ -13,8 +13,8 @@ namespace inlay::kernels {
 void rms_norm(std::span<const float> x, std::span<const float> weight, float eps,
               std::span<float> y, std::span<float> rstd);
 /// The same with rstd already known.
-void rms_norm_again(std::span<const float> x, std::span<const float> weight,
-                    std::span<const float> rstd, std::span<float> y);
+void rms_norm_with_rstd(std::span<const float> x, std::span<const float> weight,
+                        std::span<const float> rstd, std::span<float> y);
 /// n = x rstd, g = dy weight:  dx = rstd (g - n mean(g n))
 void rms_norm_backward(std::span<const float> x, std::span<const float> weight,
                        std::span<const float> rstd, std::span<const float> dy, std::span<float> dx);
@@ -26,9 +26,9 @@ void rms_norm_backward_weight(std::span<const float> x, std::span<const float> r
 void layer_norm(std::span<const float> x, std::span<const float> weight,
                 std::span<const float> bias, float eps, std::span<float> y, std::span<float> mean,
                 std::span<float> rstd);
-void layer_norm_again(std::span<const float> x, std::span<const float> weight,
-                      std::span<const float> bias, std::span<const float> mean,
-                      std::span<const float> rstd, std::span<float> y);
+void layer_norm_with_statistics(std::span<const float> x, std::span<const float> weight,
+                                std::span<const float> bias, std::span<const float> mean,
+                                std::span<const float> rstd, std::span<float> y);
 /// n = (x - mean) rstd, g = dy weight:  dx = rstd (g - mean(g) - n mean(g n))
 void layer_norm_backward(std::span<const float> x, std::span<const float> weight,
                          std::span<const float> mean, std::span<const float> rstd,

@@ -21,8 +21,8 @@ Tensor look_up(const kernels::MatrixRef& table, const Indices& ids) {
 
 Tensor embedding(const Tensor& table, const Indices& ids) {
   return record("embedding", look_up(matrix_ref(table), ids), {table},
-                [index = ids, shape = table.shape(), leaf = wanting_leaf(table)](const Tensor& dy,
-                                                                                 Wants) -> Grads {
+                [index = ids, shape = table.shape(), leaf = trainable_leaf(table)](const Tensor& dy,
+                                                                                   Wants) -> Grads {
                   const Tensor so_far = gradient_so_far(leaf);
                   Tensor dtable = so_far.defined() ? so_far : Tensor::zeros(shape);
                   on(dtable).embedding_backward(index.device(), dy.in(), shape[1], dtable.out());

@@ -35,7 +35,7 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias, WeightL
            {.transposed = out_in, .bias = bias_values, .compute = compute});
   return record("linear", std::move(y), {input, weight, bias},
                 [sx = save(input, keep, weight.requires_grad()),
-                 sw = save(weight, keep, input.requires_grad()), leaf = wanting_leaf(weight),
+                 sw = save(weight, keep, input.requires_grad()), leaf = trainable_leaf(weight),
                  out_in, compute, in_shape = x.shape()](const Tensor& dy, Wants wants) {
                   Grads grads(3);
                   if (wants[0]) {

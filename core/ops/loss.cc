@@ -16,14 +16,14 @@ namespace {
 
 // Rows of logits held at once, a multiple of what a product takes together: the last piece must not
 // be a handful of rows, for which all of the head would be read once more.
-constexpr i64 kFewestRows = 64;
-constexpr i64 kMostRows = 256;
+constexpr i64 kMinRows = 64;
+constexpr i64 kMaxRows = 256;
 constexpr i64 kRowsTogether = 16;
 
 i64 rows_at_once(i64 N) {
-  const i64 pieces = std::max<i64>(1, std::min(N / kFewestRows, std::max<i64>(8, N / kMostRows)));
+  const i64 pieces = std::max<i64>(1, std::min(N / kMinRows, std::max<i64>(8, N / kMaxRows)));
   const i64 rows = (N + pieces - 1) / pieces;
-  return std::min(kMostRows, (rows + kRowsTogether - 1) / kRowsTogether * kRowsTogether);
+  return std::min(kMaxRows, (rows + kRowsTogether - 1) / kRowsTogether * kRowsTogether);
 }
 
 void check_targets(const Tensor& logits, const Indices& targets) {

@@ -44,14 +44,14 @@ class MlpOp {
   // first(x) and up(x), and t on the way.
   struct Wide {
     std::vector<Tensor> values;
-    ProjectionTrail trail;
+    ProjectionState state;
   };
   Wide widen(const Tensor& x, const Tensor& t) const {
     Wide wide;
     for (std::size_t i = 0; i < wide_.parts().size(); ++i) {
       wide.values.push_back(Tensor::empty(shape_, dtype_));
     }
-    wide.trail = run_projections(wide_, x, t, {}, wide.values);
+    wide.state = run_projections(wide_, x, t, {}, wide.values);
     return wide;
   }
 
@@ -72,11 +72,11 @@ class MlpOp {
   // The result.
   struct Narrow {
     Tensor value;
-    ProjectionTrail trail;
+    ProjectionState state;
   };
   Narrow narrow(const Tensor& h, const Tensor& t, const Tensor& residual) const {
     Narrow narrow{Tensor::empty(shape_.with(-1, down_.parts()[0].out())), {}};
-    narrow.trail = run_projections(down_, h, t, residual, {&narrow.value, 1});
+    narrow.state = run_projections(down_, h, t, residual, {&narrow.value, 1});
     return narrow;
   }
 
@@ -140,12 +140,12 @@ class MlpOp {
 // What is held for backward.
 struct MlpSaves {
   GroupSaves wide;
-  // first(x) and up(x), where they are not made again: all of it, or from the trail.
+  // first(x) and up(x), where they are not made again: all of it, or from the z of the state.
   std::vector<Saved> values;
-  SavedTrail trail;
+  SavedProjectionState state;
   Saved h;  // where nothing before it is trained
   Saved t_down;
-  SavedTrail down_trail;
+  SavedProjectionState down_state;
 };
 
 // What forward had: held no more by `saved`, or made again.
@@ -154,9 +154,9 @@ MlpOp::Wide wide_values(const MlpOp& op, MlpSaves& saved) {
     const Tensor x = saved.wide.x.get();
     return op.widen(x, op.wide().low_rank(x));
   }
-  MlpOp::Wide wide = {{}, saved.trail.take()};
+  MlpOp::Wide wide = {{}, saved.state.take()};
   for (std::size_t i = 0; i < saved.values.size(); ++i) {
-    const Tensor& sum = wide.trail.sums[i];
+    const Tensor& sum = wide.state.sums[i];
     wide.values.push_back(sum.defined() ? scaled_sums(op.wide().parts()[i], sum)
                                         : saved.values[i].take().to(op.dtype()));
   }
@@ -174,7 +174,7 @@ Grads gradients(const MlpOp& op, MlpSaves saved, std::span<Tensor> dys, Wants wa
     wide_wanted = wide_wanted || wants[i];
   }
   const bool a_wanted = op.down().wants_a(wants, down_inputs);
-  ProjectionTrail down = saved.down_trail.take(), trail;
+  ProjectionState down = saved.down_state.take(), state;
   const std::vector<Tensor> dz =
       sum_gradients(op.down(), dys, down.sums, wants, down_inputs, grads);
   down.sums.clear();
@@ -186,14 +186,14 @@ Grads gradients(const MlpOp& op, MlpSaves saved, std::span<Tensor> dys, Wants wa
       h = op.down_gradient(input);  // to become h
       MlpOp::Wide wide = wide_values(op, saved);
       dwide = op.gate_gradients(h, wide.values, a_wanted);
-      trail = std::move(wide.trail);
+      state = std::move(wide.state);
     } else if (a_wanted) {
       input.to_updates();
     }
     factor_gradients(op.down(), input, h, saved.t_down.get(), dz, wants, down_inputs, grads);
   }
   if (wide_wanted) {
-    group_gradients(op.wide(), saved.wide, std::move(trail), dwide, wants, kFirstWidePart, grads);
+    group_gradients(op.wide(), saved.wide, std::move(state), dwide, wants, kFirstWidePart, grads);
   }
   return grads;
 }
@@ -265,10 +265,10 @@ Tensor project_mlp(const Tensor& residual, const Tensor& x, const MlpProjections
   saved->wide = {save(input, keep.values, op->wide().trains_a() || (wide_wanted && recompute)),
                  save(t, Keep::kExact, op->wide().trains_b()), x.shape(), x.dtype()};
   if (wide_wanted && !recompute) {
-    saved->trail = SavedTrail(made.trail, keep.wide);
+    saved->state = SavedProjectionState(made.state, keep.wide);
     for (std::size_t i = 0; i < made.values.size(); ++i) {
-      const bool from_trail = made.trail.sums[i].defined();
-      saved->values.push_back(from_trail ? Saved()
+      const bool from_state = made.state.sums[i].defined();
+      saved->values.push_back(from_state ? Saved()
                                          : save(as_kept(made.values[i], keep.wide), Keep::kExact));
     }
   }
@@ -276,7 +276,7 @@ Tensor project_mlp(const Tensor& residual, const Tensor& x, const MlpProjections
   saved->h = save(h, Keep::kExact, !wide_wanted && op->down().trains_a());
   const Tensor t_down = op->down().low_rank(h);
   MlpOp::Narrow result = op->narrow(h, t_down, addend);
-  saved->down_trail = SavedTrail(result.trail, keep.values);
+  saved->down_state = SavedProjectionState(result.state, keep.values);
   saved->t_down = save(t_down, Keep::kExact, op->down().trains_b());
 
   std::vector<Tensor> inputs = {input, addend};

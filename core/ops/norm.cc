@@ -39,7 +39,7 @@ Tensor rms_norm(const Tensor& x, const Tensor& weight, float eps, Keep keep) {
   set_recipe(y, [sx, sw, rstd] {
     const Tensor input = sx.get();
     Tensor again = Tensor::empty_like(input);
-    on(again).rms_norm_again(input.in(), sw.get().in(), rstd.in(), again.out());
+    on(again).rms_norm_with_rstd(input.in(), sw.get().in(), rstd.in(), again.out());
     return again;
   });
   return y;
@@ -85,8 +85,8 @@ Tensor layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, flo
   set_recipe(y, [sx, sw, sb = save(bias, keep), mean, rstd] {
     const Tensor input = sx.get();
     Tensor again = Tensor::empty_like(input);
-    on(again).layer_norm_again(input.in(), sw.get().in(), sb.get().in(), mean.in(), rstd.in(),
-                               again.out());
+    on(again).layer_norm_with_statistics(input.in(), sw.get().in(), sb.get().in(), mean.in(),
+                                         rstd.in(), again.out());
     return again;
   });
   return y;

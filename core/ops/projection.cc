@@ -28,19 +28,19 @@ std::vector<Tensor> run_group(const Tensor& addend, const Tensor& x,
   for (const Projection& p : group->parts()) {
     ys.push_back(Tensor::empty(x.shape().with(-1, p.out()), result));
   }
-  const auto trail =
-      std::make_shared<SavedTrail>(run_projections(*group, input, t, residual, ys), keep);
+  const auto state =
+      std::make_shared<SavedProjectionState>(run_projections(*group, input, t, residual, ys), keep);
   std::vector<Tensor> inputs = {input, residual};
   group->append_inputs(inputs);
   const GroupSaves saved = {save(input, keep, group->trains_a()),
                             save(t, Keep::kExact, group->trains_b()), x.shape(), x.dtype()};
   return record_many("project", std::move(ys), inputs,
-                     [group, saved, trail](std::span<Tensor> dys, Wants wants) {
+                     [group, saved, state](std::span<Tensor> dys, Wants wants) {
                        Grads grads(kFirstPart + group->input_count());
                        if (wants[1]) {
                          grads[1] = dys[0];
                        }
-                       group_gradients(*group, saved, trail->take(), dys, wants, kFirstPart, grads);
+                       group_gradients(*group, saved, state->take(), dys, wants, kFirstPart, grads);
                        return grads;
                      });
 }

@@ -144,7 +144,7 @@ GemmTerm ProjectionGroup::low_rank_term(const Tensor& t, const Update& update, c
   term.a_row_stride = ranks_;
   term.b = matrix_ref(m);
   term.b_transposed = transposed;
-  term.exact = true;
+  term.never_int8 = true;
   return term;
 }
 
@@ -256,32 +256,32 @@ Tensor scaled_sums(const Projection& projection, const Tensor& z) {
   return y;
 }
 
-SavedTrail::SavedTrail(const ProjectionTrail& trail, Keep keep) {
-  for (const Tensor& z : trail.sums) {
+SavedProjectionState::SavedProjectionState(const ProjectionState& state, Keep keep) {
+  for (const Tensor& z : state.sums) {
     sums_.emplace_back();
     if (z.defined()) {
       sums_.back() = save(as_kept(z, keep), Keep::kExact);
       type_ = z.dtype();
     }
   }
-  for (const Tensor& kept : trail.kept) {
+  for (const Tensor& kept : state.kept) {
     kept_.push_back(save(kept, Keep::kExact));
   }
 }
 
-ProjectionTrail SavedTrail::take() {
-  ProjectionTrail trail;
+ProjectionState SavedProjectionState::take() {
+  ProjectionState state;
   for (Saved& z : sums_) {
     const Tensor held = z.take();
-    trail.sums.push_back(held.defined() ? held.to(type_) : Tensor());
+    state.sums.push_back(held.defined() ? held.to(type_) : Tensor());
   }
   for (Saved& kept : kept_) {
-    trail.kept.push_back(kept.take());
+    state.kept.push_back(kept.take());
   }
-  return trail;
+  return state;
 }
 
-ProjectionTrail run_projections(const ProjectionGroup& group, const Tensor& x, const Tensor& t,
+ProjectionState run_projections(const ProjectionGroup& group, const Tensor& x, const Tensor& t,
                                 const Tensor& addend, std::span<const Tensor> ys) {
   std::vector<Tensor> kept = group.draw_kept(x.numel());
   if (!kept.empty()) {
@@ -437,7 +437,7 @@ void InputGradient::to_input(const Tensor& dx, const Tensor& x) {
     inner = update_gradients(group_, dzs_, u_);
     stacked_a = group_.stacked_a(false);
     terms.push_back(product_term(u_, matrix_ref(stacked_a), false));
-    terms.back().exact = true;
+    terms.back().never_int8 = true;
   }
   if (terms.empty()) {  // updates alone, and all of them drop values
     dx.copy_from(dropped.to(dx.dtype()));
@@ -524,14 +524,14 @@ void factor_gradients(const ProjectionGroup& group, const InputGradient& input, 
   }
 }
 
-void group_gradients(const ProjectionGroup& group, const GroupSaves& saved, ProjectionTrail trail,
+void group_gradients(const ProjectionGroup& group, const GroupSaves& saved, ProjectionState state,
                      std::span<Tensor> dys, Wants wants, int first, Grads& grads) {
   const i64 in = group.parts()[0].in();
   const i64 rows = in == 0 ? 0 : saved.in_shape.numel() / in;
-  const std::vector<Tensor> dzs = sum_gradients(group, dys, trail.sums, wants, first, grads);
-  trail.sums.clear();
+  const std::vector<Tensor> dzs = sum_gradients(group, dys, state.sums, wants, first, grads);
+  state.sums.clear();
   const bool wants_a = group.wants_a(wants, first);
-  InputGradient input(group, dzs, trail.kept, rows, wants_a);
+  InputGradient input(group, dzs, state.kept, rows, wants_a);
   // Without masks to share, x is not there before dx is done: one of the two at a time.
   Tensor x = group.drops() && wants_a ? saved.x.get() : Tensor();
   if (wants[0]) {

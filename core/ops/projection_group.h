@@ -78,25 +78,25 @@ class ProjectionGroup {
 };
 
 /// What forward leaves for backward beside x and t.
-struct ProjectionTrail {
+struct ProjectionState {
   std::vector<Tensor> sums;  // z_i where its scale is trained, else undefined
   std::vector<Tensor> kept;  // by each update that drops values, a bit a value
 };
 
 /// y_i = s_i z_i + bias_i + addend, to `ys`, and t on the way; `addend`, for a single part, may be
 /// undefined.
-ProjectionTrail run_projections(const ProjectionGroup& group, const Tensor& x, const Tensor& t,
+ProjectionState run_projections(const ProjectionGroup& group, const Tensor& x, const Tensor& t,
                                 const Tensor& addend, std::span<const Tensor> ys);
 /// s_i z + bias_i
 Tensor scaled_sums(const Projection& projection, const Tensor& z);
 
 /// The same, held: the z_i as `keep` says.
-class SavedTrail {
+class SavedProjectionState {
  public:
-  SavedTrail() = default;
-  SavedTrail(const ProjectionTrail& trail, Keep keep);
+  SavedProjectionState() = default;
+  SavedProjectionState(const ProjectionState& state, Keep keep);
   /// And no longer.
-  ProjectionTrail take();
+  ProjectionState take();
 
  private:
   std::vector<Saved> sums_, kept_;
@@ -148,7 +148,7 @@ struct GroupSaves {
 };
 
 /// The gradients of x, to grads[0], and of all parts, from grads[first] on.
-void group_gradients(const ProjectionGroup& group, const GroupSaves& saved, ProjectionTrail trail,
+void group_gradients(const ProjectionGroup& group, const GroupSaves& saved, ProjectionState state,
                      std::span<Tensor> dys, Wants wants, int first, Grads& grads);
 
 }  // namespace inlay

@@ -10,9 +10,9 @@
 
 #include "core/error.h"
 #include "core/kernels/convert.h"
-#include "core/kernels/gemm.h"
 #include "core/kernels/cpu/products/gemm_schemes.h"
 #include "core/kernels/cpu/products/matrix_decode.h"
+#include "core/kernels/gemm.h"
 #include "core/parallel.h"
 #include "core/random.h"
 #include "tests/support/isas.h"
@@ -143,7 +143,7 @@ void add_by_definition(const Piece& piece, i64 M, i64 N, std::vector<float>& sum
     for (i64 i = 0; i < M; ++i) {
       float& sum = sums[i * N + j];
       for (i64 k = 0; k < piece.K; ++k) {
-        if (piece.term->exact) {
+        if (piece.term->never_int8) {
           sum = std::fma(rounded_to_bf16(exact_rows[i][k]), rounded_to_bf16(exact[k]), sum);
         } else if (k % 64 == 0) {
           double whole = 0.0;
@@ -201,9 +201,9 @@ class Int8Product {
     }
   }
 
-  void add_term(i64 K, bool exact, bool a_transposed, bool b_transposed) {
+  void add_term(i64 K, bool never_int8, bool a_transposed, bool b_transposed) {
     more_.push_back(term(K, {}, a_transposed, b_transposed));
-    more_.back().exact = exact;
+    more_.back().never_int8 = never_int8;
     args_.more = more_;
   }
 
@@ -347,7 +347,7 @@ TEST(GemmOfInt8, TakesTheCodesOfFourBitBlocksThatLieAlongTheContraction) {
 TEST(GemmOfInt8, SumsSeveralProductsSomeOfThemExact) {
   struct Term {
     i64 K;
-    bool exact;
+    bool never_int8;
   };
   for (const auto& terms : std::vector<std::vector<Term>>{{{8, true}},
                                                           {{16, true}, {200, true}},
@@ -364,8 +364,8 @@ TEST(GemmOfInt8, SumsSeveralProductsSomeOfThemExact) {
                            .addend = true});
       std::string text;
       for (const Term& t : terms) {
-        product.add_term(t.K, t.exact, transposed, !transposed);
-        text += str(t.K, t.exact ? " exact " : " ");
+        product.add_term(t.K, t.never_int8, transposed, !transposed);
+        text += str(t.K, t.never_int8 ? " never int8 " : " ");
       }
       ASSERT_NO_FATAL_FAILURE(expect_as_defined(product, text));
     }

@@ -12,7 +12,7 @@
 // get their codes while they are packed. Slices of a contraction are multiples of 64, so a block
 // has the same values whichever slice it is in.
 //
-// `exact` products (an adapter's) follow in the same panels as floats: bf16 values, whose products
+// `never_int8` products (an adapter's) follow in the same panels as floats: bf16 values, whose products
 // f32 holds to the last bit, so that a multiply-add rounds once with every instruction set.
 //
 //   a panel of B    | blocks of piece 0 | blocks or floats of piece 1 | ...     panel_bytes_
@@ -89,7 +89,7 @@ class Int8Panels {
     for (i64 p = 0; p < chunk.count; ++p) {
       const Piece& piece = chunk.pieces[p];
       const BPart part = b_part(piece, columns.n, columns.N);
-      if (piece.term->exact) {
+      if (piece.term->never_int8) {
         pack_bf16_columns(part, panels);
       } else if (part.transposed) {
         pack_along(part, panels);
@@ -107,7 +107,7 @@ class Int8Panels {
         const Piece& piece = chunk.pieces[p];
         const TileA a = a_from(*piece.term, rows.first + r, piece.k);
         const i64 count = std::min(height(), rows.count - r);
-        if (piece.term->exact) {
+        if (piece.term->never_int8) {
           pack_bf16_rows(a, count, piece.K, reinterpret_cast<float*>(to));
         } else {
           pack_codes(a, count, piece.K, to);
@@ -144,11 +144,12 @@ class Int8Panels {
  private:
   // Of a piece in a panel of B, and in the rows of a tile.
   i64 panel_bytes(const Piece& piece) const {
-    return piece.term->exact ? piece.K * width() * 4 : ceil_div(piece.K, kInt8Block) * b_bytes();
+    return piece.term->never_int8 ? piece.K * width() * 4
+                                  : ceil_div(piece.K, kInt8Block) * b_bytes();
   }
   i64 tile_bytes(const Piece& piece) const {
-    return piece.term->exact ? round_up(piece.K * height() * 4, 64)
-                             : ceil_div(piece.K, kInt8Block) * kernels_.a_bytes;
+    return piece.term->never_int8 ? round_up(piece.K * height() * 4, 64)
+                                  : ceil_div(piece.K, kInt8Block) * kernels_.a_bytes;
   }
   i64 b_bytes() const { return width() * kInt8ColumnBytes; }
   float* scales(u8* block) const { return reinterpret_cast<float*>(block) + width(); }
@@ -157,7 +158,7 @@ class Int8Panels {
   void find_steps(const Chunk& chunk, const u8* a, const u8* b, Int8Steps* steps) const {
     for (i64 p = 0; p < chunk.count; ++p) {
       const Piece& piece = chunk.pieces[p];
-      steps[p] = {piece.term->exact ? 0 : ceil_div(piece.K, kInt8Block), piece.K, a, b};
+      steps[p] = {piece.term->never_int8 ? 0 : ceil_div(piece.K, kInt8Block), piece.K, a, b};
       a += tile_bytes(piece);
       b += panel_bytes(piece);
     }

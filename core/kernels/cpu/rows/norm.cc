@@ -52,8 +52,8 @@ void rms_norm(std::span<const float> x, std::span<const float> weight, float eps
   });
 }
 
-void rms_norm_again(std::span<const float> x, std::span<const float> weight,
-                    std::span<const float> rstd, std::span<float> y) {
+void rms_norm_with_rstd(std::span<const float> x, std::span<const float> weight,
+                        std::span<const float> rstd, std::span<float> y) {
   const i64 D = static_cast<i64>(weight.size());
   for_rows(x.size(), weight.size(), [&](i64 row) {
     INLAY_SELECT(norms).apply(x.data() + row * D, weight.data(), nullptr, 0.0F, rstd[row],
@@ -91,9 +91,9 @@ void layer_norm(std::span<const float> x, std::span<const float> weight,
   });
 }
 
-void layer_norm_again(std::span<const float> x, std::span<const float> weight,
-                      std::span<const float> bias, std::span<const float> mean,
-                      std::span<const float> rstd, std::span<float> y) {
+void layer_norm_with_statistics(std::span<const float> x, std::span<const float> weight,
+                                std::span<const float> bias, std::span<const float> mean,
+                                std::span<const float> rstd, std::span<float> y) {
   const i64 D = static_cast<i64>(weight.size());
   for_rows(x.size(), weight.size(), [&](i64 row) {
     INLAY_SELECT(norms).apply(x.data() + row * D, weight.data(), bias.data(), mean[row], rstd[row],
