@@ -104,7 +104,8 @@ nlohmann::json exported_config(const LoadedModel& model) {
   nlohmann::json json = model.config->json();
   if (model.checkpoint != nullptr && model.checkpoint->has(kGgufRopeDivisors)) {
     const std::vector<float> divisors =
-        model.checkpoint->vector(kGgufRopeDivisors, model.config->integer("head_dim") / 2, 0).to_vector();
+        model.checkpoint->vector(kGgufRopeDivisors, model.config->integer("head_dim") / 2, 0)
+            .to_vector();
     const auto plain = [](float d) { return d == 1.0F; };
     if (!std::ranges::all_of(divisors, plain)) {
       std::optional<nlohmann::json> rope = llama3_parameters(rope_theta(*model.config), divisors);
@@ -135,10 +136,10 @@ std::string config_text(const LoadedModel& model, DType dtype, bool tied) {
 
 // A file of that name in `from`, where there is one.
 void copy_file(const std::string& from, const std::string& name, const std::string& to) {
-  constexpr i64 kMostBytes = 1 << 28;
+  constexpr i64 kMaxCopiedBytes = 1 << 28;
   const std::string path = join_path(from, name);
   if (is_file(path)) {
-    write_file(join_path(to, name), file_system().read(path, kMostBytes));
+    write_file(join_path(to, name), file_system().read(path, kMaxCopiedBytes));
   }
 }
 

@@ -25,7 +25,7 @@ namespace {
 constexpr i64 kProbeSequences = 2;
 constexpr i64 kProbeLength = 48;
 constexpr const char* kNote = "inlay_merge.json";
-constexpr i64 kMostNoteBytes = 1 << 20;
+constexpr i64 kMaxNoteBytes = 1 << 20;
 
 // Of what is read back it is the logits that are looked at.
 LoadedModel open_model(const std::string& path, bool require_finite) {
@@ -94,9 +94,9 @@ void write_note(const std::string& folder, const MergeOptions& options) {
 std::string file_of_others(const std::string& folder) {
   const std::string path = join_path(folder, kNote);
   std::vector<std::string> ours = {kNote};
-  if (is_file(path) && file_system().info(path).size <= kMostNoteBytes) {
+  if (is_file(path) && file_system().info(path).size <= kMaxNoteBytes) {
     const auto note =
-        nlohmann::ordered_json::parse(file_system().read(path, kMostNoteBytes), nullptr, false);
+        nlohmann::ordered_json::parse(file_system().read(path, kMaxNoteBytes), nullptr, false);
     if (note.is_object() && note.contains("files") && note["files"].is_array()) {
       for (const auto& name : note["files"]) {
         ours.push_back(name.is_string() ? name.get<std::string>() : "");

@@ -171,9 +171,10 @@ void Decoder::visit(Visitor& visitor, const std::string& name) {
 }
 
 Tensor Decoder::embed(const Pass& pass) const {
-  Tensor x = maybe_scale(embedding_->forward(pass.tokens->ids, pass), plan_.embedding_multiplier);
+  Tensor x =
+      maybe_scale(embedding_->forward(pass.tokens->id_list(), pass), plan_.embedding_multiplier);
   if (positions_ != nullptr) {
-    x = add(std::move(x), positions_->forward(pass.tokens->positions, pass));
+    x = add(std::move(x), positions_->forward(pass.tokens->position_list(), pass));
   }
   return maybe_dropout(std::move(x), plan_.embedding_dropout, pass, "embd", 0);
 }

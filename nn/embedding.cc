@@ -3,7 +3,7 @@
 
 namespace inlay {
 
-Tensor Embedding::forward(std::span<const i32> ids, const Pass& /*pass*/) const {
+Tensor Embedding::forward(const Indices& ids, const Pass& /*pass*/) const {
   return embedding(weight_, ids);
 }
 
@@ -19,7 +19,7 @@ void Embedding::visit(Visitor& visitor, const std::string& name) {
   visitor.parameter(dotted(name, "weight"), weight_);
 }
 
-Tensor FrozenEmbedding::forward(std::span<const i32> ids, const Pass& /*pass*/) const {
+Tensor FrozenEmbedding::forward(const Indices& ids, const Pass& /*pass*/) const {
   return embedding(weight_, ids);
 }
 

@@ -15,7 +15,7 @@ namespace inlay {
 /// Anything that turns token ids into rows [ids, width].
 class EmbeddingLike : public Module {
  public:
-  virtual Tensor forward(std::span<const i32> ids, const Pass& pass) const = 0;
+  virtual Tensor forward(const Indices& ids, const Pass& pass) const = 0;
   virtual i64 rows() const = 0;
   virtual i64 width() const = 0;
   /// Rows [begin, end) of the table this layer amounts to, f32, adapters included.
@@ -30,7 +30,7 @@ class Embedding final : public EmbeddingLike {
  public:
   explicit Embedding(Tensor weight) : weight_(std::move(weight)) {}
 
-  Tensor forward(std::span<const i32> ids, const Pass& pass) const override;
+  Tensor forward(const Indices& ids, const Pass& pass) const override;
   i64 rows() const override { return weight_.dim(0); }
   i64 width() const override { return weight_.dim(1); }
   Tensor weight_rows(i64 begin, i64 end) const override;
@@ -48,7 +48,7 @@ class FrozenEmbedding final : public EmbeddingLike {
  public:
   explicit FrozenEmbedding(FrozenMatrix weight) : weight_(std::move(weight)) {}
 
-  Tensor forward(std::span<const i32> ids, const Pass& pass) const override;
+  Tensor forward(const Indices& ids, const Pass& pass) const override;
   i64 rows() const override { return weight_.rows(); }
   i64 width() const override { return weight_.cols(); }
   Tensor weight_rows(i64 begin, i64 end) const override { return weight_.decode(begin, end); }

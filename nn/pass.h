@@ -8,6 +8,7 @@
 #include "core/ops/attention.h"
 #include "core/ops/linear.h"
 #include "core/random.h"
+#include "core/tensor/host_list.h"
 
 namespace inlay {
 
@@ -23,6 +24,15 @@ struct PackedTokens {
   i64 size() const { return static_cast<i64>(ids.size()); }
   /// Adds a sequence, or the next tokens of one, whose first token stands at `first_position`.
   void append(std::span<const i32> sequence, i64 first_position = 0, i64 cache_slot = 0);
+
+  /// The same lists as operations take them, made once for all layers: after the last append.
+  const Indices& id_list() const;
+  const Indices& position_list() const;
+  const Segments& segment_list() const;
+
+ private:
+  mutable std::optional<Indices> id_list_, position_list_;
+  mutable std::optional<Segments> segment_list_;
 };
 
 /// What backward computes again instead of keeping it from the forward pass (Chen et al. 2016,

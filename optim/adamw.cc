@@ -22,8 +22,9 @@ std::vector<StateTensor> adamw_state(const Parameter& parameter) {
 
 void adamw_update(const OptimizerStep& step, const Parameter& parameter, const Tensor& gradient,
                   std::span<const Tensor> state) {
-  on(parameter.value).adamw(adamw_step(step), gradient.in(), parameter.value.out(),
-                 state[0].out(), state[1].out());
+  on(parameter.value)
+      .adamw(adamw_step(step), gradient.in(), parameter.value.out(), state[0].out(),
+             state[1].out());
 }
 
 // Adam with decoupled weight decay, in PyTorch's order (Loshchilov & Hutter 2019, arXiv:1711.05101,

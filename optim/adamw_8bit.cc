@@ -6,17 +6,17 @@
 // see core/kernels/adamw.h). Requantisation takes the nearest code, in f32 arithmetic.
 //
 // Two kinds of parameters keep f32 moments:
-// - Those of fewer than kLeast8BitSize values, which would save nothing.
+// - Those of fewer than kMin8BitSize values, which would save nothing.
 // - Those of sparse gradients (Parameter::sparse_gradient). v of a value 2500 times below the
 //   largest gradient of its block rounds to 0 and m does not; where the next gradient is exactly 0,
 //   m / (sqrt(v) + epsilon) then throws the value away.
 namespace inlay {
 namespace {
 
-constexpr i64 kLeast8BitSize = 4096;  // bitsandbytes' min_8bit_size
+constexpr i64 kMin8BitSize = 4096;  // bitsandbytes' min_8bit_size
 
 bool takes_8bit_moments(const Parameter& p) {
-  return p.value.numel() >= kLeast8BitSize && !p.sparse_gradient;
+  return p.value.numel() >= kMin8BitSize && !p.sparse_gradient;
 }
 
 std::vector<StateTensor> state_of(const Parameter& parameter) {
@@ -40,8 +40,8 @@ void update(const OptimizerStep& step, const Parameter& parameter, const Tensor&
   const auto moment = [&](std::size_t first) {
     return kernels::EightBitMoment{state[first].span<u8>(), state[first + 1].out()};
   };
-  on(parameter.value).adamw_8bit(adamw_step(step), gradient.in(), parameter.value.out(),
-                      moment(0), moment(2));
+  on(parameter.value)
+      .adamw_8bit(adamw_step(step), gradient.in(), parameter.value.out(), moment(0), moment(2));
 }
 
 }  // namespace

@@ -20,7 +20,7 @@
 namespace inlay {
 namespace {
 
-constexpr i64 kMostConfigBytes =
+constexpr i64 kMaxModelConfigBytes =
     16 << 20;  // config.json is a few kilobytes; some carry long label tables
 
 // Mapped where the alignment allows it, else copied: old files start their data at any byte.
@@ -51,7 +51,8 @@ HfConfig read_config(const std::string& folder) {
         str(folder, ": not a model folder: it has no config.json", gguf_instead(folder)));
   }
   return HfConfig(
-      parse_json(file_system().read(path, kMostConfigBytes), path, {.python_numbers = true}), path);
+      parse_json(file_system().read(path, kMaxModelConfigBytes), path, {.python_numbers = true}),
+      path);
 }
 
 bool is_float(const TensorEntry& entry) {

@@ -26,13 +26,14 @@ void activation_backward(Activation kind, std::span<const float> x, std::span<co
 /// y = act(gate) * up  (SwiGLU for kSilu, GeGLU for the others; Shazeer 2020, arXiv:2002.05202)
 void gated(Activation kind, std::span<const float> gate, std::span<const float> up,
            std::span<float> y);
-void gated_bf16(Activation kind, std::span<const u16> gate, std::span<const u16> up, std::span<u16> y);
+void gated_bf16(Activation kind, std::span<const u16> gate, std::span<const u16> up,
+                std::span<u16> y);
 /// dgate = dy up act'(gate),  dup = dy act(gate);  and y as above, unless it is empty
 void gated_backward(Activation kind, std::span<const float> gate, std::span<const float> up,
                     std::span<const float> dy, std::span<float> dgate, std::span<float> dup,
                     std::span<float> y = {});
 void gated_backward_bf16(Activation kind, std::span<const u16> gate, std::span<const u16> up,
-                    std::span<const u16> dy, std::span<u16> dgate, std::span<u16> dup,
-                    std::span<u16> y = {});
+                         std::span<const u16> dy, std::span<u16> dgate, std::span<u16> dup,
+                         std::span<u16> y = {});
 
 }  // namespace inlay::kernels

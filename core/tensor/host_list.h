@@ -24,9 +24,9 @@ class HostList {
     state_->host = std::move(values);
   }
   template <class Values>
-    requires(std::convertible_to<const Values&, std::span<const T>> &&
-             !std::same_as<Values, HostList> && !std::same_as<Values, std::vector<T>>)
-  HostList(const Values& values)
+  requires(std::convertible_to<const Values&, std::span<const T>> &&
+           !std::same_as<Values, HostList> && !std::same_as<Values, std::vector<T>>)
+      HostList(const Values& values)
       : HostList([&] {
           const std::span<const T> list(values);
           return std::vector<T>(list.begin(), list.end());

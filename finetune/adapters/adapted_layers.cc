@@ -106,7 +106,7 @@ AdaptedEmbedding::AdaptedEmbedding(std::unique_ptr<EmbeddingLike> base,
                                    std::unique_ptr<TableUpdate> update)
     : base_(std::move(base)), update_(std::move(update)) {}
 
-Tensor AdaptedEmbedding::forward(std::span<const i32> ids, const Pass& pass) const {
+Tensor AdaptedEmbedding::forward(const Indices& ids, const Pass& pass) const {
   const Tensor rows = base_->forward(ids, pass);
   return pass.adapters ? update_->apply(rows, ids, pass.keep) : rows;
 }

@@ -82,7 +82,7 @@ std::vector<NamedTensor> DoraUpdate::tensors() const {
 DoraTableUpdate::DoraTableUpdate(const UpdateSite& site, const EmbeddingLike& base)
     : LoraTableUpdate(site, base), magnitude_(trainable_zeros({base.width()})) {}
 
-Tensor DoraTableUpdate::apply(const Tensor& rows, std::span<const i32> ids, Keep keep) const {
+Tensor DoraTableUpdate::apply(const Tensor& rows, const Indices& ids, Keep keep) const {
   return scale_columns(LoraTableUpdate::apply(rows, ids, keep), gain_, keep);
 }
 

@@ -37,7 +37,7 @@ class DoraTableUpdate final : public LoraTableUpdate {
  public:
   DoraTableUpdate(const UpdateSite& site, const EmbeddingLike& base);
 
-  Tensor apply(const Tensor& rows, std::span<const i32> ids, Keep keep) const override;
+  Tensor apply(const Tensor& rows, const Indices& ids, Keep keep) const override;
   std::vector<NamedTensor> tensors() const override;
   void settle(const EmbeddingLike& base) override;
 

@@ -196,7 +196,7 @@ LoraTableUpdate::LoraTableUpdate(const UpdateSite& site, const EmbeddingLike& ba
   }
 }
 
-Tensor LoraTableUpdate::apply(const Tensor& rows, std::span<const i32> ids, Keep keep) const {
+Tensor LoraTableUpdate::apply(const Tensor& rows, const Indices& ids, Keep keep) const {
   const Tensor update = linear(gather_columns(lora_a_, ids), lora_b_, {}, WeightLayout::kOutIn,
                                GemmCompute::kF32, keep);
   return add(inlay::scale(update, static_cast<float>(scale_)), rows);

@@ -47,7 +47,7 @@ class LoraTableUpdate : public TableUpdate {
  public:
   LoraTableUpdate(const UpdateSite& site, const EmbeddingLike& base);
 
-  Tensor apply(const Tensor& rows, std::span<const i32> ids, Keep keep) const override;
+  Tensor apply(const Tensor& rows, const Indices& ids, Keep keep) const override;
   std::vector<NamedTensor> tensors() const override;
   i64 rank() const override { return lora_a_.dim(0); }
 

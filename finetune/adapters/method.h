@@ -87,7 +87,7 @@ class TableUpdate {
 
   /// The rows of the tokens `ids`, of which `rows` [ids, width] are the table's own.
   /// `keep` is of what backward reads.
-  virtual Tensor apply(const Tensor& rows, std::span<const i32> ids, Keep keep) const = 0;
+  virtual Tensor apply(const Tensor& rows, const Indices& ids, Keep keep) const = 0;
   virtual std::vector<NamedTensor> tensors() const = 0;
   virtual i64 rank() const { return 0; }
   /// Called once where the tensors were read from a file, and will not change: for what follows

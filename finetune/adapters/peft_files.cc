@@ -23,7 +23,7 @@ namespace {
 using nlohmann::ordered_json;
 
 constexpr std::string_view kPrefix = "base_model.model.";
-constexpr i64 kMostAdapterConfigBytes = 16 << 20;
+constexpr i64 kMaxAdapterConfigBytes = 16 << 20;
 
 ordered_json text_or_list(const StringOrList& value) {
   return std::visit([](const auto& v) { return ordered_json(v); }, value);
@@ -94,10 +94,10 @@ OrderedMap<std::vector<i64>> trained_tokens(const nlohmann::ordered_json& json,
     return {};
   }
   const auto ids_of = [&](const nlohmann::ordered_json& list) {
-    constexpr i64 kMostId = std::numeric_limits<i32>::max();
+    constexpr i64 kMaxId = std::numeric_limits<i32>::max();
     std::vector<i64> ids;
     for (const auto& id : list.is_array() ? list : nlohmann::ordered_json::array({nullptr})) {
-      if (!id.is_number_integer() || id.get<i64>() < 0 || id.get<i64>() > kMostId) {
+      if (!id.is_number_integer() || id.get<i64>() < 0 || id.get<i64>() > kMaxId) {
         throw DataError(str(path,
                             ": /trainable_token_indices: expected a list of token ids, or an "
                             "object of such lists by module, found ",
@@ -151,7 +151,7 @@ FinishedPeftConfig read_adapter_config(const std::string& directory) {
                         : str(directory, ": there is no such adapter folder"));
   }
   const nlohmann::ordered_json json =
-      parse_ordered_json(file_system().read(path, kMostAdapterConfigBytes), path);
+      parse_ordered_json(file_system().read(path, kMaxAdapterConfigBytes), path);
   const ConfigDocument document = ConfigDocument::single(json, {path, directory});
   const ReadOptions options{.unknown_keys = ReadOptions::UnknownKeys::kRefuseIfSet,
                             .data_file = true};

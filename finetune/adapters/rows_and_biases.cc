@@ -29,14 +29,15 @@ void ReplacedRows::put_into(const Tensor& rows, i64 begin) const {
 EmbeddingWithRows::EmbeddingWithRows(std::unique_ptr<EmbeddingLike> base, ReplacedRows rows)
     : base_(std::move(base)), replaced_(std::move(rows)) {}
 
-Tensor EmbeddingWithRows::forward(std::span<const i32> ids, const Pass& pass) const {
+Tensor EmbeddingWithRows::forward(const Indices& ids, const Pass& pass) const {
   const Tensor y = base_->forward(ids, pass);
   if (!pass.adapters) {
     return y;
   }
-  for (std::size_t t = 0; t < ids.size(); ++t) {
+  const std::span<const i32> list = ids.host();
+  for (std::size_t t = 0; t < list.size(); ++t) {
     // The last of equal ids counts, as where the rows are written one after the other.
-    const auto it = std::ranges::find(replaced_.ids.rbegin(), replaced_.ids.rend(), ids[t]);
+    const auto it = std::ranges::find(replaced_.ids.rbegin(), replaced_.ids.rend(), list[t]);
     if (it != replaced_.ids.rend()) {
       const auto i = static_cast<std::size_t>(replaced_.ids.rend() - it) - 1;
       row_of(y, t).copy_from(row_of(replaced_.values, i));

@@ -27,7 +27,7 @@ class EmbeddingWithRows final : public EmbeddingLike {
  public:
   EmbeddingWithRows(std::unique_ptr<EmbeddingLike> base, ReplacedRows rows);
 
-  Tensor forward(std::span<const i32> ids, const Pass& pass) const override;
+  Tensor forward(const Indices& ids, const Pass& pass) const override;
   i64 rows() const override { return base_->rows(); }
   i64 width() const override { return base_->width(); }
   Tensor weight_rows(i64 begin, i64 end) const override;

@@ -177,8 +177,9 @@ void RuntimeConfig::fields(FieldVisitor& v) {
           "bytes the process may take, or a text such as \"6GB\" or \"900MiB\": a run that needs "
           "more is refused before it starts; \"auto\": nine tenths of what is free");
   v.field("prepack_weights", prepack_weights,
-          "whether frozen weights are laid down twice more as products read them, which small "
-          "batches gain most by: 8 bytes a weight for f32, 4 for bf16; \"auto\": where the run "
+          "whether frozen weights are stored twice more, in the order in which products read them, "
+          "which small batches gain most by: 8 bytes a weight for f32, 4 for bf16; \"auto\": where "
+          "the run "
           "then fits max_memory without recomputing more");
   v.neutral("kernels", {"\"auto\""}, "the processor decides which instructions are used");
   v.neutral("distributed", {"null"}, "a training on several machines is not supported");

@@ -21,7 +21,7 @@ struct NamedSum {
 };
 
 struct BatchLoss {
-  Tensor loss;                     // [1] f32, recorded; backward begins here
+  Tensor loss;                      // [1] f32, recorded; backward begins here
   std::vector<NamedSum> sums = {};  // the same names for every batch; nothing is recorded of them
 };
 

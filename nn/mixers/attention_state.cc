@@ -27,8 +27,9 @@ AttentionState::View AttentionState::extend(const Tensor& k, const Tensor& v,
     }
     view.segments.push_back({segment.q_begin, segment.q_count, first, seen + segment.q_count});
   }
-  write_rows(keys_, rows, k);
-  write_rows(values_, rows, v);
+  const Indices places(std::move(rows));
+  write_rows(keys_, places, k);
+  write_rows(values_, places, v);
   return view;
 }
 

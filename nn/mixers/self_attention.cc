@@ -45,8 +45,8 @@ SelfAttention::Heads SelfAttention::project(const Tensor& x, const Pass& pass) c
     parts = forward_together({q_.get(), k_.get(), v_.get()}, x, pass);
   }
   if (rotary_ != nullptr) {
-    const std::vector<i32>& positions = pass.tokens->positions;
-    const RopeTables& tables = rotary_->tables(positions);
+    const Indices& positions = pass.tokens->position_list();
+    const RopeTables& tables = rotary_->tables(positions.host());
     for (Tensor* turned : {&parts[0], &parts[1]}) {
       *turned = rope(std::move(*turned), plan_.head_dim, positions, tables);
     }
@@ -76,7 +76,7 @@ Tensor SelfAttention::attend(const Tensor& q, const Tensor& k, const Tensor& v,
     const AttentionState::View seen = state.extend(k, v, *pass.tokens);
     return attention(q, seen.k, seen.v, seen.segments, options);
   }
-  return attention(q, k, v, pass.tokens->segments, options);
+  return attention(q, k, v, pass.tokens->segment_list(), options);
 }
 
 Tensor SelfAttention::forward(const Tensor& residual, const Tensor& x, const Pass& pass) const {

@@ -44,20 +44,21 @@ i64 HfConfig::integer(std::string_view key, std::optional<i64> otherwise, i64 le
     return *otherwise;
   }
   // Far above any real size, and low enough that products of two sizes stay in range.
-  constexpr i64 kMost = i64{1} << 31;
-  if (!value->is_number_integer() || (value->is_number_unsigned() && value->get<u64>() > kMost) ||
-      value->get<i64>() < least || value->get<i64>() > kMost) {
-    fail(key, str("expected an integer from ", least, " to ", kMost, ", found ",
+  constexpr i64 kMaxValue = i64{1} << 31;
+  if (!value->is_number_integer() ||
+      (value->is_number_unsigned() && value->get<u64>() > kMaxValue) || value->get<i64>() < least ||
+      value->get<i64>() > kMaxValue) {
+    fail(key, str("expected an integer from ", least, " to ", kMaxValue, ", found ",
                   printable(value->dump())));
   }
   return value->get<i64>();
 }
 
 i64 HfConfig::layers(std::string_view key, std::optional<i64> otherwise) const {
-  constexpr i64 kMost = 4096;
+  constexpr i64 kMaxLayers = 4096;
   const i64 count = integer(key, otherwise);
-  if (count > kMost) {
-    fail(key, str("expected an integer from 1 to ", kMost, ", found ", count));
+  if (count > kMaxLayers) {
+    fail(key, str("expected an integer from 1 to ", kMaxLayers, ", found ", count));
   }
   return count;
 }

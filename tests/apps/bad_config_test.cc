@@ -269,8 +269,8 @@ TEST(BadConfig, AModelBeyondTheMachinesMemoryIsRefused) {
     Json config = workshop.read_json("model/config.json");
     config["hidden_size"] = config["vocab_size"] = i64{1} << bits;
     workshop.write("run.json", run_json({{"/model", {{"config", config}}},
-                                      {"/peft", nullptr},
-                                      {"/data/train", "tokens.jsonl"}}));
+                                         {"/peft", nullptr},
+                                         {"/data/train", "tokens.jsonl"}}));
     workshop.expect_refused(
         "train run.json", ExitCode::kMemory,
         str("out of memory: ", i64{4} << (2 * bits), " bytes more are needed…"));

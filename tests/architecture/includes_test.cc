@@ -12,6 +12,7 @@
 #include <set>
 #include <sstream>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace inlay {
@@ -46,7 +47,7 @@ const std::map<std::string, std::set<std::string>> kMayIncludeInCore = {
 
 /// What kernels may have from core/ itself: numbers, errors and threads, nothing that allocates.
 const std::set<std::string> kForKernels = {"core/types.h", "core/error.h", "core/parallel.h",
-                                         "core/segments.h"};
+                                           "core/segments.h"};
 
 /// Each costs a second and more wherever it is read.
 const std::vector<std::string> kHeavy = {"nlohmann/json.hpp", "Eigen/",  "CLI/",
@@ -222,6 +223,42 @@ TEST(Includes, HeavyHeadersStayInSourceFiles) {
     for (const Include& include : includes(read(file))) {
       EXPECT_TRUE(!file.ends_with(".h") || !is_heavy(include.header) || kMayBeHeavy.contains(file))
           << file << " includes " << include.header;
+    }
+  }
+}
+
+/// The entries of the backend's table.
+std::set<std::string> kernels_of_the_table() {
+  std::set<std::string> names;
+  std::istringstream words(read("core/backend/kernels.h"));
+  for (std::string word; words >> word;) {
+    constexpr std::string_view kMember = "&Kernels::";
+    if (word.starts_with(kMember)) {
+      const std::size_t end =
+          word.find_first_not_of("abcdefghijklmnopqrstuvwxyz_0123456789", kMember.size());
+      names.insert(word.substr(kMember.size(), end - kMember.size()));
+    }
+  }
+  return names;
+}
+
+// What calls one by its name works on the processor alone.
+TEST(Sources, KernelsAreAskedOfABackend) {
+  const std::set<std::string> names = kernels_of_the_table();
+  ASSERT_GT(names.size(), 60U);
+  for (const std::string& file : library_sources()) {
+    if (file.starts_with("core/kernels/") || file.starts_with("core/backend/")) {
+      continue;
+    }
+    const std::string text = read(file);
+    constexpr std::string_view kNamespace = "kernels::";
+    for (std::size_t at = text.find(kNamespace); at != std::string::npos;
+         at = text.find(kNamespace, at + 1)) {
+      const std::size_t begin = at + kNamespace.size();
+      const std::size_t end = text.find_first_of("(<;,{} &)\n", begin);
+      EXPECT_FALSE(end != std::string::npos && text[end] == '(' &&
+                   names.contains(text.substr(begin, end - begin)))
+          << file << " calls kernels::" << text.substr(begin, end - begin);
     }
   }
 }

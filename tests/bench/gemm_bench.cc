@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "core/error.h"
-#include "core/kernels/gemm.h"
 #include "core/kernels/cpu/isa/peak.h"
+#include "core/kernels/gemm.h"
 #include "core/parallel.h"
 #include "core/random.h"
 #include "tests/bench/native.h"

@@ -19,8 +19,8 @@ TEST(Fence, LetsKernelsWork) {
 TEST(Fence, CopiesWhatItBorrows) {
   const UseBackend use(fence_backend());
   const std::vector<float> values = {1.0F, 2.0F};
-  const Tensor t = Tensor::borrow(std::as_bytes(std::span(values)), {2}, DType::kF32,
-                                  std::make_shared<int>(0));
+  const Tensor t =
+      Tensor::borrow(std::as_bytes(std::span(values)), {2}, DType::kF32, std::make_shared<int>(0));
   EXPECT_NE(t.raw(), static_cast<const void*>(values.data()));
   EXPECT_TRUE(t.read_only());
   EXPECT_EQ(t.to_vector(), values);

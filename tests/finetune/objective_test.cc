@@ -71,8 +71,7 @@ TEST(Objectives, AddUpOverBatches) {
     }
     EXPECT_EQ(objective->collate(pointers(rows))->weight, weight) << kind.name;
     const LossAndGradients whole = of_batches(*objective, {rows});
-    const LossAndGradients cut =
-        of_batches(*objective, {{rows[0]}, {rows[1], rows[2]}, {rows[3]}});
+    const LossAndGradients cut = of_batches(*objective, {{rows[0]}, {rows[1], rows[2]}, {rows[3]}});
     EXPECT_GT(whole.loss, 0.1) << kind.name;
     EXPECT_NEAR(cut.loss, whole.loss, 2e-6) << kind.name;  // sums of f32 in another order
     for (const auto& [name, gradient] : whole.gradients) {

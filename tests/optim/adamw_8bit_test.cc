@@ -23,8 +23,7 @@ namespace {
 using kernels::DynamicMap;
 using kernels::kMomentBlock;
 
-constexpr i64 kLeast8BitSize =
-    4096;  // values from which moments take 8 bits, as bitsandbytes has it
+constexpr i64 kMin8BitSize = 4096;  // values from which moments take 8 bits, as bitsandbytes has it
 
 Parameter weights_of_8bit(i64 count, const std::string& name = "w") {
   const Tensor value = Tensor::empty({count});
@@ -120,7 +119,7 @@ TEST(AdamW8bit, TakesTheStepsOfBitsandbytes) {
 }
 
 TEST(AdamW8bit, RequantisesToTheNearestCode) {
-  constexpr i64 kCount = kLeast8BitSize + 37;  // the last block is short
+  constexpr i64 kCount = kMin8BitSize + 37;  // the last block is short
   const Parameter w = weights_of_8bit(kCount);
   Optimizer optimizer(optimizer_named("adamw_8bit"), {.beta1 = 0.5, .beta2 = 0.75}, {w});
   w.value.set_grad(wide_gradient(kCount, 1));
@@ -252,10 +251,10 @@ TEST(AdamW8bit, TakesTwoBytesAParameterAndTheScales) {
 }
 
 TEST(AdamW8bit, KeepsF32MomentsWhereCodesWouldSaveNothingOrHurt) {
-  const Parameter small = weights_of_8bit(kLeast8BitSize - 1, "small");
-  Parameter sparse = weights_of_8bit(kLeast8BitSize, "sparse");
+  const Parameter small = weights_of_8bit(kMin8BitSize - 1, "small");
+  Parameter sparse = weights_of_8bit(kMin8BitSize, "sparse");
   sparse.sparse_gradient = true;
-  const Parameter least = weights_of_8bit(kLeast8BitSize, "least");
+  const Parameter least = weights_of_8bit(kMin8BitSize, "least");
   Optimizer optimizer(optimizer_named("adamw_8bit"), {}, {least, small, sparse});
   std::vector<std::string> names;
   for (const Parameter& p : optimizer.state()) {

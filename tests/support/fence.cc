@@ -22,8 +22,8 @@ namespace {
 class FencedPages {
  public:
   FencedPages() {
-    void* range = mmap(nullptr, kReserve, PROT_NONE,
-                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void* range =
+        mmap(nullptr, kReserve, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     INLAY_ASSERT(range != MAP_FAILED);
     base_ = top_ = static_cast<std::byte*>(range);
   }
@@ -111,8 +111,7 @@ struct Fenced<member> {
 };
 
 template <class Answer, class... Args, Answer (*Kernels::*member)(Args...)>
-  requires(!std::is_void_v<Answer>)
-struct Fenced<member> {
+requires(!std::is_void_v<Answer>) struct Fenced<member> {
   static Answer function(Args... args) { return (cpu_backend().kernels().*member)(args...); }
 };
 

@@ -4,8 +4,8 @@
 // The products of attention_bf16.h in AMX tiles, and the order the strips of keys come in that
 // keeps both the tiles and the vector units busy.
 
-#include "core/kernels/cpu/isa/amx.h"
 #include "core/kernels/cpu/attention/attention_bf16.h"
+#include "core/kernels/cpu/isa/amx.h"
 
 namespace inlay::kernels::INLAY_ISA {
 namespace {

@@ -4,8 +4,8 @@
 // The one product all of tiled attention is made of: broadcast a number, multiply it by a vector,
 // add. See attention_tile.h for what is multiplied.
 
-#include "core/kernels/cpu/products/row_values.h"
 #include "core/kernels/cpu/isa/simd.h"
+#include "core/kernels/cpu/products/row_values.h"
 
 namespace inlay::kernels::INLAY_ISA {
 namespace {

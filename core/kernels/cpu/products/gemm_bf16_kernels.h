@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "core/kernels/cpu/products/gemm_kernels.h"
 #include "core/kernels/cpu/isa/isa.h"
+#include "core/kernels/cpu/products/gemm_kernels.h"
 #include "core/types.h"
 
 // The seam between gemm_bf16.cc and gemm_bf16.isa.cc, the products of bf16 operands.

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "core/kernels/gemm.h"
 #include "core/kernels/cpu/products/gemm_bf16_kernels.h"
 #include "core/kernels/cpu/products/gemm_kernels.h"
 #include "core/kernels/cpu/products/gemm_pack.h"
+#include "core/kernels/gemm.h"
 
 // Operands of bf16 products, rounded while they are laid out (gemm_bf16_kernels.h says how). The
 // steps of a piece are padded with zeros to a multiple of kernels.step.

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "core/kernels/cpu/products/gemm_int8_kernels.h"
 #include "core/kernels/cpu/isa/simd.h"
+#include "core/kernels/cpu/products/gemm_int8_kernels.h"
 
 // How the operands of 8-bit products get their 8 bits, and are stored in the panels of the
 // instruction set being compiled: for gemm_int8.isa.cc.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "core/kernels/cpu/products/gemm_kernels.h"
 #include "core/kernels/cpu/isa/simd.h"
+#include "core/kernels/cpu/products/gemm_kernels.h"
 
 // Operands reordered for the register tile. A transpose reads its rows four values of k at a time,
 // so that each vector register is loaded as a column of 4 x 4 blocks, one block in each 128-bit

@@ -4,10 +4,10 @@
 #include <algorithm>
 #include <span>
 
-#include "core/kernels/gemm.h"
 #include "core/kernels/cpu/products/gemm_bf16_kernels.h"
 #include "core/kernels/cpu/products/gemm_kernels.h"
 #include "core/kernels/cpu/products/gemm_pack.h"
+#include "core/kernels/gemm.h"
 
 // What the two loop nests of a product share: how the contraction is cut, and what becomes of the
 // sums.

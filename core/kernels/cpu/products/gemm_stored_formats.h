@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "core/kernels/cpu/products/gemm_stored_rows.h"
 #include "core/kernels/cpu/isa/simd_words.h"
+#include "core/kernels/cpu/products/gemm_stored_rows.h"
 
 // Groups of values of many stored rows, decoded in registers: a type for each MatrixFormat (see
 // StoredFormats).

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "core/kernels/cpu/isa/simd.h"
 #include "core/kernels/cpu/products/gemm_tile_output.h"
 #include "core/kernels/cpu/products/row_values.h"
-#include "core/kernels/cpu/isa/simd.h"
 
 // The register tile: kRows x (kVectors * lanes) sums stay in registers while k runs; a step of k
 // loads the vectors of B once and broadcasts one value of A a row.

@@ -3,8 +3,8 @@
 
 // From the registers of a full tile to C: what all tiles of AVX-512 and AVX2 do with their sums.
 
-#include "core/kernels/cpu/products/gemm_kernels.h"
 #include "core/kernels/cpu/isa/simd.h"
+#include "core/kernels/cpu/products/gemm_kernels.h"
 
 namespace inlay::kernels::INLAY_ISA {
 namespace {

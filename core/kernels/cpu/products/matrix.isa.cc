@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <cstring>
 
-#include "core/kernels/cpu/products/matrix_decode.h"
 #include "core/kernels/cpu/isa/simd.h"
+#include "core/kernels/cpu/products/matrix_decode.h"
 
 // Decoders. Every value is computed by the f32 operations of the format's definition, in their
 // order and each rounded on its own, so all instruction sets give the same bits.

@@ -42,7 +42,8 @@ void gated(Activation kind, std::span<const float> gate, std::span<const float> 
   });
 }
 
-void gated_bf16(Activation kind, std::span<const u16> gate, std::span<const u16> up, std::span<u16> y) {
+void gated_bf16(Activation kind, std::span<const u16> gate, std::span<const u16> up,
+                std::span<u16> y) {
   parallel_rows(static_cast<i64>(y.size()), kActivationGrain, [&](i64 begin, i64 end) {
     INLAY_SELECT(activations)
         .gated_bf16(kind, gate.data() + begin, up.data() + begin, y.data() + begin, end - begin);
@@ -60,8 +61,8 @@ void gated_backward(Activation kind, std::span<const float> gate, std::span<cons
 }
 
 void gated_backward_bf16(Activation kind, std::span<const u16> gate, std::span<const u16> up,
-                    std::span<const u16> dy, std::span<u16> dgate, std::span<u16> dup,
-                    std::span<u16> y) {
+                         std::span<const u16> dy, std::span<u16> dgate, std::span<u16> dup,
+                         std::span<u16> y) {
   parallel_rows(static_cast<i64>(dy.size()), kActivationGrain, [&](i64 begin, i64 end) {
     INLAY_SELECT(activations)
         .gated_backward_bf16(kind, gate.data() + begin, up.data() + begin, dy.data() + begin,

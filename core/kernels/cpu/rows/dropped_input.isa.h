@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "core/kernels/dropped_input.h"
 #include "core/kernels/cpu/isa/isa.h"
+#include "core/kernels/dropped_input.h"
 
 namespace inlay::kernels {
 

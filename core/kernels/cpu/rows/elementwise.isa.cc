@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/kernels/cpu/rows/elementwise.isa.h"
 
-#include "core/kernels/philox.h"
 #include "core/kernels/cpu/isa/simd.h"
+#include "core/kernels/philox.h"
 
 namespace inlay::kernels::INLAY_ISA {
 namespace {
