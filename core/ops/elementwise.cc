@@ -13,7 +13,7 @@ namespace inlay {
 Tensor add(Tensor a, const Tensor& b) {
   check_shape("add", b, a.shape());
   Tensor y = reuse_or_allocate(a);
-  on(y).add(dense(a).in(), dense(b).in(), y.out());
+  on(y).add(contiguous(a).in(), contiguous(b).in(), y.out());
   return record("add", std::move(y), {a, b}, [](const Tensor& dy, Wants) -> Grads {
     return {dy, dy};
   });
@@ -22,7 +22,7 @@ Tensor add(Tensor a, const Tensor& b) {
 Tensor add_row(Tensor x, const Tensor& row) {
   check_shape("add_row: row", row, {x.dim(-1)});
   Tensor y = reuse_or_allocate(x);
-  on(y).add_row(dense(x).in(), row.in(), y.out());
+  on(y).add_row(contiguous(x).in(), row.in(), y.out());
   return record("add_row", std::move(y), {x, row}, [](const Tensor& dy, Wants wants) -> Grads {
     Tensor drow;
     if (wants[1]) {
@@ -35,8 +35,8 @@ Tensor add_row(Tensor x, const Tensor& row) {
 
 Tensor mul(const Tensor& a, const Tensor& b) {
   check_shape("mul", b, a.shape());
-  const Tensor left = dense(a);
-  const Tensor right = dense(b);
+  const Tensor left = contiguous(a);
+  const Tensor right = contiguous(b);
   Tensor y = Tensor::empty_like(left);
   on(y).multiply(left.in(), right.in(), y.out());
   const auto times = [](const Tensor& dy, const Saved& other) {
@@ -54,7 +54,7 @@ Tensor mul(const Tensor& a, const Tensor& b) {
 
 Tensor scale(Tensor x, float factor) {
   Tensor y = reuse_or_allocate(x);
-  on(y).scale(dense(x).in(), factor, y.out());
+  on(y).scale(contiguous(x).in(), factor, y.out());
   return record("scale", std::move(y), {x}, [factor](Tensor dy, Wants) -> Grads {
     const auto [values, dx] = take(std::move(dy));
     on(dx).scale(values.in(), factor, dx.out());
@@ -64,7 +64,7 @@ Tensor scale(Tensor x, float factor) {
 
 Tensor scale_columns(const Tensor& x, const Tensor& factors, Keep keep) {
   check_shape("scale_columns: factors", factors, {x.dim(-1)});
-  const Tensor in = dense(x);
+  const Tensor in = contiguous(x);
   Tensor y = Tensor::empty_like(in);
   on(y).scale_columns(in.in(), factors.in(), y.out());
   // dx = dy * factors,  dfactors = sum over rows of dy * x
@@ -89,7 +89,7 @@ Tensor dropout(const Tensor& x, float p, RandomKey key, Keep keep) {
   if (p == 0.0F) {
     return x;
   }
-  const Tensor in = dense(x);
+  const Tensor in = contiguous(x);
   Tensor y = Tensor::empty_like(in);
   on(y).dropout(in.in(), p, key.value(), y.out());
   y = record("dropout", std::move(y), {in}, [p, key](const Tensor& dy, Wants) -> Grads {
@@ -107,7 +107,7 @@ Tensor dropout(const Tensor& x, float p, RandomKey key, Keep keep) {
 }
 
 Tensor activation(kernels::Activation kind, const Tensor& x, Keep keep) {
-  const Tensor in = dense(x);
+  const Tensor in = contiguous(x);
   const auto compute = [kind](const Tensor& from) {
     Tensor y = Tensor::empty_like(from);
     on(y).activation(kind, from.in(), y.out());
@@ -137,8 +137,8 @@ Tensor gated_of(kernels::Activation kind, const Tensor& gate, const Tensor& up, 
     }
     return y;
   };
-  const Tensor g = dense(gate);
-  const Tensor u = dense(up);
+  const Tensor g = contiguous(gate);
+  const Tensor u = contiguous(up);
   const Saved sg = save(g, keep);
   const Saved su = save(u, keep);
   Tensor y =
@@ -169,7 +169,7 @@ Tensor gated(kernels::Activation kind, const Tensor& gate, const Tensor& up, Kee
 }
 
 Tensor softmax(const Tensor& x) {
-  const Tensor in = dense(x);
+  const Tensor in = contiguous(x);
   Tensor y = Tensor::empty_like(in);
   on(y).softmax(in.in(), in.dim(-1), y.out());
   return record("softmax", y, {in},

@@ -28,7 +28,7 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias, WeightL
   compute = weight.requires_grad() ? unquantised(compute) : compute;
   const i64 out = weight.dim(out_in ? 0 : 1);
   check_linear(x, weight.dim(out_in ? 1 : 0), out, bias);
-  const Tensor input = dense(x);
+  const Tensor input = contiguous(x);
   Tensor y = Tensor::empty(x.shape().with(-1, out));
   const float* bias_values = bias.defined() ? bias.data<const float>() : nullptr;
   multiply(input, matrix_ref(weight), y,
@@ -63,7 +63,7 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias, WeightL
 Tensor linear(const Tensor& x, const FrozenMatrix& weight, const Tensor& bias,
               GemmCompute compute) {
   check_linear(x, weight.cols(), weight.rows(), bias);
-  const Tensor input = dense(x);
+  const Tensor input = contiguous(x);
   Tensor y = Tensor::empty(x.shape().with(-1, weight.rows()));
   const float* bias_values = bias.defined() ? bias.data<const float>() : nullptr;
   multiply(input, weight.ref(), y, {.transposed = true, .bias = bias_values, .compute = compute});
@@ -86,7 +86,7 @@ Tensor matmul(const Tensor& a, const Tensor& b) {
     throw ShapeError(str("matmul: inner sizes differ: a ", a.shape().to_string(), " @ b ",
                          b.shape().to_string()));
   }
-  return linear(a, dense(b), {}, WeightLayout::kInOut);
+  return linear(a, contiguous(b), {}, WeightLayout::kInOut);
 }
 
 }  // namespace inlay

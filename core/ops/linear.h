@@ -11,7 +11,7 @@ namespace inlay {
 using kernels::GemmCompute;
 using kernels::unquantised;
 
-/// How a weight lies in memory: [out, in] as everywhere, or [in, out] as GPT-2's Conv1D.
+/// How a weight is stored: [out, in] as everywhere, or [in, out] as GPT-2's Conv1D.
 enum class WeightLayout { kOutIn, kInOut };
 
 /// y = x W^T + bias.

@@ -40,7 +40,7 @@ Tensor gradient_over(const Tensor& logits, const Indices& targets, double normal
                      std::span<double> losses) {
   Tensor gradient = reuse_or_allocate(logits);
   if (!gradient.same_storage(logits)) {
-    gradient.copy_from(dense(logits));
+    gradient.copy_from(contiguous(logits));
   }
   const auto scale = static_cast<float>(1.0 / normalizer);
   if (type == DType::kBf16) {
@@ -80,7 +80,7 @@ Tensor cross_entropy(Tensor logits, const Indices& targets, double normalizer, D
   if (wanted) {
     dlogits = gradient_over(logits, targets, normalizer, gradient, losses.span<double>());
   } else {
-    on(losses).cross_entropy(dense(logits).in(), logits.dim(1), targets.device(),
+    on(losses).cross_entropy(contiguous(logits).in(), logits.dim(1), targets.device(),
                              losses.span<double>());
   }
   Tensor loss = Tensor::empty({1});
@@ -95,7 +95,7 @@ Tensor cross_entropy(Tensor logits, const Indices& targets, double normalizer, D
 Tensor cross_entropy_rows(const Tensor& logits, const Indices& targets) {
   check_targets(logits, targets);
   const Tensor losses = Tensor::empty({logits.dim(0)}, DType::kF64);
-  on(losses).cross_entropy(dense(logits).in(), logits.dim(1), targets.device(),
+  on(losses).cross_entropy(contiguous(logits).in(), logits.dim(1), targets.device(),
                            losses.span<double>());
   return losses;
 }
@@ -104,7 +104,7 @@ namespace {
 
 Tensor with_gradient_at_once(const Tensor& h, const Head& head, const RowLoss& loss, i64 piece) {
   const i64 N = h.dim(0);
-  const Tensor rows = dense(h).detach();
+  const Tensor rows = contiguous(h).detach();
   const bool h_wanted = should_record({h});
   Tensor dh = h_wanted ? Tensor::empty_like(rows) : Tensor();
   const Tensor parts = Tensor::empty({(N + piece - 1) / piece});

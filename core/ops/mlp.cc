@@ -253,8 +253,8 @@ Tensor project_mlp(const Tensor& residual, const Tensor& x, const MlpProjections
     return apart(residual, x, parts, compute, keep);
   }
   const auto op = std::make_shared<const MlpOp>(x, with_unscaled_inputs(parts), compute, wide);
-  const Tensor input = dense(x);
-  const Tensor addend = residual.defined() ? dense(residual) : Tensor();
+  const Tensor input = contiguous(x);
+  const Tensor addend = residual.defined() ? contiguous(residual) : Tensor();
   const bool wide_wanted = any_wants_grad(input, op->wide());
   const bool recompute = keep.wide == Keep::kRecipe;
 

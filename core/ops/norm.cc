@@ -12,7 +12,7 @@ namespace inlay {
 Tensor rms_norm(const Tensor& x, const Tensor& weight, float eps, Keep keep) {
   const i64 D = x.dim(-1);
   check_shape("rms_norm: weight", weight, {D});
-  const Tensor in = dense(x);
+  const Tensor in = contiguous(x);
   Tensor y = Tensor::empty_like(in);
   const Tensor rstd = Tensor::empty({D == 0 ? 0 : x.numel() / D});
   on(rstd).rms_norm(in.in(), weight.in(), eps, y.out(), rstd.out());
@@ -49,7 +49,7 @@ Tensor layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, flo
   const i64 D = x.dim(-1);
   check_shape("layer_norm: weight", weight, {D});
   check_shape("layer_norm: bias", bias, {D});
-  const Tensor in = dense(x);
+  const Tensor in = contiguous(x);
   Tensor y = Tensor::empty_like(in);
   const i64 rows = D == 0 ? 0 : x.numel() / D;
   const Tensor mean = Tensor::empty({rows});

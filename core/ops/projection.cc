@@ -21,8 +21,8 @@ std::vector<Tensor> run_group(const Tensor& addend, const Tensor& x,
                               std::span<const Projection> projections, GemmCompute compute,
                               DType result, Keep keep) {
   const auto group = std::make_shared<const ProjectionGroup>(x.shape(), projections, compute);
-  const Tensor input = dense(x);
-  const Tensor residual = addend.defined() ? dense(addend) : Tensor();
+  const Tensor input = contiguous(x);
+  const Tensor residual = addend.defined() ? contiguous(addend) : Tensor();
   const Tensor t = group->low_rank(input);
   std::vector<Tensor> ys;
   for (const Projection& p : group->parts()) {

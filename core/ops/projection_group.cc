@@ -456,7 +456,7 @@ void InputGradient::to_input(const Tensor& dx, const Tensor& x) {
 }
 
 // The sums over tokens (dA, dB) have so few rows that they stay in f32: they read their large
-// factor where it lies, and rounding it would cost more than multiplying.
+// factor in place, and rounding it would cost more than multiplying.
 Tensor InputGradient::stacked_da(const Tensor& x) const {
   const bool drops = group_.drops();
   const bool all = drops && std::ranges::all_of(group_.updates(), &ProjectionGroup::Update::drops);
@@ -483,7 +483,7 @@ Tensor InputGradient::stacked_da(const Tensor& x) const {
 
 namespace {
 
-// dB^T = t^T dz: the sum over tokens has few rows this way, and dz is read where it lies.
+// dB^T = t^T dz: the sum over tokens has few rows this way, and dz is read in place.
 Tensor b_gradient(const ProjectionGroup& group, const ProjectionGroup::Update& update,
                   const Tensor& t, const Tensor& dz) {
   const i64 rows = rows_of(dz);

@@ -9,7 +9,7 @@
 
 namespace inlay {
 
-Tensor dense(const Tensor& x) {
+Tensor contiguous(const Tensor& x) {
   if (x.is_contiguous()) {
     return x;
   }
@@ -18,7 +18,7 @@ Tensor dense(const Tensor& x) {
 }
 
 Tensor reshape(const Tensor& x, const Shape& shape) {
-  const Tensor in = dense(x);
+  const Tensor in = contiguous(x);
   return record("reshape", in.view(shape), {in},
                 [from = in.shape()](const Tensor& dy, Wants) -> Grads { return {dy.view(from)}; });
 }
@@ -28,7 +28,7 @@ Tensor gather_rows(const Tensor& x, const Indices& rows) {
     throw ShapeError(str("gather_rows: expected two axes, found ", x.shape().to_string()));
   }
   INLAY_ASSERT(std::ranges::all_of(rows.host(), [&](i32 r) { return r >= 0 && r < x.dim(0); }));
-  const Tensor in = dense(x);
+  const Tensor in = contiguous(x);
   const i64 C = x.dim(1);
   Tensor y = Tensor::empty({rows.size(), C});
   on(y).gather_rows(in.in(), C, rows.device(), y.out());
@@ -69,7 +69,7 @@ Tensor gather_columns(const Tensor& x, const Indices& ids) {
   const i64 R = x.dim(0);
   const i64 V = x.dim(1);
   INLAY_ASSERT(std::ranges::all_of(ids.host(), [&](i32 id) { return id >= 0 && id < V; }));
-  const Tensor in = dense(x);
+  const Tensor in = contiguous(x);
   Tensor y = Tensor::empty({ids.size(), R});
   on(y).gather_columns(in.in(), V, ids.device(), y.out());
   return record("gather_columns", std::move(y), {in},

@@ -9,7 +9,7 @@ namespace inlay {
 
 Tensor softcap(Tensor x, float cap) {
   Tensor y = reuse_or_allocate(x);
-  on(y).softcap(dense(x).in(), cap, y.out());
+  on(y).softcap(contiguous(x).in(), cap, y.out());
   // y = cap t, t = tanh(x / cap):   dx = dy (1 - t^2)
   return record("softcap", y, {x},
                 [cap, sy = save(y.detach(), Keep::kExact, x.requires_grad())](const Tensor& dy,

@@ -20,6 +20,6 @@ inline Tensor as_kept(const Tensor& inner, Keep keep) {
 }
 
 /// x if it is contiguous, else a recorded contiguous copy.
-Tensor dense(const Tensor& x);
+Tensor contiguous(const Tensor& x);
 
 }  // namespace inlay

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
 
+#include <utility>
 #include <vector>
 
 #include "core/autograd/graph.h"
@@ -128,6 +129,36 @@ TEST(Autograd, ResultsOfOneRecipeAreMadeTogetherAndOnce) {
   EXPECT_EQ(made, 2);
   EXPECT_EQ(x.grad().to_vector(), std::vector<float>(64 * 64, 2 * 2.0F * 5.0F * 3.0F));
   EXPECT_EQ(current_memory().total() - before, loss.bytes() + x.grad().bytes());
+}
+
+TEST(Autograd, KeepsWhatWasComputedRoundedOnlyWhereItIsAskedTo) {
+  constexpr float kValue = 1.0F + 0x1p-9F;  // between two numbers of bf16
+  const Tensor x = leaf({kValue, kValue}, {2});
+  const Tensor y = scale(x, 1.0F);
+  const Saved rounded = save(y, Keep::kRounded), exact = save(y, Keep::kExact);
+  EXPECT_EQ(rounded.get().to_vector(), std::vector<float>({1.0F, 1.0F}));
+  EXPECT_EQ(exact.get().to_vector(), x.to_vector());
+  EXPECT_EQ(save(x, Keep::kRounded).get().to_vector(), x.to_vector()) << "a leaf";
+  EXPECT_TRUE(save(y, Keep::kRounded).get().same_storage(rounded.get())) << "a copy each";
+  EXPECT_FALSE(save(y, Keep::kRounded, false).get().defined());
+
+  const Tensor z = activation(kernels::Activation::kSilu, x);
+  EXPECT_EQ(save(z, Keep::kRounded).get().to_vector(), z.to_vector()) << "it can be made again";
+  EXPECT_FALSE(save(z, Keep::kExact).get().same_storage(z)) << "it can be made again";
+}
+
+TEST(Autograd, ATakenGradientIsWrittenOverWhereNobodyElseHoldsIt) {
+  Tensor dy = Tensor::from({1.0F, 2.0F}, {2});
+  const Taken own = take(std::move(dy));
+  EXPECT_FALSE(dy.defined());
+  EXPECT_TRUE(own.result.same_storage(own.values));
+
+  Tensor shared = Tensor::from({3.0F, 4.0F}, {2});
+  const Tensor other = shared;
+  const Taken beside = take(std::move(shared));
+  EXPECT_FALSE(beside.result.same_storage(beside.values));
+  EXPECT_EQ(beside.result.shape(), other.shape());
+  EXPECT_EQ(beside.values.to_vector(), other.to_vector());
 }
 
 TEST(Autograd, CheckpointGivesTheSameBitsInLessMemory) {
