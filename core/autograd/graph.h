@@ -61,8 +61,8 @@ struct Taken {
   Tensor values;
   Tensor result;  // of the same shape and type, to be written: over the values, or beside them
 };
-/// Takes dy, of which `result` is the very memory if nobody else holds it. There is no dy afterwards,
-/// so what else is to be computed from it comes before.
+/// Takes dy, of which `result` is the very memory if nobody else holds it. There is no dy
+/// afterwards, so what else is to be computed from it comes before.
 Taken take(Tensor&& dy);
 
 /// True when some defined tensor of `inputs` wants a gradient and recording is on.
@@ -78,8 +78,8 @@ std::vector<Tensor> record_many(const char* name, std::vector<Tensor> ys,
 /// place where there is one.
 enum class Keep : u8 {
   kExact,
-  /// As bf16, where it is f32 and an operation recorded it: half the memory for one rounding. Leaves
-  /// and inputs are held by others anyway and stay exact.
+  /// As bf16, where it is f32 and an operation recorded it: half the memory for one rounding.
+  /// Leaves and inputs are held by others anyway and stay exact.
   kRounded,
   /// It is made again: who says so has told how (`set_recipe`), or asks the operation to.
   kRecipe,
@@ -101,9 +101,9 @@ class Saved {
   std::shared_ptr<Recipe> recipe_;
 };
 
-/// Holds t for backward when `needed` and recording is on. All that save a t rounded share one copy,
-/// and in backward its f32 form. An op that reads its own result in backward must save it and not
-/// capture it (a cycle that never frees).
+/// Holds t for backward when `needed` and recording is on. All that save a t rounded share one
+/// copy, and in backward its f32 form. An op that reads its own result in backward must save it and
+/// not capture it (a cycle that never frees).
 Saved save(const Tensor& t, Keep keep, bool needed = true);
 
 /// Tells how the values of y can be made again. The closure must capture through `save` what it

@@ -27,8 +27,7 @@ requires(!std::is_void_v<Answer>) struct Rehearsed<member> {
 }  // namespace
 
 RehearsalBackend::RehearsalBackend()
-    : Backend("rehearsal", AllKernels::made_of<Rehearsed>()),
-      cache_(BlockCache::Kind::kAddresses) {}
+    : Backend("rehearsal", kernels_made_of<Rehearsed>()), cache_(BlockCache::Kind::kAddresses) {}
 
 RehearsalBackend::~RehearsalBackend() {
   INLAY_ASSERT(books().current().total() == 0);

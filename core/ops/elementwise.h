@@ -6,7 +6,8 @@
 #include "core/random.h"
 
 /// Element-by-element operations on f32 tensors. An operand passed by value may be overwritten when
-/// nobody else holds it, so `add(std::move(x), y)` costs no memory. `keep`: how what is saved is kept.
+/// nobody else holds it, so `add(std::move(x), y)` costs no memory. `keep`: how what is saved is
+/// kept.
 namespace inlay {
 
 /// a + b; b has the shape of a. Saved for backward: nothing.

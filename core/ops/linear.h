@@ -16,9 +16,9 @@ enum class WeightLayout { kOutIn, kInOut };
 
 /// y = x W^T + bias.
 ///   x [..., in] f32   weight [out, in] (or [in, out]), f32, bf16 or f16   bias [out] or undefined
-/// Saved for backward, as `keep` says: x only when the weight wants a gradient; the weight only when
-/// x does.
-/// dx = dy W,  dW = dy^T x,  dbias = column sums of dy.
+/// Saved for backward, as `keep` says: x only when the weight wants a gradient; the weight only
+/// when x does.
+///   dx = dy W   dW = dy^T x   dbias = column sums of dy
 /// Of all products here, `compute` says what their operands are rounded to. With a frozen weight,
 /// dy may be bf16 where has_bf16_operands(compute).
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias = {},

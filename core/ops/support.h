@@ -13,8 +13,8 @@ inline Tensor reuse_or_allocate(const Tensor& x) {
 }
 
 /// What an operation made on the way and does not return, as it is to be saved: rounded to bf16 for
-/// Keep::kRounded (not where nothing is recorded, and so nothing is saved). The reader turns it back
-/// with `.to`.
+/// Keep::kRounded (not where nothing is recorded, and so nothing is saved). The reader turns it
+/// back with `.to`.
 inline Tensor as_kept(const Tensor& inner, Keep keep) {
   return keep == Keep::kRounded && grad_enabled() ? inner.to(DType::kBf16) : inner;
 }

@@ -151,7 +151,7 @@ std::vector<KernelTiming> bench_attention(const AttentionSizes& s, i64 steps) {
 }
 
 std::vector<KernelTiming> bench_gemm(const GemmSizes& s, i64 steps) {
-  if (s.bf16_values && !kernels::has_bf16_operands(s.compute)) {
+  if (s.bf16_values && !current_kernels().has_bf16_operands(s.compute)) {
     throw ConfigError(
         "--values: bf16 needs --compute-dtype bf16 and a processor that multiplies bf16");
   }

@@ -30,8 +30,8 @@ class ObjectiveBatch {
  public:
   virtual ~ObjectiveBatch() = default;
 
-  /// The sum of the rows' losses divided by `normalizer`, in nats. `pass.tokens` is `tokens`. It may
-  /// run passes of its own, of the model without its adapters, say (Pass::adapters).
+  /// The sum of the rows' losses divided by `normalizer`, in nats. `pass.tokens` is `tokens`. It
+  /// may run passes of its own, of the model without its adapters, say (Pass::adapters).
   virtual BatchLoss loss(const CausalLM& model, const Pass& pass, double normalizer) const = 0;
 
   PackedTokens tokens;

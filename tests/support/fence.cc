@@ -17,8 +17,9 @@ namespace inlay {
 namespace {
 
 /// One range of addresses, used from the bottom up; a block that is given back goes, without its
-/// memory, to the next who asks for as many pages. Opened and closed as a whole: a kernel gets addresses in structs and in
-/// lists of structs, and which storages these belong to only the kernel knows.
+/// memory, to the next who asks for as many pages. Opened and closed as a whole: a kernel gets
+/// addresses in structs and in lists of structs, and which storages these belong to only the kernel
+/// knows.
 class FencedPages {
  public:
   FencedPages() {
@@ -117,7 +118,7 @@ requires(!std::is_void_v<Answer>) struct Fenced<member> {
 
 class FenceBackend final : public Backend {
  public:
-  FenceBackend() : Backend("fence", AllKernels::made_of<Fenced>()) {}
+  FenceBackend() : Backend("fence", kernels_made_of<Fenced>()) {}
 
   std::byte* allocate(i64 bytes) override { return pages().allocate(bytes); }
   void release(std::byte* block, i64 bytes) noexcept override { pages().release(block, bytes); }

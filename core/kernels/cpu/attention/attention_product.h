@@ -39,8 +39,8 @@ struct Ahead {
   }
 }
 
-/// Prefetches some rows at a time into the second-level cache: many requests at once would stall the
-/// product's own loads.
+/// Prefetches some rows at a time into the second-level cache: many requests at once would stall
+/// the product's own loads.
 class Fetcher {
  public:
   Fetcher() = default;

@@ -12,8 +12,9 @@
 // get their codes while they are packed. Slices of a contraction are multiples of 64, so a block
 // has the same values whichever slice it is in.
 //
-// `never_int8` products (an adapter's) follow in the same panels as floats: bf16 values, whose products
-// f32 holds to the last bit, so that a multiply-add rounds once with every instruction set.
+// `never_int8` products (an adapter's) follow in the same panels as floats: bf16 values, whose
+// products f32 holds to the last bit, so that a multiply-add rounds once with every instruction
+// set.
 //
 //   a panel of B    | blocks of piece 0 | blocks or floats of piece 1 | ...     panel_bytes_
 //   a tile's A      | blocks of piece 0 | blocks or floats of piece 1 | ...     tile_bytes_
