@@ -8,8 +8,8 @@
 
 namespace inlay {
 
-/// What a run of the config would come to, found by rehearsing it (see core/memory/planning.h): the
-/// run's own code, from loading to the heaviest optimizer steps and evaluation.
+/// What a run of the config would come to, found by rehearsing it (see core/backend/rehearsal.h):
+/// the run's own code, from loading to the heaviest optimizer steps and evaluation.
 struct Forecast {
   i64 trainable = 0;          // parameters
   std::string adapter_table;  // the modules an adapter changes
