@@ -13,6 +13,7 @@ namespace inlay {
 namespace {
 
 const Kernels kKernels = {
+// NOLINTNEXTLINE(bugprone-macro-parentheses): names stand in no parentheses
 #define INLAY_KERNEL(entry, declared) .entry = declared,
 #include "core/backend/kernels.inc"
 #undef INLAY_KERNEL

@@ -29,6 +29,7 @@ namespace inlay {
 ///   * work gives nothing back, so that it may be queued, or counted and not done;
 ///   * questions give something back, depend on sizes and not on values, and are answered at once.
 struct Kernels {
+// NOLINTNEXTLINE(bugprone-macro-parentheses): names stand in no parentheses
 #define INLAY_KERNEL(entry, declared) decltype(&declared) entry;
 #include "core/backend/kernels.inc"
 #undef INLAY_KERNEL

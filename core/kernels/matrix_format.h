@@ -38,6 +38,7 @@ struct BlockSize {
   i64 bytes;
 };
 
+// NOLINTNEXTLINE(clang-analyzer-optin.performance.Padding): a dozen rows, in reading order
 struct MatrixFormatRow {
   MatrixFormat format;
   std::string_view name;  // as GGUF spells it

@@ -84,12 +84,12 @@ Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, const Segmen
   check_input("q", q, options.heads, options.head_dim);
   check_input("k", k, options.kv_heads, options.head_dim);
   check_input("v", v, options.kv_heads, options.head_dim);
-  const i64 Nq = q.dim(0);
-  Tensor o = Tensor::empty({Nq, q.dim(1)});
-  const Tensor lse = Tensor::empty({options.heads, Nq});
+  const i64 N = q.dim(0);
+  Tensor o = Tensor::empty({N, q.dim(1)});
+  const Tensor lse = Tensor::empty({options.heads, N});
   forward(options.kind, params_of(options, q, k, v), segments,
           {q.data<const float>(), k.data<const float>(), v.data<const float>(), o.data<float>(),
-           lse.data<float>(), Nq});
+           lse.data<float>(), N});
   const auto so = std::make_shared<Saved>();
   o = record("attention", o, {q, k, v},
              [sq = save(q, options.keep), sk = save(k, options.keep), sv = save(v, options.keep),

@@ -85,7 +85,7 @@ Tensor SelfAttention::forward(const Tensor& residual, const Tensor& x, const Pas
   if (!residual.defined()) {
     return o_->forward(mixed, pass);
   }
-  const Tensor y = forward_onto(residual, *o_, mixed, pass);
+  Tensor y = forward_onto(residual, *o_, mixed, pass);
   if (pass.recompute == Recompute::kSelective) {
     // Both are held for other reasons; the product is the cheapest of the block.
     set_recipe(y, [this, pass, sr = save(residual, Keep::kExact), so = save(mixed, pass.keep)] {
@@ -102,8 +102,8 @@ std::unique_ptr<LayerState> SelfAttention::make_state(i64 slots, i64 capacity) c
 double SelfAttention::mixing_work(i64 T) const {
   // Token t sees min(t, w) keys. A score and its share of the sum are 2 head_dim operations each.
   const i64 w = plan_.window > 0 ? std::min(plan_.window, T) : T;
-  const double keys =
-      static_cast<double>(w * (w + 1) / 2 + (T - w) * w) / static_cast<double>(std::max<i64>(1, T));
+  const i64 pairs = w * (w + 1) / 2 + (T - w) * w;
+  const double keys = static_cast<double>(pairs) / static_cast<double>(std::max<i64>(1, T));
   return 4.0 * keys * static_cast<double>(plan_.q_width());
 }
 
