@@ -20,16 +20,15 @@ Keep wide_keep(const Pass& pass) {
 // The layers as the parts of one operation, if in this pass they are projections; `up` may be null.
 std::optional<MlpProjections> as_projections(const LinearLike& first, const LinearLike* up,
                                              const LinearLike& down, const Pass& pass) {
-  std::optional<Projection> one = first.projection(pass);
-  std::optional<Projection> two = up != nullptr ? up->projection(pass) : std::nullopt;
-  std::optional<Projection> last = down.projection(pass);
-  if (!one || !last || (up != nullptr && !two)) {
+  // Asked beforehand: what it takes to make a projection, an adapter's lengths of rows say, is not to
+  // be spent on one that is then not used.
+  if (!are_projections({&first, up != nullptr ? up : &first, &down}, pass)) {
     return std::nullopt;
   }
   MlpProjections parts;
-  parts.first = *std::move(one);
-  parts.up = std::move(two);
-  parts.down = *std::move(last);
+  parts.first = *first.projection(pass);
+  parts.up = up != nullptr ? up->projection(pass) : std::nullopt;
+  parts.down = *down.projection(pass);
   return parts;
 }
 

@@ -109,7 +109,7 @@ void accumulate(Tensor& slot, Tensor addend) {
   if (!slot.is_unique() || is_first_gradient(slot)) {
     slot = slot.clone();
   }
-  on(slot).add_in_place(slot.out(), addend.contiguous().in());
+  on(slot).add(slot.in(), addend.contiguous().in(), slot.out());
 }
 
 void accumulate_leaf(const Tensor& leaf, Tensor grad) {

@@ -12,10 +12,6 @@ namespace inlay::kernels {
 void add(std::span<const float> a, std::span<const float> b, std::span<float> y);
 void multiply(std::span<const float> a, std::span<const float> b, std::span<float> y);
 void scale(std::span<const float> x, float factor, std::span<float> y);
-/// y += x
-void add_in_place(std::span<float> y, std::span<const float> x);
-/// y += factor * x
-void add_scaled(std::span<float> y, std::span<const float> x, float factor);
 
 /// y[r, c] = x[r, c] * factors[c] over rows of `factors.size()` values.
 void scale_columns(std::span<const float> x, std::span<const float> factors, std::span<float> y);

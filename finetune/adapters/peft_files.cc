@@ -71,17 +71,21 @@ std::string config_text(const Adapter& adapter, const std::string& base_model) {
 // have been rounded to bf16 on its way here.
 void check_same_table(const BaseTable& table, AdapterFile& file) {
   constexpr float kTwoRoundings = 1.0F / 128;
+  constexpr i64 kRows = 1024;  // on the host at a time: a table may be large
   const std::string where = file.where(table.key);
-  const std::vector<float> saved =
-      file.take(table.key, Shape({table.count, table.width})).to_vector();
-  const std::vector<float> own = table.rows(0, table.count).to_vector();
-  for (std::size_t i = 0; i < own.size(); ++i) {
-    const float a = own[i];
-    const float b = saved[i];
-    if (!(std::abs(a - b) <= kTwoRoundings * std::max(std::abs(a), std::abs(b)))) {
-      throw DataError(str(where, ", row ", static_cast<i64>(i) / table.width,
-                          ": the saved base table is not this model's: found ", b,
-                          ", the model has ", a));
+  const Tensor saved = file.take(table.key, Shape({table.count, table.width}));
+  for (i64 begin = 0; begin < table.count; begin += kRows) {
+    const i64 end = std::min(table.count, begin + kRows);
+    const std::vector<float> found = saved.slice(0, begin, end).to_vector();
+    const std::vector<float> own = table.rows(begin, end).to_vector();
+    for (std::size_t i = 0; i < own.size(); ++i) {
+      const float a = own[i];
+      const float b = found[i];
+      if (!(std::abs(a - b) <= kTwoRoundings * std::max(std::abs(a), std::abs(b)))) {
+        throw DataError(str(where, ", row ", begin + static_cast<i64>(i) / table.width,
+                            ": the saved base table is not this model's: found ", b,
+                            ", the model has ", a));
+      }
     }
   }
 }

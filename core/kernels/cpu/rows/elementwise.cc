@@ -98,16 +98,6 @@ void scale(std::span<const float> x, float factor, std::span<float> y) {
   });
 }
 
-void add_in_place(std::span<float> y, std::span<const float> x) {
-  add(y, x, y);
-}
-
-void add_scaled(std::span<float> y, std::span<const float> x, float factor) {
-  parallel_rows(static_cast<i64>(y.size()), kElementGrain, [&](i64 begin, i64 end) {
-    INLAY_SELECT(elementwise).add_scaled(y.data() + begin, x.data() + begin, factor, end - begin);
-  });
-}
-
 void scale_columns(std::span<const float> x, std::span<const float> factors, std::span<float> y) {
   with_row(INLAY_SELECT(elementwise).multiply, x, factors, y);
 }
