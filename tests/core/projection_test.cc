@@ -87,8 +87,7 @@ TEST(Ops, ProjectMatchesItsTwinAndItsCentralDifferences) {
           return add(y[0], add(scale(y[1], 2.0F), scale(y[2], -3.0F)));
         },
         [&](const Arrays& a) {
-          const Array plain[3] = {product(a[0], w0),
-                                  product(a[0], w1.transpose(0, 1).contiguous()),
+          const Array plain[3] = {product(a[0], w0), product(a[0], w1.transpose(0, 1).contiguous()),
                                   product(a[0], w2)};
           const Array first = low_rank(a[0], a, 2), second = low_rank(a[0], a, 4);
           Array y = plain[0];
