@@ -112,12 +112,16 @@ void note_tokens(LoadedModel& out) {
   }
 }
 
+// Of a folder, or of a GGUF file.
+bool has_own_tokenizer(const std::string& model) {
+  return is_file(model) ? has_tokenizer(GgufFile(model)) : is_file(join_path(model, "tokenizer.json"));
+}
+
 void find_tokenizer(const LoadOptions& options, LoadedModel& out) {
   std::string path;
   if (options.model.tokenizer) {
     path = *options.model.tokenizer;
-  } else if (out.checkpoint != nullptr &&
-             (is_file(out.name) || is_file(join_path(out.name, "tokenizer.json")))) {
+  } else if (out.checkpoint != nullptr && has_own_tokenizer(out.name)) {
     path = out.name;
   } else {
     return;  // some models have none; whoever needs one then says so

@@ -256,6 +256,10 @@ std::vector<NamedTemplate> read_chat_templates(const GgufFile& file) {
 
 }  // namespace
 
+bool has_tokenizer(const GgufFile& file) {
+  return file.find_string("tokenizer.ggml.model").value_or("none") != "none";
+}
+
 GgufTokenizerData read_gguf_tokenizer(const GgufFile& file) {
   const std::string ggml = "tokenizer.ggml.";
   GgufTokenizerData data;

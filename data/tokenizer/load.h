@@ -48,6 +48,9 @@ struct GgufTokenizerData {
   std::vector<NamedTemplate> chat_templates;
 };
 
+/// Whether the file has a tokenizer at all: `tokenizer.ggml.model` is there and is not "none".
+bool has_tokenizer(const GgufFile& file);
+
 GgufTokenizerData read_gguf_tokenizer(const GgufFile& file);
 
 /// Supported: model "gpt2" with the pre-tokenizers listed in gguf_loader.cc. Which tokens are

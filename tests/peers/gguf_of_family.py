@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Writes Hugging Face folders as GGUF files by llama.cpp's own converter, and compares what inlay makes of both.
+
+    python tests/peers/gguf_of_family.py --llama-cpp LLAMA_CPP_SOURCE --inlay build/release/apps/inlay FOLDER...
+
+LLAMA_CPP_SOURCE is llama.cpp's source tree (its convert_hf_to_gguf.py and conversion/ are used as they are). The folders
+are small models without a tokenizer, such as those of tests/golden/models/families: where a folder has none, the file
+gets a vocabulary of placeholders. Each folder's line: the architecture in the file, and the largest difference between
+the logits of the folder and of the file, over sequences of random tokens. Any difference over --limit, or a file that
+one of the two does not read, makes the exit code 1.
+"""
+
+import argparse
+import json
+import logging
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+import numpy as np
+from safetensors.numpy import load_file
+
+
+def placeholder_vocabulary(size):
+    """A set_vocab of the converter's that names each token by its number."""
+
+    def set_vocab(self):
+        self.gguf_writer.add_tokenizer_model("none")
+        self.gguf_writer.add_vocab_size(size)
+
+    return set_vocab
+
+
+def prepared(folder, work):
+    """The folder again with what the converter wants to find, where the model's config may leave it out."""
+    settings = json.loads((folder / "config.json").read_text())
+    rope = settings.get("rope_parameters") or {}
+    text = settings.get("text_config", settings)
+    wanted = {
+        "n_ctx": settings.get("n_positions"),
+        "rotary_pct": settings.get("partial_rotary_factor", rope.get("partial_rotary_factor", 1.0)),
+    }
+    if settings["model_type"].startswith("hunyuan"):
+        wanted["max_position_embeddings"] = 32768  # the one length it knows; the angles do not depend on it
+        settings.pop("max_position_embeddings", None)
+    settings = {**{key: value for key, value in wanted.items() if value is not None}, **settings}
+    place = work / "prepared" / folder.name
+    place.mkdir(parents=True)
+    for file in folder.glob("*.safetensors"):
+        (place / file.name).symlink_to(file.resolve())
+    (place / "config.json").write_text(json.dumps(settings))
+    vocabulary = {f"<{i}>": i for i in range(text["vocab_size"])}
+    (place / "tokenizer.json").write_text(json.dumps({"model": {"vocab": vocabulary}, "added_tokens": []}))
+    return place
+
+
+def keep_all_settings(model_base):
+    """Lets the converter see keys of config.json that Transformers, through which it reads, renames."""
+    if not hasattr(model_base, "read_by_transformers"):
+        model_base.read_by_transformers = model_base.load_hparams
+        model_base.load_hparams = staticmethod(
+            lambda place, *rest: {
+                **json.loads((pathlib.Path(place) / "config.json").read_text()),
+                **model_base.read_by_transformers(place, *rest),
+            }
+        )
+
+
+def convert(folder, target, work):
+    """The folder's model as a GGUF file of f32 values. Returns the architecture's name in the file."""
+    from conversion import ModelBase, ModelType, get_model_architecture, get_model_class
+    import gguf
+    import torch
+
+    settings = json.loads((folder / "config.json").read_text())
+    text = settings.get("text_config", settings)
+    with torch.inference_mode():
+        if not (folder / "tokenizer.json").exists() and not (folder / "tokenizer.model").exists():
+            folder = prepared(folder, work)
+            set_vocab = placeholder_vocabulary(text["vocab_size"])
+            keep_all_settings(ModelBase)
+        else:
+            set_vocab = None
+        architecture = get_model_architecture(ModelBase.load_hparams(folder, False), ModelType.TEXT)
+        model_class = get_model_class(architecture, mmproj=False)
+        if set_vocab is not None:
+            for part in [model_class, *vars(model_class).values()]:  # some hold the real converter within
+                if isinstance(part, type) and issubclass(part, ModelBase):
+                    part.set_vocab = set_vocab
+        model_class(folder, gguf.LlamaFileType.ALL_F32, target, eager=True).write()
+    return gguf.GGUFReader(target).fields["general.architecture"].contents()
+
+
+def logits(inlay, model, ids, work):
+    rows = work / "ids.json"
+    rows.write_text(json.dumps({"input_ids": ids}))
+    out = work / "logits.safetensors"
+    out.unlink(missing_ok=True)
+    done = subprocess.run(
+        [inlay, "logits", "--model", str(model), "--ids", str(rows), "--out", str(out)], capture_output=True, text=True
+    )
+    if done.returncode != 0:
+        raise RuntimeError(done.stderr.strip() or done.stdout.strip())
+    return load_file(out)["logits"]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folders", nargs="+", type=pathlib.Path)
+    parser.add_argument("--llama-cpp", required=True, type=pathlib.Path)
+    parser.add_argument("--inlay", required=True)
+    parser.add_argument("--limit", type=float, default=1e-4)
+    parser.add_argument("--keep", type=pathlib.Path, help="write the files to this folder and keep them")
+    options = parser.parse_args()
+    sys.path.insert(0, str(options.llama_cpp))
+    sys.path.insert(0, str(options.llama_cpp / "gguf-py"))
+    logging.disable(logging.INFO)
+    failed = 0
+    with tempfile.TemporaryDirectory() as scratch:
+        work = pathlib.Path(scratch)
+        place = options.keep or work
+        place.mkdir(parents=True, exist_ok=True)
+        for folder in options.folders:
+            settings = json.loads((folder / "config.json").read_text())
+            vocabulary = settings.get("text_config", settings)["vocab_size"]
+            ids = np.random.default_rng(7).integers(0, vocabulary, size=(2, 40)).tolist()
+            target = place / f"{folder.name}.gguf"
+            architecture = "?"
+            try:
+                architecture = convert(folder, target, work)
+                found = logits(options.inlay, target, ids, work)
+                expected = logits(options.inlay, folder, ids, work)
+                difference = float(np.abs(found - expected).max())
+                verdict = f"{difference:.1e}" + ("" if difference <= options.limit else "  TOO FAR")
+            except Exception as problem:  # a converter's, or inlay's sentence
+                difference, verdict = float("inf"), f"FAILED: {type(problem).__name__}: {problem}"
+            failed += not difference <= options.limit
+            print(f"{folder.name:28} {architecture:16} {verdict}", flush=True)
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()
