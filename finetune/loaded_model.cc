@@ -114,7 +114,8 @@ void note_tokens(LoadedModel& out) {
 
 // Of a folder, or of a GGUF file.
 bool has_own_tokenizer(const std::string& model) {
-  return is_file(model) ? has_tokenizer(GgufFile(model)) : is_file(join_path(model, "tokenizer.json"));
+  return is_file(model) ? has_tokenizer(GgufFile(model))
+                        : is_file(join_path(model, "tokenizer.json"));
 }
 
 void find_tokenizer(const LoadOptions& options, LoadedModel& out) {

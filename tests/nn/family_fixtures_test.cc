@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "tests/support/family_fixtures.h"
+
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -11,7 +13,6 @@
 #include "core/config/json.h"
 #include "core/ops/shape.h"
 #include "nn/generate.h"
-#include "tests/support/family_fixtures.h"
 #include "tests/support/isas.h"
 #include "tests/support/model_passes.h"
 #include "tests/support/stored_tensors.h"
@@ -97,11 +98,10 @@ class FamilyFixture : public ::testing::TestWithParam<std::string> {
     EXPECT_NEAR(loss, forward().floats("loss").item(), kFixtureLoss);
     if (std::filesystem::exists(file("golden_grads.safetensors"))) {
       const StoredTensors stored(file("golden_grads.safetensors"));
-      expect_each_gradient(*loaded.model, stored.names(),
-                           [&](const std::string& name, const Tensor& found) {
-                             EXPECT_LE(relative_difference(found, stored.floats(name)), kFixtureGradient)
-                                 << name;
-                           });
+      expect_each_gradient(
+          *loaded.model, stored.names(), [&](const std::string& name, const Tensor& found) {
+            EXPECT_LE(relative_difference(found, stored.floats(name)), kFixtureGradient) << name;
+          });
       return;
     }
     const nlohmann::json stored = read_json(file("gradients.json"));

@@ -60,9 +60,9 @@ def keep_all_settings(model_base):
     if not hasattr(model_base, "read_by_transformers"):
         model_base.read_by_transformers = model_base.load_hparams
         model_base.load_hparams = staticmethod(
-            lambda place, *rest: {
+            lambda place, *rest, **more: {
                 **json.loads((pathlib.Path(place) / "config.json").read_text()),
-                **model_base.read_by_transformers(place, *rest),
+                **model_base.read_by_transformers(place, *rest, **more),
             }
         )
 
@@ -92,6 +92,65 @@ def convert(folder, target, work):
     return gguf.GGUFReader(target).fields["general.architecture"].contents()
 
 
+def pieces_of(tensor, sources):
+    """The parts of the folder's tensors that make up one of the file's: [{"from", "rows"?, "plus"?}], or its values."""
+    flat = tensor.reshape(-1, tensor.shape[-1]) if tensor.ndim > 1 else tensor.reshape(-1, 1)
+    rows_of = {row.tobytes(): i for i, row in enumerate(flat)}
+    parts, done = [], 0
+    while done < len(flat):
+        part = piece_at(flat, done, sources, rows_of)
+        if part is None:
+            return {"values": [float(f"{v:.9g}") for v in tensor.reshape(-1)], "shape": list(tensor.shape)}
+        done += len(part["rows"])
+        parts.append(part)
+    return {"parts": parts, "shape": list(tensor.shape)}
+
+
+def piece_at(flat, begin, sources, rows_of):
+    """The longest run of rows from `begin` on that comes from one tensor of the folder, as it is or plus 1."""
+    best = None
+    for name, source in sources.items():
+        for plus in (0, 1):
+            rows = source.reshape(-1, source.shape[-1]) if source.ndim > 1 else source.reshape(-1, 1)
+            if rows.shape[1] != flat.shape[1]:
+                continue
+            where = {row.tobytes(): i for i, row in enumerate(rows + np.float32(plus))}
+            found = []
+            while begin + len(found) < len(flat) and flat[begin + len(found)].tobytes() in where:
+                found.append(where[flat[begin + len(found)].tobytes()])
+            if found and (best is None or len(found) > len(best["rows"])):
+                best = {"from": name, "rows": found, "plus": plus}
+    return best
+
+
+def describe(folder, target, out):
+    """Writes how the file is made of the folder: its keys, and of what each tensor is made (gguf.json of a fixture)."""
+    import gguf
+
+    reader = gguf.GGUFReader(target)
+    sources = load_file(folder / "model.safetensors")
+    keys = {}
+    for name, field in reader.fields.items():
+        if not name.startswith(("GGUF.", "general.", "tokenizer.")) or name == "general.architecture":
+            kind = "array" if field.types[0] == gguf.GGUFValueType.ARRAY else field.types[0].name.lower()
+            item = field.types[-1].name.lower() if kind == "array" else None
+            keys[name] = {"type": kind, **({"of": item} if item else {}), "value": field.contents()}
+    tensors = {}
+    for tensor in reader.tensors:
+        made = pieces_of(np.array(tensor.data).reshape([int(n) for n in reversed(tensor.shape)]), sources)
+        for part in made.get("parts", []):
+            rows, plus = part.pop("rows"), part.pop("plus")
+            whole = sources[part["from"]].shape[0] if sources[part["from"]].ndim < 3 else None
+            if rows != list(range(whole or len(rows))):
+                part["rows"] = rows
+            if plus:
+                part["plus"] = plus
+        tensors[tensor.name] = made
+    lines = [f"  {json.dumps(k)}: {json.dumps(v)}" for k, v in tensors.items()]
+    heads = [f"  {json.dumps(k)}: {json.dumps(v)}" for k, v in keys.items()]
+    out.write_text('{\n "keys": {\n' + ",\n".join(heads) + '\n },\n "tensors": {\n' + ",\n".join(lines) + "\n }\n}\n")
+
+
 def logits(inlay, model, ids, work):
     rows = work / "ids.json"
     rows.write_text(json.dumps({"input_ids": ids}))
@@ -111,6 +170,7 @@ def main():
     parser.add_argument("--llama-cpp", required=True, type=pathlib.Path)
     parser.add_argument("--inlay", required=True)
     parser.add_argument("--limit", type=float, default=1e-4)
+    parser.add_argument("--describe", type=pathlib.Path, help="write FOLDER's gguf.json to a folder of its name here")
     parser.add_argument("--keep", type=pathlib.Path, help="write the files to this folder and keep them")
     options = parser.parse_args()
     sys.path.insert(0, str(options.llama_cpp))
@@ -129,6 +189,8 @@ def main():
             architecture = "?"
             try:
                 architecture = convert(folder, target, work)
+                if options.describe:
+                    describe(folder, target, options.describe / folder.name / "gguf.json")
                 found = logits(options.inlay, target, ids, work)
                 expected = logits(options.inlay, folder, ids, work)
                 difference = float(np.abs(found - expected).max())

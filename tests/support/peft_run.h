@@ -22,11 +22,11 @@ namespace inlay {
 /// (the order of decay and step, a schedule off by one, a dropped bias) moves losses by 1e-3 and
 /// more.
 struct PeftRunBounds {
-  double loss = 1e-5;           // 1.0e-6
-  double grad_norm = 3e-5;      // 2.5e-6, relative
+  double loss = 1e-5;            // 1.0e-6
+  double grad_norm = 3e-5;       // 2.5e-6, relative
   double learning_rate = 1e-15;  // both sides compute in double
-  double adapter = 2e-5;        // 1.4e-6, of values up to 1
-  double logits = 1e-4;         // 1.3e-5, of values up to 10
+  double adapter = 2e-5;         // 1.4e-6, of values up to 1
+  double logits = 1e-4;          // 1.3e-5, of values up to 10
 };
 
 /// A training run of PEFT's as files: `<folder>/<run>_init`, `_data`, `_curve` and, where they are
@@ -109,7 +109,8 @@ class PeftRun {
     ASSERT_EQ(steps.size(), expected["losses"].size());
     for (std::size_t s = 0; s < steps.size(); ++s) {
       EXPECT_EQ(steps[s].step, static_cast<i64>(s) + 1);
-      EXPECT_NEAR(steps[s].loss, expected["losses"][s].get<double>(), bounds_.loss) << "step " << s + 1;
+      EXPECT_NEAR(steps[s].loss, expected["losses"][s].get<double>(), bounds_.loss)
+          << "step " << s + 1;
       const double norm = expected["grad_norms"][s].get<double>();
       EXPECT_NEAR(steps[s].grad_norm, norm, bounds_.grad_norm * norm) << "step " << s + 1;
       EXPECT_NEAR(steps[s].learning_rate, expected["lrs"][s].get<double>(), bounds_.learning_rate);
@@ -126,7 +127,8 @@ class PeftRun {
     ASSERT_EQ(names, expected_names);
     for (const std::string& name : names) {
       EXPECT_EQ(found.floats(name).shape(), expected.floats(name).shape()) << name;
-      EXPECT_LE(largest_difference(found.floats(name), expected.floats(name)), bounds_.adapter) << name;
+      EXPECT_LE(largest_difference(found.floats(name), expected.floats(name)), bounds_.adapter)
+          << name;
     }
   }
 
