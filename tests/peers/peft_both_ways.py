@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Adapters from PEFT to inlay and back, over small models of any family, with Transformers as the judge.
+
+    python tests/peers/peft_both_ways.py --inlay build/release/apps/inlay FOLDER...
+
+For each folder: an adapter of random factors on every linear layer made by PEFT, used by inlay; and one that inlay
+trained for two steps, loaded by PEFT. A line says how many linear layers Transformers' model has and how many of them
+each adapter names, and the largest differences of logits: of the model alone, of PEFT's adapter, of inlay's, and of the
+model that inlay merged. A layer left out, a key that is missing or not expected, or a difference over --limit makes the
+exit code 1.
+"""
+
+import argparse
+import json
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+import warnings
+
+import numpy as np
+from safetensors.numpy import load_file
+
+
+def run(command):
+    done = subprocess.run([str(c) for c in command], capture_output=True, text=True)
+    if done.returncode != 0:
+        raise RuntimeError(done.stderr.strip() or done.stdout.strip())
+    return done.stdout
+
+
+def inlay_logits(inlay, work, ids, *arguments):
+    rows = work / "ids.json"
+    rows.write_text(json.dumps({"input_ids": ids}))
+    out = work / "logits.safetensors"
+    out.unlink(missing_ok=True)
+    run([inlay, "logits", "--ids", rows, "--out", out, *arguments])
+    return load_file(out)["logits"]
+
+
+def load(folder):
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
+
+    config = AutoConfig.from_pretrained(folder)
+    kind = AutoModelForImageTextToText if hasattr(config, "text_config") else AutoModelForCausalLM
+    return kind.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
+
+
+def torch_logits(model, ids):
+    import torch
+
+    with torch.no_grad():
+        return model(input_ids=torch.tensor(ids), use_cache=False).logits.numpy()
+
+
+def linear_layers(model):
+    """The text part's linear layers but its head, by their paths."""
+    import torch
+    from transformers.pytorch_utils import Conv1D
+
+    head = model.get_output_embeddings()
+    return {
+        name
+        for name, module in model.named_modules()
+        if isinstance(module, (torch.nn.Linear, Conv1D))
+        and module is not head
+        and not re.search(r"vision|visual|audio|projector|embed_vision|embed_audio", name)
+    }
+
+
+def adapted_layers(adapter):
+    names = load_file(adapter / "adapter_model.safetensors")
+    return {n.removeprefix("base_model.model.").split(".lora_")[0] for n in names if ".lora_" in n}
+
+
+def adapter_of_peft(folder, layers, place):
+    import torch
+    from peft import LoraConfig, get_peft_model
+
+    config = LoraConfig(r=4, lora_alpha=8, target_modules=sorted(layers), task_type="CAUSAL_LM")
+    model = get_peft_model(load(folder), config).eval()
+    draw = torch.Generator().manual_seed(3)
+    for name, parameter in model.named_parameters():
+        if "lora_" in name:
+            parameter.data = 0.1 * torch.randn(parameter.shape, generator=draw)
+    model.save_pretrained(place)
+    return model
+
+
+def train(inlay, folder, ids, work):
+    data = work / "rows.jsonl"
+    data.write_text("".join(json.dumps({"input_ids": row}) + "\n" for row in ids))
+    config = work / "run.json"
+    config.write_text(
+        json.dumps(
+            {
+                "model": {"model_name_or_path": str(folder)},
+                "peft": {"r": 4, "lora_alpha": 8, "target_modules": "all-linear"},
+                "data": {"train": str(data), "format": "tokens", "shuffle": False},
+                "training": {
+                    "max_steps": 2,
+                    "per_device_train_batch_size": 2,
+                    "learning_rate": 0.02,
+                    "lr_scheduler_type": "constant",
+                    "compute_dtype": "f32",
+                },
+                "save": {"output_dir": str(work / "run")},
+            }
+        )
+    )
+    run([inlay, "train", config])
+    return work / "run" / "adapter"
+
+
+def load_in_peft(folder, adapter):
+    from peft import PeftModel
+
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        model = PeftModel.from_pretrained(load(folder), adapter).eval()
+    keys = [str(w.message) for w in said if "missing" in str(w.message).lower() or "unexpected" in str(w.message).lower()]
+    if keys:
+        raise RuntimeError(keys[0])
+    return model
+
+
+def both_ways(folder, inlay, work):
+    """The numbers of a line, and what is wrong with them."""
+    model = load(folder)
+    layers = linear_layers(model)
+    text = json.loads((folder / "config.json").read_text())
+    vocabulary = text.get("text_config", text)["vocab_size"]
+    ids = np.random.default_rng(11).integers(0, vocabulary, size=(2, 40)).tolist()
+    away = lambda a, b: float(np.abs(a - b).max())
+    plain = away(inlay_logits(inlay, work, ids, "--model", folder), torch_logits(model, ids))
+    theirs = adapter_of_peft(folder, layers, work / "theirs")
+    there = away(
+        inlay_logits(inlay, work, ids, "--model", folder, "--adapter", work / "theirs"), torch_logits(theirs, ids)
+    )
+    ours = train(inlay, folder, ids, work)
+    reloaded = load_in_peft(folder, ours)
+    expected = torch_logits(reloaded, ids)
+    back = away(inlay_logits(inlay, work, ids, "--model", folder, "--adapter", ours), expected)
+    run([inlay, "merge", "--model", folder, "--adapter", ours, "--out", work / "merged"])
+    merged = away(torch_logits(load(work / "merged"), ids), expected)
+    if not away(expected, torch_logits(model, ids)) > 1e-2:
+        raise RuntimeError("the trained adapter does nothing")
+    return {
+        "layers": len(layers),
+        "left out": sorted(layers - adapted_layers(ours)),
+        "beyond": sorted(adapted_layers(ours) - layers),
+        "differences": [plain, there, back, merged],
+    }
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folders", nargs="+", type=pathlib.Path)
+    parser.add_argument("--inlay", required=True)
+    parser.add_argument("--limit", type=float, default=1e-3)
+    options = parser.parse_args()
+    failed = 0
+    print(f"{'':28} layers   model   PEFT's  inlay's  merged")
+    for folder in options.folders:
+        with tempfile.TemporaryDirectory() as scratch:
+            try:
+                found = both_ways(folder, options.inlay, pathlib.Path(scratch))
+            except Exception as problem:
+                failed += 1
+                print(f"{folder.name:28} FAILED: {type(problem).__name__}: {str(problem)[:300]}", flush=True)
+                continue
+        wrong = [f"left out: {found['left out'][:3]}"] if found["left out"] else []
+        wrong += [f"beyond: {found['beyond'][:3]}"] if found["beyond"] else []
+        wrong += ["TOO FAR"] if not max(found["differences"]) <= options.limit else []
+        failed += bool(wrong)
+        numbers = "  ".join(f"{d:.1e}" for d in found["differences"])
+        print(f"{folder.name:28} {found['layers']:6}  {numbers}  {'; '.join(wrong)}", flush=True)
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()
