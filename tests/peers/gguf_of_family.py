@@ -171,12 +171,14 @@ def main():
     parser.add_argument("--inlay", required=True)
     parser.add_argument("--limit", type=float, default=1e-4)
     parser.add_argument("--describe", type=pathlib.Path, help="write FOLDER's gguf.json to a folder of its name here")
+    parser.add_argument("--json", type=pathlib.Path, help="write what was found, for family_table.py")
     parser.add_argument("--keep", type=pathlib.Path, help="write the files to this folder and keep them")
     options = parser.parse_args()
     sys.path.insert(0, str(options.llama_cpp))
     sys.path.insert(0, str(options.llama_cpp / "gguf-py"))
     logging.disable(logging.INFO)
     failed = 0
+    results = {}
     with tempfile.TemporaryDirectory() as scratch:
         work = pathlib.Path(scratch)
         place = options.keep or work
@@ -198,7 +200,15 @@ def main():
             except Exception as problem:  # a converter's, or inlay's sentence
                 difference, verdict = float("inf"), f"FAILED: {type(problem).__name__}: {problem}"
             failed += not difference <= options.limit
+            results[folder.name] = {
+                "model_type": settings["model_type"],
+                "architecture": architecture,
+                "difference": difference if difference < float("inf") else None,
+                "limit": options.limit,
+            }
             print(f"{folder.name:28} {architecture:16} {verdict}", flush=True)
+    if options.json:
+        options.json.write_text(json.dumps(results, indent=1) + "\n")
     sys.exit(1 if failed else 0)
 
 

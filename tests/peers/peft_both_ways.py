@@ -151,6 +151,7 @@ def both_ways(folder, inlay, work):
         "layers": len(layers),
         "left out": sorted(layers - adapted_layers(ours)),
         "beyond": sorted(adapted_layers(ours) - layers),
+        "model_type": text["model_type"],
         "differences": [plain, there, back, merged],
     }
 
@@ -160,8 +161,10 @@ def main():
     parser.add_argument("folders", nargs="+", type=pathlib.Path)
     parser.add_argument("--inlay", required=True)
     parser.add_argument("--limit", type=float, default=1e-3)
+    parser.add_argument("--json", type=pathlib.Path, help="write what was found, for family_table.py")
     options = parser.parse_args()
     failed = 0
+    results = {}
     print(f"{'':28} layers   model   PEFT's  inlay's  merged")
     for folder in options.folders:
         with tempfile.TemporaryDirectory() as scratch:
@@ -175,8 +178,11 @@ def main():
         wrong += [f"beyond: {found['beyond'][:3]}"] if found["beyond"] else []
         wrong += ["TOO FAR"] if not max(found["differences"]) <= options.limit else []
         failed += bool(wrong)
+        results[folder.name] = {**found, "wrong": wrong}
         numbers = "  ".join(f"{d:.1e}" for d in found["differences"])
         print(f"{folder.name:28} {found['layers']:6}  {numbers}  {'; '.join(wrong)}", flush=True)
+    if options.json:
+        options.json.write_text(json.dumps(results, indent=1) + "\n")
     sys.exit(1 if failed else 0)
 
 

@@ -17,31 +17,38 @@
 namespace inlay {
 namespace {
 
-/// SmolLM2-135M-Instruct (Q4_1), against Transformers in f32 over the dequantised weights.
-class RealSmolLm2 : public ::testing::Test {
+struct RealFile {
+  const char* name;
+  const char* variable;  // of the environment, with the .gguf file's path
+  const char* golden;
+};
+
+/// SmolLM2-135M-Instruct (Q4_1) and Gemma 3 270M (Q4_K_M), against Transformers in f32 over the
+/// dequantised weights.
+class RealModel : public ::testing::TestWithParam<RealFile> {
  protected:
   void SetUp() override {
-    const char* path = std::getenv("INLAY_REAL_MODEL");
+    const char* path = std::getenv(GetParam().variable);
     if (path == nullptr) {
-      GTEST_SKIP() << "INLAY_REAL_MODEL does not name a SmolLM2-135M-Instruct .gguf file: its "
-                      "logits, loss and greedy tokens were not compared with Transformers'";
+      GTEST_SKIP() << GetParam().variable << " does not name a .gguf file of " << GetParam().name
+                   << ": its logits, loss and greedy tokens were not compared with Transformers'";
     }
     loaded_ = load_model_at(path);
-    expected_ = read_json(golden("real/smollm2.json"));
+    expected_ = read_json(golden(GetParam().golden));
   }
 
   LoadedModel loaded_;
   nlohmann::json expected_;
 };
 
-TEST_F(RealSmolLm2, EncodesThePrompts) {
+TEST_P(RealModel, EncodesThePrompts) {
   for (const auto& c : expected_["cases"]) {
     EXPECT_EQ(loaded_.require_tokenizer("a test").encode(c["prompt"].get<std::string>()),
               c["ids"].get<std::vector<i32>>());
   }
 }
 
-TEST_F(RealSmolLm2, GivesTheLogitsOfTransformers) {
+TEST_P(RealModel, GivesTheLogitsOfTransformers) {
   // Logits up to 30 after thirty layers in f32, and five decimals in the file: 5e-5 was measured.
   constexpr double kLogits = 5e-4;
   for (const auto& c : expected_["cases"]) {
@@ -69,13 +76,13 @@ TEST_F(RealSmolLm2, GivesTheLogitsOfTransformers) {
       for (const float l : last) {
         squares += static_cast<double>(l) * static_cast<double>(l);
       }
-      // The length of 49152 logits moves less than each of them: 2e-6 was measured.
+      // The length of all logits moves less than each of them: 2e-6 was measured.
       EXPECT_NEAR(std::sqrt(squares) / c["logits_l2"].get<double>(), 1.0, 2e-5) << c["prompt"];
     }
   }
 }
 
-TEST_F(RealSmolLm2, ChoosesTheSameTokens) {
+TEST_P(RealModel, ChoosesTheSameTokens) {
   // Below this margin f32 sums in another order may choose the other token.
   constexpr double kCertain = 0.01;
   std::vector<std::vector<i32>> prompts;
@@ -102,7 +109,7 @@ TEST_F(RealSmolLm2, ChoosesTheSameTokens) {
   EXPECT_GT(compared, 100) << "hardly anything was compared";
 }
 
-TEST_F(RealSmolLm2, HasTheLossOfTransformersOnAText) {
+TEST_P(RealModel, HasTheLossOfTransformersOnAText) {
   Example example;
   example.ids = expected_["text"]["ids"].get<std::vector<i32>>();
   example.labels = example.ids;
@@ -112,6 +119,12 @@ TEST_F(RealSmolLm2, HasTheLossOfTransformersOnAText) {
   // A mean of losses whose errors are those of logits, of either sign: 1e-5 was measured.
   EXPECT_NEAR(report.loss, expected_["text"]["mean_nll"].get<double>(), 1e-4);
 }
+
+INSTANTIATE_TEST_SUITE_P(
+    , RealModel,
+    ::testing::Values(RealFile{"SmolLM2", "INLAY_REAL_MODEL", "real/smollm2.json"},
+                      RealFile{"Gemma3", "INLAY_REAL_GEMMA3", "real/gemma3_270m.json"}),
+    [](const auto& instance) { return std::string(instance.param.name); });
 
 }  // namespace
 }  // namespace inlay
