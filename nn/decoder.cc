@@ -142,9 +142,9 @@ Decoder::Decoder(std::string family, const DecoderPlan& plan, WeightSource& weig
       norm_(plan.norm, plan.names.norm, plan.sizes.hidden_size, weights) {
   std::vector<std::shared_ptr<const RotaryEmbedding>> rotaries;
   for (const RopePlan& rope : plan.ropes) {
-    const Tensor divisors =
-        rope.divisors.empty() ? Tensor()
-                              : weights.optional_vector(rope.divisors, rope.config.rotary_dim / 2);
+    const Tensor divisors = rope.divisors.empty()
+                                ? Tensor()
+                                : weights.optional_vector(rope.divisors, rope.config.pairs());
     rotaries.push_back(std::make_shared<const RotaryEmbedding>(
         rope.config, divisors.defined() ? divisors.to_vector() : std::vector<float>()));
   }

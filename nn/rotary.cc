@@ -70,11 +70,22 @@ double longrope_attention_factor(const RopeConfig& c) {
                    std::log(c.factor) / std::log(static_cast<double>(c.original_max_positions)));
 }
 
-double dynamic_theta(const RopeConfig& c, i64 length) {
-  const double n = static_cast<double>(std::max(length, c.max_positions));
+// NTK-aware scaling: a base that divides the lowest frequency by `stretch` and keeps the highest.
+double stretched_theta(const RopeConfig& c, double stretch) {
   const double dim = static_cast<double>(c.rotary_dim);
-  const double stretch = c.factor * n / static_cast<double>(c.max_positions) - (c.factor - 1.0);
   return c.theta * std::pow(stretch, dim / (dim - 2.0));
+}
+
+double base_of(const RopeConfig& c, i64 length) {
+  if (c.type == RopeType::kNtkAlpha) {
+    return stretched_theta(c, c.alpha);
+  }
+  if (c.type == RopeType::kDynamic && length > c.max_positions) {
+    const double n = static_cast<double>(length);
+    const double M = static_cast<double>(c.max_positions);
+    return stretched_theta(c, c.factor * n / M - (c.factor - 1.0));
+  }
+  return c.theta;
 }
 
 // Lengths of one number have the same frequencies.
@@ -89,8 +100,9 @@ i64 regime_of(const RopeConfig& c, i64 length) {
   }
 }
 
-RopeTables make_tables(const RopeFrequencies& f, i64 positions) {
+RopeTables make_tables(const RopeConfig& config, const RopeFrequencies& f, i64 positions) {
   const i64 half = static_cast<i64>(f.frequency.size());
+  const double sign = config.backwards ? -1.0 : 1.0;
   std::vector<float> cosines(static_cast<std::size_t>(positions * half));
   std::vector<float> sines(cosines.size());
   for (i64 p = 0; p < positions; ++p) {
@@ -100,28 +112,59 @@ RopeTables make_tables(const RopeFrequencies& f, i64 positions) {
       cosines[p * half + k] =
           static_cast<float>(std::cos(static_cast<double>(angle)) * f.attention_factor);
       sines[p * half + k] =
-          static_cast<float>(std::sin(static_cast<double>(angle)) * f.attention_factor);
+          static_cast<float>(sign * std::sin(static_cast<double>(angle)) * f.attention_factor);
     }
   }
   const Shape shape = {positions, half};
-  return {Tensor::from(cosines, shape), Tensor::from(sines, shape)};
+  const bool proportional = config.type == RopeType::kProportional;
+  return {Tensor::from(cosines, shape), Tensor::from(sines, shape), config.order,
+          proportional ? config.rotary_dim / 2 : half};
+}
+
+// The tables of queries, whose rows grow with their positions.
+RopeTables grown(const RopeConfig& config, const RopeTables& tables) {
+  const auto scaled = [&](const Tensor& table) {
+    std::vector<float> values = table.to_vector();
+    const i64 pairs = table.dim(1);
+    for (i64 p = 0; p < table.dim(0); ++p) {
+      const double steps = static_cast<double>(p / config.query_growth_positions);
+      const float factor = static_cast<float>(1.0 + config.query_growth * std::log1p(steps));
+      for (i64 k = 0; k < pairs; ++k) {
+        values[p * pairs + k] *= factor;
+      }
+    }
+    return Tensor::from(values, table.shape());
+  };
+  RopeTables out = tables;
+  out.cosines = scaled(tables.cosines);
+  out.sines = scaled(tables.sines);
+  return out;
 }
 
 }  // namespace
 
+i64 RopeConfig::pairs() const {
+  const i64 all = (rotary_dim + 1) / 2;
+  if (type != RopeType::kProportional) {
+    return all;
+  }
+  return std::min(all, static_cast<i64>(proportion * static_cast<double>(rotary_dim) / 2.0));
+}
+
 RopeFrequencies rope_frequencies(const RopeConfig& config, i64 length) {
-  const bool grows = config.type == RopeType::kDynamic && length > config.max_positions;
-  const double theta = grows ? dynamic_theta(config, length) : config.theta;
+  const double theta = base_of(config, length);
   RopeFrequencies out;
-  for (i64 k = 0; k < config.rotary_dim / 2; ++k) {
+  for (i64 k = 0; k < config.pairs(); ++k) {
     out.frequency.push_back(
         std::pow(theta, -2.0 * static_cast<double>(k) / static_cast<double>(config.rotary_dim)));
   }
   switch (config.type) {
     case RopeType::kDefault:
     case RopeType::kDynamic:
+    case RopeType::kNtkAlpha:
       break;
     case RopeType::kLinear:
+    case RopeType::kProportional:
       for (double& f : out.frequency) {
         f /= config.factor;
       }
@@ -151,7 +194,7 @@ RotaryEmbedding::RotaryEmbedding(const RopeConfig& config) : RotaryEmbedding(con
 
 RotaryEmbedding::RotaryEmbedding(const RopeConfig& config, std::span<const float> divisors)
     : config_(config), divisors_(divisors.begin(), divisors.end()) {
-  INLAY_ASSERT(divisors.empty() || static_cast<i64>(divisors.size()) == config.rotary_dim / 2);
+  INLAY_ASSERT(divisors.empty() || static_cast<i64>(divisors.size()) == config.pairs());
 }
 
 const RopeTables& RotaryEmbedding::tables(std::span<const i32> positions) const {
@@ -167,9 +210,15 @@ const RopeTables& RotaryEmbedding::tables(std::span<const i32> positions) const 
   if (!tables_.cosines.defined() || tables_.cosines.dim(0) < needed) {
     // Grown by half at least, so that generation does not rebuild it with every token.
     const i64 had = tables_.cosines.defined() ? tables_.cosines.dim(0) : 0;
-    tables_ = make_tables(frequencies_, std::max(needed, had + had / 2));
+    tables_ = make_tables(config_, frequencies_, std::max(needed, had + had / 2));
+    query_tables_ = config_.query_growth > 0.0 ? grown(config_, tables_) : tables_;
   }
   return tables_;
+}
+
+const RopeTables& RotaryEmbedding::query_tables(std::span<const i32> positions) const {
+  tables(positions);
+  return query_tables_;
 }
 
 }  // namespace inlay

@@ -9,14 +9,30 @@
 
 namespace inlay {
 
-enum class RopeType { kDefault, kLinear, kDynamic, kLlama3, kYarn, kLongrope };
+enum class RopeType {
+  kDefault,
+  kLinear,
+  kDynamic,
+  kNtkAlpha,
+  kLlama3,
+  kYarn,
+  kLongrope,
+  kProportional
+};
 
-/// The rotary settings of a model, by the keys of `rope_parameters` in config.json.
+/// The rotary settings of a model or of some of its layers, by the keys of `rope_parameters` in
+/// config.json.
 struct RopeConfig {
   RopeType type = RopeType::kDefault;
-  i64 rotary_dim = 64;  // D': how many values of a head turn
+  /// D': how many values of a head turn, the first ones; one more where it is odd. With
+  /// kProportional those that could turn: all of the head.
+  i64 rotary_dim = 64;
+  RopePairs order = RopePairs::kHalves;
+  bool backwards = false;  // turned by the negative angles (nanochat)
   double theta = 10000.0;
   double factor = 1.0;
+  double alpha = 1.0;                                    // ntk-alpha
+  double proportion = 1.0;                               // proportional: of the pairs that turn
   i64 max_positions = 0;                                 // M: dynamic
   i64 original_max_positions = 0;                        // L0: llama3, yarn, longrope
   double low_freq_factor = 1.0, high_freq_factor = 4.0;  // llama3
@@ -29,12 +45,22 @@ struct RopeConfig {
   /// GGUF only: how much of a frequency that yarn keeps is kept, and a factor on cosines and sines
   /// whatever the type.
   double extrapolation = 1.0, magnitude = 1.0;
+  /// Queries alone, > 0: those at position p are multiplied by
+  /// 1 + query_growth ln(1 + floor(p / query_growth_positions)) (Llama 4, Ministral 3). For heads
+  /// that turn whole.
+  double query_growth = 0.0;
+  i64 query_growth_positions = 1;
+
+  /// The pairs of a head that turn.
+  i64 pairs() const;
 };
 
-/// Angles per position: f[k], k < D' / 2, and the factor on cosines and sines.
+/// Angles per position: f[k], k < pairs(), and the factor on cosines and sines.
 ///   default:  theta^(-2k / D');   linear: that / factor
+///   proportional: that / factor, for k < proportion D' / 2 alone
 ///   dynamic:  theta grows with the length n of the pass once n > M, by
 ///             (factor n / M - (factor - 1))^(D' / (D' - 2))
+///   ntk-alpha: theta times alpha^(D' / (D' - 2)), at any length
 ///   llama3:   kept above the high-frequency bound, divided below the low one, interpolated between
 ///             (Llama 3.1)
 ///   yarn:     interpolated by a ramp over the dimensions (Peng et al. 2023, arXiv:2309.00071,
@@ -56,15 +82,18 @@ class RotaryEmbedding {
   /// With frequencies divided one by one by `divisors` (GGUF's rope_freqs), if not empty.
   RotaryEmbedding(const RopeConfig& config, std::span<const float> divisors);
 
-  /// Cosines and sines [n, D'/2] for an n above the largest of `positions`.
+  /// Cosines and sines [n, pairs] for an n above the largest of `positions`, as rope() takes them:
+  /// order, direction and partial heads are in them.
   const RopeTables& tables(std::span<const i32> positions) const;
+  /// The same for queries, which some models scale by their positions; mostly those of all.
+  const RopeTables& query_tables(std::span<const i32> positions) const;
 
  private:
   RopeConfig config_;
   std::vector<float> divisors_;
   mutable i64 regime_ = -1;  // the lengths that tables_ is for
   mutable RopeFrequencies frequencies_;
-  mutable RopeTables tables_;
+  mutable RopeTables tables_, query_tables_;
 };
 
 }  // namespace inlay

@@ -5,11 +5,14 @@
 #include <utility>
 
 #include "core/error.h"
-#include "core/kernels/rope.h"
 #include "core/ops/support.h"
 
 namespace inlay {
 namespace {
+
+i64 distance(const RopeTables& tables) {
+  return tables.distance > 0 ? tables.distance : tables.cosines.dim(1);
+}
 
 void turn(const Tensor& x, i64 head_dim, const Indices& positions, const RopeTables& tables,
           bool inverse, const Tensor& y) {
@@ -17,7 +20,9 @@ void turn(const Tensor& x, i64 head_dim, const Indices& positions, const RopeTab
   args.rows = x.dim(0);
   args.heads = x.dim(1) / head_dim;
   args.head_dim = head_dim;
-  args.half = tables.cosines.dim(1);
+  args.pairs = tables.cosines.dim(1);
+  args.order = tables.order;
+  args.distance = distance(tables);
   args.x_stride = x.stride(0);
   args.y_stride = y.stride(0);
   args.positions = positions.device().data();
@@ -35,7 +40,8 @@ Tensor rope(Tensor x, i64 head_dim, const Indices& positions, const RopeTables& 
                          " positions and heads of ", head_dim));
   }
   INLAY_ASSERT(x.stride(1) == 1);
-  INLAY_ASSERT(2 * tables.cosines.dim(1) <= head_dim);
+  INLAY_ASSERT(tables.cosines.dim(1) <= distance(tables));
+  INLAY_ASSERT(distance(tables) + tables.cosines.dim(1) <= head_dim);
   INLAY_ASSERT(std::ranges::all_of(positions.host(),
                                    [&](i32 p) { return p >= 0 && p < tables.cosines.dim(0); }));
   Tensor y = reuse_or_allocate(x);

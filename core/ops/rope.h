@@ -2,19 +2,25 @@
 #pragma once
 
 #include "core/autograd/graph.h"
+#include "core/kernels/rope.h"
 #include "core/tensor/host_list.h"
 
 namespace inlay {
 
-/// Cosines and sines of the rotary angles: [positions, half] each, half = rotary dimensions / 2.
+using kernels::RopePairs;
+
+/// Cosines and sines of the rotary angles, [positions, pairs] each, and the values they turn.
 struct RopeTables {
   Tensor cosines;
   Tensor sines;
+  RopePairs order = RopePairs::kHalves;
+  /// Halves: the second of a pair stands so far behind the first; 0: as far as there are pairs.
+  i64 distance = 0;
 };
 
-/// Turns each pair (k, k + half) of every head by the angle of its row's position (Su et al. 2021,
-/// arXiv:2104.09864, in the half-split order of Hugging Face checkpoints); values from 2 * half on
-/// pass through.
+/// Turns pairs of values of every head by the angles of its row's position (Su et al. 2021,
+/// arXiv:2104.09864): pair k is (k, k + distance), in the half-split order of most checkpoints of
+/// Hugging Face, or (2k, 2k + 1). Values of no pair pass through.
 ///   x [N, H * head_dim], rows contiguous or not; written over x when it is the only handle
 ///   positions [N]
 /// Saved for backward: the tables and positions; dx is dy turned back.

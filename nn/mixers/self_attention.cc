@@ -46,10 +46,10 @@ SelfAttention::Heads SelfAttention::project(const Tensor& x, const Pass& pass) c
   }
   if (rotary_ != nullptr) {
     const Indices& positions = pass.tokens->position_list();
-    const RopeTables& tables = rotary_->tables(positions.host());
-    for (Tensor* turned : {&parts[0], &parts[1]}) {
-      *turned = rope(std::move(*turned), plan_.head_dim, positions, tables);
-    }
+    parts[0] = rope(std::move(parts[0]), plan_.head_dim, positions,
+                    rotary_->query_tables(positions.host()));
+    parts[1] =
+        rope(std::move(parts[1]), plan_.head_dim, positions, rotary_->tables(positions.host()));
   }
   return {std::move(parts[0]), std::move(parts[1]), std::move(parts[2])};
 }

@@ -34,19 +34,6 @@ SelfAttentionPlan llama_attention(const HfConfig& config, i64 hidden_size) {
   return a;
 }
 
-RopeConfig llama_rope(const HfConfig& config, i64 head_dim, i64 max_positions) {
-  RopeConfig rope = parse_rope(config, head_dim, max_positions);
-  if (rope.rotary_dim != head_dim) {
-    // Transformers' Llama has no word for it: without a scaling it turns whole heads, with one its
-    // shapes do not fit.
-    if (rope.type != RopeType::kDefault) {
-      config.fail("partial_rotary_factor", "a Llama turns whole heads");
-    }
-    rope.rotary_dim = head_dim;
-  }
-  return rope;
-}
-
 DecoderPlan llama_plan(const HfConfig& config) {
   DecoderPlan p;
   p.sizes.vocab_size = config.integer("vocab_size");
@@ -59,7 +46,9 @@ DecoderPlan llama_plan(const HfConfig& config) {
   p.norm = {.kind = NormKind::kRms, .eps = norm_eps(config, "rms_norm_eps", 1e-6)};
   p.init_std = config.number("initializer_range", 0.02);
   p.tied_head = config.flag("tie_word_embeddings", false);
-  p.ropes = {{llama_rope(config, attention.head_dim, p.sizes.max_positions), kGgufRopeDivisors}};
+  p.ropes = {
+      {parse_rope(config, {.head_dim = attention.head_dim, .max_positions = p.sizes.max_positions}),
+       kGgufRopeDivisors}};
   attention.init_std = attention.o_init_std = p.init_std;
   layer.mixer = attention;
   layer.mixer_norms.before = "input_layernorm";

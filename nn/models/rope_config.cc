@@ -14,14 +14,30 @@ namespace inlay {
 namespace {
 
 constexpr std::pair<const char*, RopeType> kTypes[] = {
-    {"default", RopeType::kDefault}, {"linear", RopeType::kLinear},
-    {"dynamic", RopeType::kDynamic}, {"llama3", RopeType::kLlama3},
-    {"yarn", RopeType::kYarn},       {"longrope", RopeType::kLongrope},
+    {"default", RopeType::kDefault},
+    {"linear", RopeType::kLinear},
+    {"dynamic", RopeType::kDynamic},
+    {"llama3", RopeType::kLlama3},
+    {"yarn", RopeType::kYarn},
+    {"longrope", RopeType::kLongrope},
+    {"proportional", RopeType::kProportional},
 };
 
-RopeType rope_type(const HfConfig& group) {
+RopeType rope_type(const HfConfig& group, const RopeRules& rules) {
   const std::string key = group.has("rope_type") ? "rope_type" : "type";
   const std::string type = group.text(key, "default");
+  if (rules.longrope_alone) {
+    if (type == "longrope" || type == "su" || type == "yarn") {
+      return RopeType::kLongrope;
+    }
+    if (type != "default") {
+      group.fail(key, str("\"", printable(type), "\" is not supported (default, longrope are)"));
+    }
+  }
+  // Zero counts as left out, as in Python.
+  if (type == "dynamic" && rules.ntk_alpha && group.number("alpha", 0.0) != 0.0) {
+    return RopeType::kNtkAlpha;
+  }
   std::string known;
   for (const auto& [name, value] : kTypes) {
     if (type == name) {
@@ -32,7 +48,8 @@ RopeType rope_type(const HfConfig& group) {
   group.fail(key, str("\"", printable(type), "\" is not supported (", known, " are)"));
 }
 
-double above_zero(const HfConfig& group, const char* key, std::optional<double> otherwise = {}) {
+double above_zero(const HfConfig& group, std::string_view key,
+                  std::optional<double> otherwise = {}) {
   const double value = group.number(key, otherwise);
   if (!(value > 0.0)) {
     group.fail(key, str("expected a number above 0, found ", value));
@@ -55,17 +72,55 @@ void refuse_kinds_of_layers(const HfConfig& group) {
   }
 }
 
-void read_rotary_dim(const HfConfig& config, const HfConfig& group, i64 head_dim,
-                     RopeConfig& rope) {
-  const HfConfig& place = group.has("partial_rotary_factor") ? group : config;
-  const double part = place.number("partial_rotary_factor", 1.0);
-  if (!(part > 0.0 && part <= 1.0)) {
-    place.fail("partial_rotary_factor", str("expected a number above 0 and up to 1, found ", part));
+// The settings of one type of layer. A rope_scaling of Transformers 4 is that of full attention,
+// and is put over what rope_parameters says key by key, as there.
+std::optional<HfConfig> layer_group(const HfConfig& config, const std::string& layer_type) {
+  nlohmann::json settings = {{"rope_type", "default"}};
+  if (const std::optional<HfConfig> all = config.object("rope_parameters")) {
+    if (const std::optional<HfConfig> own = all->object(layer_type)) {
+      settings = own->json();
+    }
   }
-  rope.rotary_dim = static_cast<i64>(static_cast<double>(head_dim) * part);
-  if (rope.rotary_dim < 2 || rope.rotary_dim % 2 != 0) {
-    place.fail("partial_rotary_factor", str(part, " of head_dim ", head_dim, " is ",
-                                            rope.rotary_dim, ", which is not a number of pairs"));
+  const std::optional<HfConfig> scaling = config.object("rope_scaling");
+  if (scaling && layer_type == "full_attention") {
+    settings.update(scaling->json());
+  }
+  if (!config.has("rope_parameters")) {  // complaints name the key that is in the file
+    return HfConfig({{"rope_scaling", settings}}, config.file()).object("rope_scaling");
+  }
+  const HfConfig whole({{"rope_parameters", {{layer_type, settings}}}}, config.file());
+  return whole.object("rope_parameters")->object(layer_type);
+}
+
+double read_theta(const HfConfig& config, const std::optional<HfConfig>& group,
+                  const RopeRules& rules) {
+  if (group && group->has("rope_theta")) {
+    return above_zero(*group, "rope_theta");
+  }
+  return rules.theta_key.empty() ? rules.theta : above_zero(config, rules.theta_key, rules.theta);
+}
+
+void read_rotary_dim(const HfConfig& config, const std::optional<HfConfig>& group,
+                     const RopeRules& rules, RopeConfig& rope) {
+  const bool in_group = group && group->has("partial_rotary_factor");
+  const HfConfig& place = in_group ? *group : config;
+  const std::string key = in_group ? "partial_rotary_factor" : rules.partial_key;
+  const double part = place.number(key, rules.partial.value_or(1.0));
+  if (!(part > 0.0 && part <= 1.0)) {
+    place.fail(key, str("expected a number above 0 and up to 1, found ", part));
+  }
+  rope.rotary_dim = rules.head_dim;
+  if (rope.type == RopeType::kProportional) {
+    rope.proportion = part;
+  } else if (rules.partial) {
+    rope.rotary_dim = static_cast<i64>(static_cast<double>(rules.head_dim) * part);
+  } else if (part != 1.0 && rope.type != RopeType::kDefault && rope.type != RopeType::kNtkAlpha) {
+    // Without a scaling such families turn whole heads in Transformers, and with one its shapes do
+    // not fit.
+    place.fail(key, "is not supported with a scaling: heads of this family turn whole");
+  }
+  if (rope.pairs() < 1) {
+    place.fail(key, str(part, " of head_dim ", rules.head_dim, " leaves no pair to turn"));
   }
 }
 
@@ -108,29 +163,47 @@ std::vector<double> divisors(const HfConfig& group, const char* key, i64 count) 
 }
 
 void read_longrope(const HfConfig& group, RopeConfig& rope) {
-  rope.short_factor = divisors(group, "short_factor", rope.rotary_dim / 2);
-  rope.long_factor = divisors(group, "long_factor", rope.rotary_dim / 2);
+  rope.short_factor = divisors(group, "short_factor", rope.pairs());
+  rope.long_factor = divisors(group, "long_factor", rope.pairs());
   if (rope.original_max_positions < 2) {
     group.fail("original_max_position_embeddings", "expected at least 2 for longrope");
   }
 }
 
-void read_scaling(const HfConfig& config, const HfConfig& group, i64 max_positions,
+// The length before the stretching. The outer key goes first where there is one group for all
+// layers, and Phi-3's class has one whatever the file says.
+i64 original_positions(const HfConfig& config, const HfConfig& group, const RopeRules& rules) {
+  constexpr const char* kKey = "original_max_position_embeddings";
+  constexpr i64 kPhi3Positions = 4096;
+  if (rules.longrope_alone) {
+    return config.integer(kKey, kPhi3Positions);
+  }
+  const bool outer = rules.layer_type.empty() && config.has(kKey);
+  return (outer ? config : group).integer(kKey, rules.max_positions);
+}
+
+void read_scaling(const HfConfig& config, const HfConfig& group, const RopeRules& rules,
                   RopeConfig& rope) {
-  rope.max_positions = max_positions;
+  rope.max_positions = rules.max_positions;
   const bool keeps_original = rope.type == RopeType::kLlama3 || rope.type == RopeType::kYarn ||
                               rope.type == RopeType::kLongrope;
   if (keeps_original) {
-    constexpr const char* kKey = "original_max_position_embeddings";
-    rope.original_max_positions = (config.has(kKey) ? config : group).integer(kKey, max_positions);
+    rope.original_max_positions = original_positions(config, group, rules);
+  }
+  if (rope.type == RopeType::kNtkAlpha) {  // has a factor, too, which does not count
+    rope.alpha = above_zero(group, "alpha");
+    return;
   }
   // Some families say how far they were stretched by the two lengths alone.
   std::optional<double> factor;
   if (rope.type == RopeType::kYarn || rope.type == RopeType::kLongrope) {
-    factor = static_cast<double>(max_positions) / static_cast<double>(rope.original_max_positions);
+    factor =
+        static_cast<double>(rules.max_positions) / static_cast<double>(rope.original_max_positions);
     if (group.has("attention_factor")) {
       rope.attention_factor = above_zero(group, "attention_factor");
     }
+  } else if (rope.type == RopeType::kProportional) {
+    factor = 1.0;
   }
   rope.factor = above_zero(group, "factor", factor);
   switch (rope.type) {
@@ -141,13 +214,23 @@ void read_scaling(const HfConfig& config, const HfConfig& group, i64 max_positio
     case RopeType::kLongrope:
       return read_longrope(group, rope);
     case RopeType::kDynamic:
-      if (rope.rotary_dim < 4) {
-        group.fail("rope_type", "dynamic needs heads of which at least 4 values turn");
-      }
-      return;
     case RopeType::kDefault:
+    case RopeType::kNtkAlpha:
     case RopeType::kLinear:
+    case RopeType::kProportional:
       return;
+  }
+}
+
+void read_query_growth(const HfConfig& group, RopeConfig& rope) {
+  rope.query_growth = group.number("llama_4_scaling_beta", 0.0);
+  if (rope.query_growth < 0.0) {
+    group.fail("llama_4_scaling_beta", str("expected a number from 0, found ", rope.query_growth));
+  }
+  if (rope.query_growth > 0.0) {
+    rope.query_growth_positions = rope.original_max_positions > 0
+                                      ? rope.original_max_positions
+                                      : group.integer("original_max_position_embeddings");
   }
 }
 
@@ -164,23 +247,63 @@ std::optional<HfConfig> rope_group(const HfConfig& config) {
 }
 
 double rope_theta(const HfConfig& config) {
-  const std::optional<HfConfig> group = rope_group(config);
-  const HfConfig& place = group && group->has("rope_theta") ? *group : config;
-  return above_zero(place, "rope_theta", 10000.0);
+  return read_theta(config, rope_group(config), {});
 }
 
-RopeConfig parse_rope(const HfConfig& config, i64 head_dim, i64 max_positions) {
+HfConfig with_rope_parameters(const HfConfig& config, const nlohmann::json& rope_parameters) {
+  if (config.has("rope_parameters")) {
+    return config;
+  }
+  nlohmann::json json = config.json();
+  json["rope_parameters"] = rope_parameters;
+  return {json, config.file()};
+}
+
+std::vector<bool> layers_with_rope(const HfConfig& config, i64 layers, i64 interval) {
+  std::vector<bool> out;
+  if (config.has("no_rope_layers")) {
+    for (const double flag : config.numbers("no_rope_layers")) {
+      out.push_back(flag != 0.0);
+    }
+    if (static_cast<i64>(out.size()) != layers) {
+      config.fail("no_rope_layers",
+                  str("expected ", layers, " numbers, one a layer, found ", out.size()));
+    }
+    return out;
+  }
+  const i64 every = config.integer("no_rope_layer_interval", interval);
+  for (i64 i = 0; i < layers; ++i) {
+    out.push_back((i + 1) % every != 0);
+  }
+  return out;
+}
+
+RopeConfig parse_rope(const HfConfig& config, const RopeRules& rules) {
   RopeConfig rope;
-  rope.theta = rope_theta(config);
-  rope.rotary_dim = head_dim;
-  const std::optional<HfConfig> group = rope_group(config);
+  rope.order = rules.order;
+  rope.backwards = rules.backwards;
+  const std::optional<HfConfig> group =
+      rules.layer_type.empty() ? rope_group(config) : layer_group(config, rules.layer_type);
+  rope.theta = read_theta(config, group, rules);
   if (group) {
     refuse_kinds_of_layers(*group);
-    rope.type = rope_type(*group);
+    rope.type = rope_type(*group, rules);
   }
-  read_rotary_dim(config, group.value_or(config), head_dim, rope);
+  read_rotary_dim(config, group, rules, rope);
   if (rope.type != RopeType::kDefault) {
-    read_scaling(config, *group, max_positions, rope);
+    read_scaling(config, *group, rules, rope);
+  }
+  if ((rope.type == RopeType::kDynamic || rope.type == RopeType::kNtkAlpha) &&
+      rope.rotary_dim < 4) {
+    group->fail("rope_type", "dynamic needs heads of which at least 4 values turn");
+  }
+  if (rope.type == RopeType::kYarn && !rules.layer_type.empty()) {
+    // Transformers looks for it beside the types of layers.
+    const std::optional<HfConfig> all = config.object("rope_parameters");
+    rope.truncate = !all || all->flag("truncate", true);
+  }
+  if (rules.query_growth && group) {
+    read_query_growth(*group, rope);
   }
   if (const std::optional<HfConfig> gguf = config.object(kGgufRopeKey)) {
     rope.extrapolation = gguf->number("extrapolation_factor", 1.0);

@@ -196,7 +196,7 @@ TEST(BadConfig, WhatOnlyTheModelShowsIsTold) {
       {{{"/model/rope_scaling", {{"rope_type", "foo"}}}},
        kData,
        "model/config.json with the run's model.rope_scaling: /rope_parameters/rope_type: \"foo\" "
-       "is not supported (default, linear, dynamic, llama3, yarn, longrope are)"},
+       "is not supported (default, linear, dynamic, llama3, yarn, longrope, proportional are)"},
       {{{"/model/rope_scaling", {{"rope_type", "linear"}}}},
        kData,
        "model/config.json with the run's model.rope_scaling: /rope_parameters/factor: missing"},

@@ -315,38 +315,51 @@ TEST(Ops, StridedInputsGiveTheSameAsDenseOnes) {
 }
 
 TEST(Ops, RopeTurnsPairsByTheirPosition) {
+  const struct {
+    const char* name;
+    i64 D, pairs;
+    RopePairs order;
+    i64 distance;
+  } cases[] = {
+      {"rope, two values of each head pass through", 10, 4, RopePairs::kHalves, 0},
+      {"rope, the first pairs of the whole head", 20, 3, RopePairs::kHalves, 10},
+      {"rope, more pairs than lanes", 42, 21, RopePairs::kHalves, 0},
+      {"rope, neighbours, two values of each head pass through", 10, 4, RopePairs::kInterleaved, 0},
+      {"rope, neighbours, more pairs than lanes", 42, 21, RopePairs::kInterleaved, 0},
+  };
   const std::vector<i32> positions = {0, 3, 1};
-  const i64 D = 10;
-  const i64 half = 4;  // two values of each head pass through
-  RopeTables tables{Tensor::empty({4, half}), Tensor::empty({4, half})};
-  for (i64 p = 0; p < 4; ++p) {
-    for (i64 k = 0; k < half; ++k) {
-      const double angle = static_cast<double>(p) * std::pow(100.0, -static_cast<double>(k) / half);
-      tables.cosines.data<float>()[p * half + k] = static_cast<float>(std::cos(angle));
-      tables.sines.data<float>()[p * half + k] = static_cast<float>(std::sin(angle));
+  for (const auto& c : cases) {
+    RopeTables tables{Tensor::empty({4, c.pairs}), Tensor::empty({4, c.pairs}), c.order,
+                      c.distance};
+    for (i64 at = 0; at < 4 * c.pairs; ++at) {
+      const double frequency =
+          std::pow(100.0, -static_cast<double>(at % c.pairs) / static_cast<double>(c.pairs));
+      const double angle = static_cast<double>(at / c.pairs) * frequency;
+      tables.cosines.data<float>()[at] = static_cast<float>(std::cos(angle));
+      tables.sines.data<float>()[at] = static_cast<float>(std::sin(angle));
     }
+    const auto expected = [&](const Arrays& a) {
+      Array y = a[0];
+      for (i64 head = 0; head < 3 * 2; ++head) {
+        for (i64 k = 0; k < c.pairs; ++k) {
+          const bool halves = c.order == RopePairs::kHalves;
+          const i64 first = head * c.D + (halves ? k : 2 * k);
+          const i64 second = first + (halves ? std::max(c.distance, c.pairs) : 1);
+          const i64 angle = positions[head / 2] * c.pairs + k;
+          const double cosine = static_cast<double>(tables.cosines.values()[angle]);
+          const double sine = static_cast<double>(tables.sines.values()[angle]);
+          y[first] = a[0][first] * cosine - a[0][second] * sine;
+          y[second] = a[0][second] * cosine + a[0][first] * sine;
+        }
+      }
+      return y;
+    };
+    for_each_isa([&] {
+      gradcheck(
+          c.name, {{3, 2 * c.D}},
+          [&](const Tensors& t) { return rope(t[0], c.D, positions, tables); }, expected);
+    });
   }
-  for_each_isa([&] {
-    gradcheck(
-        "rope", {{3, 2 * D}}, [&](const Tensors& t) { return rope(t[0], D, positions, tables); },
-        [&](const Arrays& a) {
-          Array y = a[0];
-          for (i64 r = 0; r < 3; ++r) {
-            for (i64 h = 0; h < 2; ++h) {
-              for (i64 k = 0; k < half; ++k) {
-                const double c =
-                    static_cast<double>(tables.cosines.values()[positions[r] * half + k]);
-                const double s =
-                    static_cast<double>(tables.sines.values()[positions[r] * half + k]);
-                const i64 at = r * 2 * D + h * D + k;
-                y[at] = a[0][at] * c - a[0][at + half] * s;
-                y[at + half] = a[0][at + half] * c + a[0][at] * s;
-              }
-            }
-          }
-          return y;
-        });
-  });
 }
 
 TEST(Ops, DropoutKeepsItsMeanAndDrawsTheSameMaskAgain) {

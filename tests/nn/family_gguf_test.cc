@@ -69,7 +69,8 @@ std::vector<float> values_of(const nlohmann::json& made, const StoredTensors& fo
   for (const nlohmann::json& part : made["parts"]) {
     const Tensor source = folder.floats(part["from"]);
     const std::vector<float> values = source.to_vector();
-    const std::size_t width = source.shape().rank() > 1 ? static_cast<std::size_t>(source.dim(-1)) : 1;
+    const std::size_t width =
+        source.shape().rank() > 1 ? static_cast<std::size_t>(source.dim(-1)) : 1;
     const float plus = part.value("plus", 0.0F);
     std::vector<std::size_t> rows(values.size() / width);
     for (std::size_t r = 0; r < rows.size(); ++r) {
@@ -128,8 +129,9 @@ TEST_P(FamilyGguf, GivesTheLogitsOfTheFolder) {
   const LoadedModel from_folder = load_model_at(folder);
   EXPECT_EQ(from_file.tokenizer, std::nullopt);
   // The same weights, but for norms that the file keeps as 1 + w, rounded.
-  EXPECT_LE(largest_difference(logits_of(*from_file.model, ids), logits_of(*from_folder.model, ids)),
-            2e-5);
+  EXPECT_LE(
+      largest_difference(logits_of(*from_file.model, ids), logits_of(*from_folder.model, ids)),
+      2e-5);
 }
 
 GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(FamilyGguf);

@@ -109,7 +109,9 @@ TEST(GgufRope, OfLlama3HasItsWordsInConfigJson) {
     const auto found = llama3_parameters(rope.theta, divisors);
     ASSERT_TRUE(found.has_value());
     const HfConfig config({{"rope_parameters", *found}}, "config.json");
-    EXPECT_EQ(rope_frequencies(parse_rope(config, 64, 131072)).frequency, scaled);
+    EXPECT_EQ(
+        rope_frequencies(parse_rope(config, {.head_dim = 64, .max_positions = 131072})).frequency,
+        scaled);
     divisors[40 % divisors.size()] *= 1.01F;
     EXPECT_FALSE(llama3_parameters(rope.theta, divisors).has_value());
   }

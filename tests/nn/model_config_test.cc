@@ -126,7 +126,7 @@ TEST(ModelConfig, NamesTheKeyThatIsWrong) {
       {"rope_parameters",
        {{"rope_type", "mrope"}},
        "/rope_parameters/rope_type: \"mrope\" is not supported (default, linear, dynamic, llama3, "
-       "yarn, longrope are)"},
+       "yarn, longrope, proportional are)"},
       {"rope_parameters", {{"rope_type", "dynamic"}}, "/rope_parameters/factor: missing"},
       {"rope_parameters",
        {{"full_attention", {{"rope_type", "linear"}}}},
@@ -143,7 +143,7 @@ TEST(ModelConfig, NamesTheKeyThatIsWrong) {
       {"rope_scaling",
        {{"type", "su"}},
        "/rope_scaling/type: \"su\" is not supported (default, linear, dynamic, llama3, yarn, "
-       "longrope are)"},
+       "longrope, proportional are)"},
       {"rope_scaling", {{"type", "linear"}}, "/rope_scaling/factor: missing"},
       {"rope_scaling",
        {{"type", "linear"}, {"factor", 0.0}},
@@ -158,9 +158,8 @@ TEST(ModelConfig, NamesTheKeyThatIsWrong) {
        {{"partial_rotary_factor", 1.5}},
        "/rope_parameters/partial_rotary_factor: expected a number above 0 and up to 1, found 1.5"},
       {"rope_parameters",
-       {{"partial_rotary_factor", 0.25}},
-       "/rope_parameters/partial_rotary_factor: 0.25 of head_dim 4 is 1, which is not a number of "
-       "pairs"},
+       {{"rope_type", "proportional"}, {"partial_rotary_factor", 0.25}},
+       "/rope_parameters/partial_rotary_factor: 0.25 of head_dim 4 leaves no pair to turn"},
   };
   for (const auto& c : cases) {
     Json json = llama();
@@ -171,7 +170,9 @@ TEST(ModelConfig, NamesTheKeyThatIsWrong) {
   Json partial = llama();
   partial["head_dim"] = 8;
   partial["rope_scaling"] = {{"type", "linear"}, {"factor", 2.0}, {"partial_rotary_factor", 0.5}};
-  EXPECT_EQ(error_of(partial), "config.json: /partial_rotary_factor: a Llama turns whole heads");
+  EXPECT_EQ(error_of(partial),
+            "config.json: /rope_scaling/partial_rotary_factor: is not supported with a scaling: "
+            "heads of this family turn whole");
   EXPECT_EQ(error_of(Json::array()), "config.json: expected a JSON object");
   EXPECT_EQ(error_of(llama()), "no error");
 }

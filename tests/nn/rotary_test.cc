@@ -20,8 +20,8 @@ TEST(RopeFrequencies, AreThoseOfTransformers) {
   for (const nlohmann::json& c : cases) {
     const std::string name = c["name"];
     const HfConfig config({{"rope_parameters", c["rope"]}}, "config.json");
-    const RopeFrequencies found =
-        rope_frequencies(parse_rope(config, c["head_dim"].get<i64>(), c["max"].get<i64>()));
+    const RopeFrequencies found = rope_frequencies(
+        parse_rope(config, {.head_dim = c["head_dim"], .max_positions = c["max"]}));
     ASSERT_EQ(found.frequency.size(), c["frequency"].size()) << name;
     for (std::size_t k = 0; k < found.frequency.size(); ++k) {
       // Transformers computes in f32: a power and a few products, some 1e-7 each.
@@ -43,7 +43,9 @@ TEST(RopeFrequencies, AreFoundInTheSpellingOfTransformersFourToo) {
     const i64 D = c["head_dim"].get<i64>();
     const i64 most = c["max"].get<i64>();
     const auto frequencies = [&](const nlohmann::json& json) {
-      return rope_frequencies(parse_rope(HfConfig(json, "config.json"), D, most)).frequency;
+      return rope_frequencies(
+                 parse_rope(HfConfig(json, "config.json"), {.head_dim = D, .max_positions = most}))
+          .frequency;
     };
     const std::vector<double> expected = frequencies({{"rope_parameters", c["rope"]}});
     EXPECT_EQ(frequencies({{"rope_theta", theta}, {"rope_scaling", scaling}}), expected);
@@ -54,7 +56,8 @@ TEST(RopeFrequencies, AreFoundInTheSpellingOfTransformersFourToo) {
 TEST(RopeFrequencies, AreFoundWhereTransformersLooksForThem) {
   for (const nlohmann::json& c : read_json(golden("models/rope_spellings.json"))) {
     const std::string name = c["name"];
-    const RopeConfig rope = parse_rope(HfConfig(c["config"], "config.json"), 8, 128);
+    const RopeConfig rope =
+        parse_rope(HfConfig(c["config"], "config.json"), {.head_dim = 8, .max_positions = 128});
     const RopeFrequencies found = rope_frequencies(rope, c["length"].get<i64>());
     ASSERT_EQ(found.frequency.size(), c["frequency"].size()) << name;
     for (std::size_t k = 0; k < found.frequency.size(); ++k) {

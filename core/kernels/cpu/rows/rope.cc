@@ -1,24 +1,48 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/kernels/rope.h"
 
+#include <algorithm>
+
 #include "core/kernels/cpu/rows/rope.isa.h"
 #include "core/parallel.h"
 
 namespace inlay::kernels {
+namespace {
+
+// The values of a head that are in no pair, [begin, end) in one or two stretches.
+void copy_unturned(const RopeArgs& args, const float* x, float* y) {
+  if (args.order == RopePairs::kInterleaved) {
+    std::copy(x + 2 * args.pairs, x + args.head_dim, y + 2 * args.pairs);
+    return;
+  }
+  std::copy(x + args.pairs, x + args.distance, y + args.pairs);
+  const i64 last = args.distance + args.pairs;
+  std::copy(x + last, x + args.head_dim, y + last);
+}
+
+}  // namespace
 
 void rope(const RopeArgs& args, const float* x, float* y) {
   constexpr i64 kValuesATask = 1 << 14;
   const i64 width = args.heads * args.head_dim;
   // A rotation's transpose is the turn back, and with it its backward.
   const float sign = args.inverse ? -1.0F : 1.0F;
+  const RopeTable& table = INLAY_SELECT(ropes);
   parallel_rows(args.rows, kValuesATask / (width + 1) + 1, [&](i64 begin, i64 end) {
     for (i64 row = begin; row < end; ++row) {
-      const float* cosines = args.cosines + args.positions[row] * args.half;
-      const float* sines = args.sines + args.positions[row] * args.half;
+      const float* cosines = args.cosines + args.positions[row] * args.pairs;
+      const float* sines = args.sines + args.positions[row] * args.pairs;
       for (i64 h = 0; h < args.heads; ++h) {
-        INLAY_SELECT(ropes).head(x + row * args.x_stride + h * args.head_dim, cosines, sines, sign,
-                                 args.half, args.head_dim,
-                                 y + row * args.y_stride + h * args.head_dim);
+        const float* from = x + row * args.x_stride + h * args.head_dim;
+        float* to = y + row * args.y_stride + h * args.head_dim;
+        if (args.order == RopePairs::kInterleaved) {
+          table.interleaved(from, cosines, sines, sign, args.pairs, to);
+        } else {
+          table.halves(from, cosines, sines, sign, args.pairs, args.distance, to);
+        }
+        if (from != to) {
+          copy_unturned(args, from, to);
+        }
       }
     }
   });

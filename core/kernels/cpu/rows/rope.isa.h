@@ -6,11 +6,15 @@
 
 namespace inlay::kernels {
 
+// The pairs of one head that turn: first' = first cos - second sin, second' = second cos + first
+// sin; sign is 1, or -1 for the inverse. y may be x; values of no pair are not written.
 struct RopeTable {
-  // One head: first' = first cos - second sin, second' = second cos + first sin; sign is 1, or -1
-  // for the inverse.
-  void (*head)(const float* x, const float* cosines, const float* sines, float sign, i64 half,
-               i64 head_dim, float* y);
+  /// Pairs (k, k + distance).
+  void (*halves)(const float* x, const float* cosines, const float* sines, float sign, i64 pairs,
+                 i64 distance, float* y);
+  /// Pairs (2k, 2k + 1).
+  void (*interleaved)(const float* x, const float* cosines, const float* sines, float sign,
+                      i64 pairs, float* y);
 };
 INLAY_DECLARE_TABLES(RopeTable, ropes)
 
