@@ -4,11 +4,13 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 #include "core/config/json.h"
+#include "core/error.h"
 #include "nn/models/rope_config.h"
 #include "tests/support/golden.h"
 
@@ -63,6 +65,90 @@ TEST(RopeFrequencies, AreFoundWhereTransformersLooksForThem) {
     for (std::size_t k = 0; k < found.frequency.size(); ++k) {
       // Transformers computes in f32: a power and a few products, some 1e-7 each.
       EXPECT_NEAR(found.frequency[k] / c["frequency"][k].get<double>(), 1.0, 2e-6) << name << k;
+    }
+    EXPECT_NEAR(found.attention_factor, c["attention_factor"].get<double>(), 1e-12) << name;
+  }
+}
+
+// What the families' rows say, by model_type, but for sizes and types of layers.
+const std::map<std::string, RopeRules>& rules_of_families() {
+  static const std::map<std::string, RopeRules> rules = {
+      {"smollm3", {.theta = 2000000.0}},
+      {"ernie4_5", {.theta = 500000.0}},
+      {"olmo3", {.theta = 500000.0}},
+      {"gpt_oss", {.theta = 150000.0}},
+      {"ministral3", {.query_growth = true}},
+      {"phi3", {.partial = 1.0, .longrope_alone = true}},
+      {"hunyuan_v1_dense", {.ntk_alpha = true}},
+      {"glm4", {.partial = 0.5}},
+      {"stablelm", {.partial = 0.25}},
+      {"nemotron", {.partial = 0.5}},
+      {"gpt_neox", {.theta_key = "rotary_emb_base", .partial_key = "rotary_pct", .partial = 0.25}},
+  };
+  return rules;
+}
+
+RopeRules rules_of(const nlohmann::json& c) {
+  const std::string family = c["family"];
+  const auto found = rules_of_families().find(family);
+  RopeRules rules = found == rules_of_families().end() ? RopeRules() : found->second;
+  rules.head_dim = 16;
+  rules.max_positions = 128;
+  rules.layer_type = c["layer_type"];
+  if (rules.layer_type == "sliding_attention") {
+    rules.theta_key = family == "olmo3" ? "" : "rope_local_base_freq";
+  } else if (family == "gemma3_text") {
+    rules.theta = 1000000.0;
+  } else if (family == "gemma4_text") {
+    rules.head_dim = 32;
+  }
+  return rules;
+}
+
+// Of a family whose class has settings where the file has none.
+HfConfig config_of(const nlohmann::json& c) {
+  const HfConfig config(c["config"], "config.json");
+  const std::string family = c["family"];
+  if (family == "ministral3") {
+    return with_rope_parameters(config, {{"rope_type", "yarn"},
+                                         {"rope_theta", 1000000.0},
+                                         {"factor", 16.0},
+                                         {"original_max_position_embeddings", 16384},
+                                         {"mscale", 1.0},
+                                         {"mscale_all_dim", 1.0},
+                                         {"llama_4_scaling_beta", 0.1}});
+  }
+  if (family == "gpt_oss") {
+    return with_rope_parameters(config, {{"rope_type", "yarn"},
+                                         {"factor", 32.0},
+                                         {"original_max_position_embeddings", 4096},
+                                         {"truncate", false}});
+  }
+  if (family == "gemma4_text") {
+    return with_rope_parameters(
+        config, {{"sliding_attention", {{"rope_type", "default"}, {"rope_theta", 10000.0}}},
+                 {"full_attention",
+                  {{"rope_type", "proportional"},
+                   {"rope_theta", 1000000.0},
+                   {"partial_rotary_factor", 0.25}}}});
+  }
+  return config;
+}
+
+TEST(RopeFrequencies, OfEveryFamilyAreThoseOfTransformers) {
+  for (const nlohmann::json& c : read_json(golden("models/rope_families.json"))) {
+    const std::string name = str(c["name"].get<std::string>(), " ",
+                                 c["layer_type"].get<std::string>());
+    const RopeFrequencies found =
+        rope_frequencies(parse_rope(config_of(c), rules_of(c)), c["length"].get<i64>());
+    std::vector<double> expected = c["frequency"];
+    while (expected.back() == 0.0) {
+      expected.pop_back();  // pairs that do not turn
+    }
+    ASSERT_EQ(found.frequency.size(), expected.size()) << name;
+    for (std::size_t k = 0; k < found.frequency.size(); ++k) {
+      // Transformers computes in f32: a power and a few products, some 1e-7 each.
+      EXPECT_NEAR(found.frequency[k] / expected[k], 1.0, 2e-6) << name << k;
     }
     EXPECT_NEAR(found.attention_factor, c["attention_factor"].get<double>(), 1e-12) << name;
   }
