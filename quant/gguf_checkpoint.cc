@@ -8,6 +8,7 @@
 #include "core/io/shape_text.h"
 #include "nn/models/families.h"
 #include "nn/models/gguf_config.h"
+#include "nn/models/rope_config.h"
 #include "quant/checkpoint.h"
 #include "quant/finite.h"
 #include "quant/formats.h"
@@ -99,8 +100,7 @@ class GgufCheckpoint final : public Checkpoint {
   std::vector<std::string> unused() const override {
     std::vector<std::string> names;
     for (const GgufTensor& t : file_.tensors()) {
-      // The divisors of longrope are read with the metadata.
-      if (!used_.contains(t.name) && !t.name.starts_with("rope_factors_")) {
+      if (!used_.contains(t.name) && !read_with_metadata(t.name)) {
         names.push_back(t.name);
       }
     }
@@ -118,6 +118,14 @@ class GgufCheckpoint final : public Checkpoint {
   const GgufTensor* find_tensor(const std::string& hf_name) const {
     const auto name = gguf_name(family_, hf_name);
     return name ? file_.find_tensor(*name) : nullptr;
+  }
+
+  // Divisors of frequencies that have become settings of the config: longrope's, Gemma 4's.
+  bool read_with_metadata(const std::string& name) const {
+    const std::optional<HfConfig> rope = config_.object("rope_parameters");
+    const std::optional<HfConfig> full = rope ? rope->object("full_attention") : rope;
+    const bool proportional = full && full->text("rope_type", "") == "proportional";
+    return name.starts_with("rope_factors_") || (proportional && name == kGgufRopeDivisors);
   }
 
   bool permuted(i64 rope_head_dim) const {

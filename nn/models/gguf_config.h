@@ -45,9 +45,25 @@ class GgufKeys {
   std::string prefix_;
 };
 
-/// Adds rope_parameters to a config, for heads that turn whole. Llama 3's scaling is not among
-/// them: it comes as divisors in a tensor (kGgufRopeDivisors), and the type then says nothing.
-void write_gguf_rope(const GgufKeys& keys, i64 head_dim, nlohmann::json& config);
+/// What a family says of its RoPE beside what its GGUF files do.
+struct GgufRopeRules {
+  i64 head_dim = 64;       // of layers of full attention
+  double theta = 10000.0;  // where the file has no rope.freq_base
+  /// rope.dimension_count may be less than head_dim: the first part of a head turns.
+  bool partial = false;
+  /// Sliding layers have settings of their own, plain ones, whose base is rope.freq_base_swa or
+  /// else this; rope_parameters then has one object a type of layer. Nothing: all are alike.
+  std::optional<double> sliding_theta = {};
+  /// rope_freqs says which pairs of full attention turn at all (Gemma 4).
+  bool proportional = false;
+  /// With yarn, rope.scaling.yarn_attn_factor is the attention_factor of config.json, as the
+  /// converter writes it; llama.cpp itself passes it over.
+  bool yarn_attention_factor = true;
+};
+
+/// Adds rope_parameters to a config. Llama 3's scaling is not among them: it comes as divisors in a
+/// tensor (kGgufRopeDivisors), and the type then says nothing. Hunyuan's alpha comes in the base.
+void write_gguf_rope(const GgufKeys& keys, const GgufRopeRules& rules, nlohmann::json& config);
 
 /// The settings of a GGUF model by the keys of config.json. Throws DataError for an architecture
 /// inlay does not know and for metadata that is missing or of the wrong type.

@@ -99,7 +99,7 @@ void more_llama_gguf(const GgufKeys& keys, nlohmann::json& c) {
     keys.fail("attention.value_length",
               str("expected the ", head_dim, " of attention.key_length, found ", of_values));
   }
-  write_gguf_rope(keys, head_dim, c);
+  write_gguf_rope(keys, {.head_dim = head_dim, .yarn_attention_factor = false}, c);
   c["attention_bias"] = file.find_tensor("blk.0.attn_q.bias") != nullptr;
   c["mlp_bias"] = file.find_tensor("blk.0.ffn_up.bias") != nullptr;
   if (file.find_tensor("blk.0.ffn_gate_inp.weight") != nullptr) {

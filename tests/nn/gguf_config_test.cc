@@ -19,7 +19,7 @@ namespace {
 
 // A file with the metadata of a small Llama, `more` on top, and the tensors that its settings are
 // read from.
-GgufFile small_llama(const GgufMetadata& more,
+GgufFile small_llama(const GgufMetadata& more = {},
                      const std::vector<std::pair<std::string, std::vector<float>>>& vectors = {}) {
   GgufMetadata keys = {
       {"general.architecture", std::string("llama")},   {"llama.embedding_length", u32{32}},
@@ -89,6 +89,78 @@ TEST(GgufRope, TakesTheDivisorsOfLongropeFromTheirTensors) {
           plain[k] / static_cast<double>((length > 32 ? long_factor : short_factor)[k]));
     }
   }
+}
+
+// rope_parameters of a file, as a family with these rules reads it.
+nlohmann::json rope_of(const GgufFile& file, const GgufRopeRules& rules) {
+  nlohmann::json config;
+  write_gguf_rope(GgufKeys(file, "llama"), rules, config);
+  return config["rope_parameters"];
+}
+
+TEST(GgufRope, OfPartOfAHeadIsTheShareThatGivesItBack) {
+  for (const u32 part : {1U, 2U, 7U, 19U, 32U, 63U, 96U, 127U}) {
+    const GgufFile file = small_llama({{"llama.rope.dimension_count", part}});
+    for (const i64 head_dim : {128, 192, 127}) {
+      const nlohmann::json rope = rope_of(file, {.head_dim = head_dim, .partial = true});
+      const RopeConfig found = parse_rope(HfConfig({{"rope_parameters", rope}}, "m.gguf"),
+                                          {.head_dim = head_dim, .partial = 0.5});
+      EXPECT_EQ(found.rotary_dim, part) << head_dim;
+    }
+  }
+  const GgufFile file = small_llama({{"llama.rope.dimension_count", u32{17}}});
+  EXPECT_EQ(error_text<DataError>([&] { rope_of(file, {.head_dim = 16, .partial = true}); }),
+            str(file.path(),
+                ": \"llama.rope.dimension_count\": expected 1 to the 16 values of a "
+                "head, found 17"));
+}
+
+TEST(GgufRope, OfSlidingLayersHasItsOwnBase) {
+  const GgufRopeRules rules = {.head_dim = 16, .sliding_theta = 10000.0};
+  const nlohmann::json rope =
+      rope_of(small_llama({{"llama.rope.freq_base", 1e6F},
+                           {"llama.rope.freq_base_swa", 500.0F},
+                           {"llama.rope.scaling.type", std::string("linear")},
+                           {"llama.rope.scaling.factor", 8.0F}}),
+              rules);
+  const nlohmann::json full = {{"rope_type", "linear"}, {"rope_theta", 1e6}, {"factor", 8.0}};
+  EXPECT_EQ(rope["full_attention"], full);
+  const nlohmann::json sliding = {{"rope_type", "default"}, {"rope_theta", 500.0}};
+  EXPECT_EQ(rope["sliding_attention"], sliding);
+  EXPECT_EQ(rope_of(small_llama(), rules)["sliding_attention"]["rope_theta"], 10000.0);
+}
+
+TEST(GgufRope, OfGemma4IsProportional) {
+  const auto rope = [](const std::vector<float>& divisors) {
+    return rope_of(
+        small_llama({}, {{"rope_freqs.weight", divisors}}),
+        {.head_dim = 16, .sliding_theta = 10000.0, .proportional = true})["full_attention"];
+  };
+  const nlohmann::json found = rope({1, 1, 1, 1e30F, 1e30F, 1e30F, 1e30F, 1e30F});
+  EXPECT_EQ(found["rope_type"], "proportional");
+  const HfConfig config({{"rope_parameters", found}}, "m.gguf");
+  EXPECT_EQ(parse_rope(config, {.head_dim = 16}).pairs(), 3);
+  EXPECT_THROW(rope({1, 2, 1, 1e30F, 1e30F, 1e30F, 1e30F, 1e30F}), DataError);
+  EXPECT_THROW(rope({1, 1e30F}), DataError);
+}
+
+TEST(GgufRope, OfPhi3HasItsDivisorsWithoutAType) {
+  const nlohmann::json rope =
+      rope_of(small_llama({{"llama.rope.scaling.original_context_length", u32{32}}},
+                          {{"rope_factors_short.weight", {1, 1, 1, 1, 2, 2, 2, 2}},
+                           {"rope_factors_long.weight", {1, 2, 3, 4, 5, 6, 7, 8}}}),
+              {.head_dim = 16, .partial = true});
+  EXPECT_EQ(rope["rope_type"], "longrope");
+  EXPECT_EQ(rope["original_max_position_embeddings"], 32);
+}
+
+TEST(GgufRope, OfYarnHasTheAttentionFactorOfItsFamily) {
+  const GgufFile file = small_llama({{"llama.rope.scaling.type", std::string("yarn")},
+                                     {"llama.rope.scaling.factor", 4.0F},
+                                     {"llama.rope.scaling.yarn_attn_factor", 1.25F}});
+  EXPECT_EQ(rope_of(file, {.head_dim = 16})["attention_factor"], 1.25);
+  EXPECT_FALSE(
+      rope_of(file, {.head_dim = 16, .yarn_attention_factor = false}).contains("attention_factor"));
 }
 
 TEST(GgufRope, OfLlama3HasItsWordsInConfigJson) {

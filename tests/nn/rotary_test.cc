@@ -12,6 +12,7 @@
 #include "core/config/json.h"
 #include "core/error.h"
 #include "nn/models/rope_config.h"
+#include "tests/support/error_text.h"
 #include "tests/support/golden.h"
 
 namespace inlay {
@@ -137,8 +138,8 @@ HfConfig config_of(const nlohmann::json& c) {
 
 TEST(RopeFrequencies, OfEveryFamilyAreThoseOfTransformers) {
   for (const nlohmann::json& c : read_json(golden("models/rope_families.json"))) {
-    const std::string name = str(c["name"].get<std::string>(), " ",
-                                 c["layer_type"].get<std::string>());
+    const std::string name =
+        str(c["name"].get<std::string>(), " ", c["layer_type"].get<std::string>());
     const RopeFrequencies found =
         rope_frequencies(parse_rope(config_of(c), rules_of(c)), c["length"].get<i64>());
     std::vector<double> expected = c["frequency"];
@@ -169,6 +170,63 @@ TEST(RotaryEmbedding, HoldsCosinesAndSinesOfEveryPosition) {
       EXPECT_NEAR(tables.sines.values()[p * 3 + k], std::sin(angle), 1e-4);
     }
   }
+}
+
+TEST(RotaryEmbedding, TurnsBackwards) {
+  const std::vector<i32> positions = {5};
+  const RopeTables forwards = RotaryEmbedding({.rotary_dim = 4}).tables(positions);
+  const RopeTables backwards =
+      RotaryEmbedding({.rotary_dim = 4, .backwards = true}).tables(positions);
+  for (i64 at = 0; at < forwards.sines.numel(); ++at) {
+    EXPECT_EQ(backwards.cosines.values()[at], forwards.cosines.values()[at]);
+    EXPECT_EQ(backwards.sines.values()[at], -forwards.sines.values()[at]);
+  }
+}
+
+TEST(RotaryEmbedding, ReachesOverHalfAHeadWhatPartTurns) {
+  const std::vector<i32> positions = {5};
+  const RopeTables part = RotaryEmbedding({.type = RopeType::kProportional,
+                                           .rotary_dim = 20,
+                                           .proportion = 0.39})  // of 10 pairs: 3.9
+                              .tables(positions);
+  EXPECT_EQ(part.cosines.dim(1), 3);
+  EXPECT_EQ(part.distance, 10);
+  EXPECT_EQ(RotaryEmbedding({.rotary_dim = 20}).tables(positions).distance, 10);
+}
+
+TEST(RotaryEmbedding, GrowsQueriesByTheirPosition) {
+  RopeConfig config;
+  config.rotary_dim = 4;
+  config.query_growth = 0.3;
+  config.query_growth_positions = 16;
+  const RotaryEmbedding rotary(config);
+  const std::vector<i32> positions = {70};
+  const RopeTables queries = rotary.query_tables(positions);
+  const RopeTables keys = rotary.tables(positions);
+  for (const i64 p : {0, 15, 16, 31, 32, 70}) {
+    const double factor = 1.0 + 0.3 * std::log(1.0 + std::floor(static_cast<double>(p) / 16.0));
+    for (i64 k = 0; k < 2; ++k) {
+      const i64 at = p * 2 + k;
+      EXPECT_FLOAT_EQ(queries.cosines.values()[at],
+                      keys.cosines.values()[at] * static_cast<float>(factor));
+      EXPECT_FLOAT_EQ(queries.sines.values()[at],
+                      keys.sines.values()[at] * static_cast<float>(factor));
+    }
+  }
+}
+
+TEST(RopeConfig, SaysWhichLayersHaveRope) {
+  const auto layers = [](const nlohmann::json& json, i64 count) {
+    return layers_with_rope(HfConfig(json, "config.json"), count, 4);
+  };
+  EXPECT_EQ(layers(nlohmann::json::object(), 5), (std::vector<bool>{1, 1, 1, 0, 1}));
+  EXPECT_EQ(layers({{"no_rope_layer_interval", 2}}, 3), (std::vector<bool>{1, 0, 1}));
+  EXPECT_EQ(layers({{"no_rope_layers", {1, 0, 0}}, {"no_rope_layer_interval", 2}}, 3),
+            (std::vector<bool>{1, 0, 0}));
+  EXPECT_EQ(error_text<DataError>([&] {
+              layers({{"no_rope_layers", {1, 0}}}, 3);
+            }),
+            "config.json: /no_rope_layers: expected 3 numbers, one a layer, found 2");
 }
 
 TEST(RotaryEmbedding, DividesFrequenciesOneByOne) {
