@@ -26,4 +26,8 @@ struct RopeTables {
 /// Saved for backward: the tables and positions; dx is dy turned back.
 Tensor rope(Tensor x, i64 head_dim, const Indices& positions, const RopeTables& tables);
 
+/// The same as arguments of kernels that turn rows on their way; how many heads a row has and where
+/// rows lie is for the caller to add.
+kernels::RopeArgs rope_args(i64 head_dim, const Indices& positions, const RopeTables& tables);
+
 }  // namespace inlay

@@ -2,6 +2,7 @@
 #include "core/ops/shape.h"
 
 #include <algorithm>
+#include <numeric>
 #include <utility>
 
 #include "core/error.h"
@@ -63,6 +64,71 @@ std::vector<Tensor> split_columns(const Tensor& x, std::span<const i64> widths) 
                        }
                        return Grads{dx};
                      });
+}
+
+std::vector<Tensor> split_heads(const Tensor& x, i64 heads, std::span<const i64> widths) {
+  const i64 N = x.dim(0);
+  const i64 width = std::accumulate(widths.begin(), widths.end(), i64{0});
+  if (x.dim(1) != heads * width) {
+    throw ShapeError(
+        str("split_heads: ", heads, " heads of ", width, " columns from ", x.shape().to_string()));
+  }
+  const Tensor in = contiguous(x);
+  const Tensor by_head = in.view({N, heads, width});
+  std::vector<Tensor> parts;
+  i64 begin = 0;
+  for (const i64 w : widths) {
+    parts.push_back(by_head.slice(2, begin, begin + w).clone().view({N, heads * w}));
+    begin += w;
+  }
+  return record_many("split_heads", std::move(parts), {in},
+                     [N, heads, width, widths = std::vector(widths.begin(), widths.end())](
+                         std::span<Tensor> dys, Wants) {
+                       const Tensor dx = Tensor::zeros({N, heads, width});
+                       i64 at = 0;
+                       for (std::size_t p = 0; p < dys.size(); ++p) {
+                         if (dys[p].defined()) {
+                           dx.slice(2, at, at + widths[p])
+                               .copy_from(dys[p].contiguous().view({N, heads, widths[p]}));
+                         }
+                         at += widths[p];
+                       }
+                       return Grads{dx.view({N, heads * width})};
+                     });
+}
+
+Tensor concatenate(std::span<const Tensor> vectors) {
+  constexpr std::size_t kInputs = 64;  // of a recorded operation
+  if (vectors.size() > kInputs) {
+    std::vector<Tensor> pieces;
+    for (std::size_t i = 0; i < vectors.size(); i += kInputs) {
+      pieces.push_back(concatenate(vectors.subspan(i, std::min(kInputs, vectors.size() - i))));
+    }
+    return concatenate(pieces);
+  }
+  i64 size = 0;
+  for (const Tensor& vector : vectors) {
+    size += vector.dim(0);
+  }
+  Tensor y = Tensor::empty({size});
+  std::vector<i64> begins;
+  i64 begin = 0;
+  for (const Tensor& vector : vectors) {
+    begins.push_back(begin);
+    begin += vector.dim(0);
+    y.slice(0, begins.back(), begin).copy_from(vector);
+  }
+  begins.push_back(size);
+  return record_many("concatenate", {y}, {vectors.begin(), vectors.end()},
+                     [begins](std::span<Tensor> dys, Wants wants) {
+                       Grads grads(begins.size() - 1);
+                       for (std::size_t i = 0; i < grads.size(); ++i) {
+                         if (wants[static_cast<int>(i)]) {
+                           grads[i] = dys[0].slice(0, begins[i], begins[i + 1]);
+                         }
+                       }
+                       return grads;
+                     })[0];
 }
 
 Tensor gather_columns(const Tensor& x, const Indices& ids) {

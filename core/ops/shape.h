@@ -20,6 +20,13 @@ Tensor gather_rows(const Tensor& x, const Indices& rows);
 /// x [N, C] cut into column ranges of the given widths, which add up to C; views of x, no copy.
 std::vector<Tensor> split_columns(const Tensor& x, std::span<const i64> widths);
 
+/// x [N, heads * (w_0 + w_1 + …)]: the columns of every head cut into ranges of the given widths.
+/// Returns for each width w the ranges of all heads end to end, [N, heads * w], copied.
+std::vector<Tensor> split_heads(const Tensor& x, i64 heads, std::span<const i64> widths);
+
+/// Vectors end to end.
+Tensor concatenate(std::span<const Tensor> vectors);
+
 /// x [R, V] -> x[:, ids[i]] as rows: returns [ids, R]. For LoRA's look-up in the transposed factor
 /// A of an embedding.
 Tensor gather_columns(const Tensor& x, const Indices& ids);

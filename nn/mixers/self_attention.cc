@@ -7,6 +7,8 @@
 #include <vector>
 
 #include "core/autograd/graph.h"
+#include "core/error.h"
+#include "core/ops/clamp.h"
 #include "core/ops/shape.h"
 #include "nn/mixers/attention_state.h"
 
@@ -34,24 +36,59 @@ SelfAttention::SelfAttention(const SelfAttentionPlan& plan, i64 layer, const std
   spec.bias = plan.o_bias;
   spec.init_std = plan.o_init_std;
   o_ = projection(plan.o, hidden_size, false);
+  INLAY_ASSERT(!plan.qkv_by_head || plan.heads == plan.kv_heads);
+  INLAY_ASSERT(plan.clip_qkv == 0.0F || !plan.qk_norm || !plan.qk_norm->after_rope);
+  const auto make_norm = [&](const HeadNormPlan& norm, const std::string& part, i64 heads) {
+    return std::make_unique<HeadNorms>(norm, dotted(name, part), heads, plan.head_dim, weights);
+  };
+  if (plan.qk_norm) {
+    q_norm_ = make_norm(*plan.qk_norm, plan.qk_norm->q, plan.heads);
+    k_norm_ = make_norm(*plan.qk_norm, plan.qk_norm->k, plan.kv_heads);
+  }
+  if (plan.v_norm) {
+    v_norm_ = make_norm({.weights = HeadNormPlan::kNone, .eps = *plan.v_norm}, "", plan.kv_heads);
+  }
+}
+
+std::vector<Tensor> SelfAttention::products(const Tensor& x, const Pass& pass) const {
+  if (qkv_ == nullptr) {
+    return forward_together({q_.get(), k_.get(), v_.get()}, x, pass);
+  }
+  if (plan_.qkv_by_head) {
+    const std::array<i64, 3> widths = {plan_.head_dim, plan_.head_dim, plan_.head_dim};
+    return split_heads(qkv_->forward(x, pass), plan_.heads, widths);
+  }
+  const std::array<i64, 3> widths = {plan_.q_width(), plan_.kv_width(), plan_.kv_width()};
+  return split_columns(qkv_->forward(x, pass), widths);
+}
+
+Tensor SelfAttention::prepared(Tensor x, const std::unique_ptr<HeadNorms>& norm,
+                               const std::optional<HeadTurn>& turn, const Pass& pass) const {
+  const auto turned = [&](Tensor y) {
+    return turn ? rope(std::move(y), turn->head_dim, turn->positions, turn->tables) : y;
+  };
+  if (plan_.clip_qkv > 0.0F) {
+    if (norm != nullptr) {
+      x = norm->forward(std::move(x), {}, pass);
+    }
+    return turned(clamp(x, plan_.clip_qkv, pass.keep));
+  }
+  return norm != nullptr ? norm->forward(std::move(x), turn, pass) : turned(std::move(x));
 }
 
 SelfAttention::Heads SelfAttention::project(const Tensor& x, const Pass& pass) const {
-  std::vector<Tensor> parts;
-  if (qkv_ != nullptr) {
-    const std::array<i64, 3> widths = {plan_.q_width(), plan_.kv_width(), plan_.kv_width()};
-    parts = split_columns(qkv_->forward(x, pass), widths);
-  } else {
-    parts = forward_together({q_.get(), k_.get(), v_.get()}, x, pass);
-  }
+  std::vector<Tensor> parts = products(x, pass);
+  std::optional<HeadTurn> q_turn, k_turn;
   if (rotary_ != nullptr) {
     const Indices& positions = pass.tokens->position_list();
-    parts[0] = rope(std::move(parts[0]), plan_.head_dim, positions,
-                    rotary_->query_tables(positions.host()));
-    parts[1] =
-        rope(std::move(parts[1]), plan_.head_dim, positions, rotary_->tables(positions.host()));
+    q_turn = HeadTurn{plan_.head_dim, positions, rotary_->query_tables(positions.host())};
+    k_turn = HeadTurn{plan_.head_dim, positions, rotary_->tables(positions.host())};
   }
-  return {std::move(parts[0]), std::move(parts[1]), std::move(parts[2])};
+  // Each is given away, so that it may be written over.
+  Tensor q = prepared(std::exchange(parts[0], {}), q_norm_, q_turn, pass);
+  Tensor k = prepared(std::exchange(parts[1], {}), k_norm_, k_turn, pass);
+  Tensor v = prepared(std::exchange(parts[2], {}), v_norm_, {}, pass);
+  return {std::move(q), std::move(k), std::move(v)};
 }
 
 Tensor SelfAttention::attend(const Tensor& q, const Tensor& k, const Tensor& v,
@@ -114,6 +151,10 @@ void SelfAttention::visit(Visitor& visitor, const std::string& name) {
     visitor.linear(dotted(name, plan_.q), q_);
     visitor.linear(dotted(name, plan_.k), k_);
     visitor.linear(dotted(name, plan_.v), v_);
+  }
+  if (plan_.qk_norm) {
+    q_norm_->visit(visitor, dotted(name, plan_.qk_norm->q));
+    k_norm_->visit(visitor, dotted(name, plan_.qk_norm->k));
   }
   visitor.linear(dotted(name, plan_.o), o_);
 }

@@ -4,8 +4,10 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "nn/linear.h"
+#include "nn/mixers/head_norms.h"
 #include "nn/mixers/sequence_mixer.h"
 #include "nn/rotary.h"
 #include "nn/weights.h"
@@ -22,11 +24,16 @@ struct SelfAttentionPlan {
   float softcap = 0.0F;  // > 0: scores y become softcap * tanh(y / softcap)
   float dropout = 0.0F;
   std::optional<i64> rope;  // which of the model's rotary settings turns q and k; none: they stay
+  std::optional<HeadNormPlan> qk_norm;
+  std::optional<double> v_norm;  // its eps: v is divided, head by head, by its root mean square
+  float clip_qkv = 0.0F;         // > 0: q, k and v are held in [-clip, clip], between norm and RoPE
 
   /// The projections by their names in the layer. Where `qkv` is not empty, one product gives
-  /// queries, keys and values, in this order, and q, k and v do not exist.
+  /// queries, keys and values, in this order, and q, k and v do not exist; or, `by_head`, those of
+  /// the first head, then those of the next (GPT-NeoX), for as many key as query heads.
   std::string q = "q_proj", k = "k_proj", v = "v_proj", o = "o_proj";
   std::string qkv;
+  bool qkv_by_head = false;
   bool qkv_bias = false, o_bias = false;
   WeightLayout layout = WeightLayout::kOutIn;
   double init_std = 0.02, o_init_std = 0.02;  // from scratch
@@ -35,8 +42,8 @@ struct SelfAttentionPlan {
   i64 kv_width() const { return kv_heads * head_dim; }
 };
 
-/// softmax(mask(scale q k^T)) v over all heads, q, k, v = the projections of x, q and k turned by
-/// RoPE where the plan says so, and its output projection (Vaswani et al. 2017, arXiv:1706.03762;
+/// softmax(mask(scale q k^T)) v over all heads, q, k, v = the projections of x, q and k normed and
+/// turned by RoPE where the plan says so, and its output projection (Vaswani et al. 2017, arXiv:1706.03762;
 /// grouped heads: Ainslie et al. 2023, arXiv:2305.13245).
 class SelfAttention final : public SequenceMixer {
  public:
@@ -60,6 +67,10 @@ class SelfAttention final : public SequenceMixer {
     Tensor q, k, v;
   };
   Heads project(const Tensor& x, const Pass& pass) const;
+  std::vector<Tensor> products(const Tensor& x, const Pass& pass) const;
+  /// What the product q or k is before it is attended with: normed, held in bounds, turned.
+  Tensor prepared(Tensor x, const std::unique_ptr<HeadNorms>& norm,
+                  const std::optional<HeadTurn>& turn, const Pass& pass) const;
 
   SelfAttentionPlan plan_;
   i64 layer_;
@@ -67,6 +78,7 @@ class SelfAttention final : public SequenceMixer {
   std::unique_ptr<LinearLike> q_, k_, v_;          // or, in one,
   std::unique_ptr<LinearLike> qkv_;
   std::unique_ptr<LinearLike> o_;
+  std::unique_ptr<HeadNorms> q_norm_, k_norm_, v_norm_;  // null where there is none
 };
 
 }  // namespace inlay

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "core/kernels/cpu/rows/rope.isa.h"
+#include "core/kernels/cpu/rows/rope_row.h"
 #include "core/parallel.h"
 
 namespace inlay::kernels {
@@ -22,28 +23,32 @@ void copy_unturned(const RopeArgs& args, const float* x, float* y) {
 
 }  // namespace
 
-void rope(const RopeArgs& args, const float* x, float* y) {
-  constexpr i64 kValuesATask = 1 << 14;
-  const i64 width = args.heads * args.head_dim;
+void rope_row(const RopeArgs& args, i64 row, const float* x, float* y) {
   // A rotation's transpose is the turn back, and with it its backward.
   const float sign = args.inverse ? -1.0F : 1.0F;
   const RopeTable& table = INLAY_SELECT(ropes);
+  const float* cosines = args.cosines + args.positions[row] * args.pairs;
+  const float* sines = args.sines + args.positions[row] * args.pairs;
+  for (i64 h = 0; h < args.heads; ++h) {
+    const float* from = x + h * args.head_dim;
+    float* to = y + h * args.head_dim;
+    if (args.order == RopePairs::kInterleaved) {
+      table.interleaved(from, cosines, sines, sign, args.pairs, to);
+    } else {
+      table.halves(from, cosines, sines, sign, args.pairs, args.distance, to);
+    }
+    if (from != to) {
+      copy_unturned(args, from, to);
+    }
+  }
+}
+
+void rope(const RopeArgs& args, const float* x, float* y) {
+  constexpr i64 kValuesATask = 1 << 14;
+  const i64 width = args.heads * args.head_dim;
   parallel_rows(args.rows, kValuesATask / (width + 1) + 1, [&](i64 begin, i64 end) {
     for (i64 row = begin; row < end; ++row) {
-      const float* cosines = args.cosines + args.positions[row] * args.pairs;
-      const float* sines = args.sines + args.positions[row] * args.pairs;
-      for (i64 h = 0; h < args.heads; ++h) {
-        const float* from = x + row * args.x_stride + h * args.head_dim;
-        float* to = y + row * args.y_stride + h * args.head_dim;
-        if (args.order == RopePairs::kInterleaved) {
-          table.interleaved(from, cosines, sines, sign, args.pairs, to);
-        } else {
-          table.halves(from, cosines, sines, sign, args.pairs, args.distance, to);
-        }
-        if (from != to) {
-          copy_unturned(args, from, to);
-        }
-      }
+      rope_row(args, row, x + row * args.x_stride, y + row * args.y_stride);
     }
   });
 }
