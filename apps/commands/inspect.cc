@@ -87,7 +87,7 @@ Json inspect_safetensors(const std::string& path) {
 }
 
 Json inspect_adapter(const std::string& folder) {
-  const PeftConfig config = read_adapter_config(folder);
+  const auto config = read_adapter_config(folder);
   const SafetensorsModel file(folder, "adapter_model");
   Json out = {{"kind", "adapter"}, {"config", read_json(join_path(folder, "adapter_config.json"))}};
   out["method"] = method_of(config).name;
