@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "finetune/adapters/peft_files.h"
@@ -86,6 +87,26 @@ TEST_P(FamilyLoraRun, UsesAndMergesTheAdapterThatPeftTrained) {
   }
   run_.expect_final_logits(with_adapter(run_.file("_final")));
   run_.expect_final_logits(load_model_at(merge(run_.file("_final"))));
+}
+
+// The rehearsal is the run: what is asked of it is 5 %, what it gives is some bytes.
+TEST_P(FamilyLoraRun, TakesWhatItsPlanSays) {
+  run_.write_rows();
+  for (const char* kind : {"lora", "qlora", "full"}) {
+    SCOPED_TRACE(kind);
+    OrderedJson json = run_.config(2, 1, "f32");
+    json["training"]["max_steps"] = 4;
+    json["save"]["output_dir"] = run_.place().file(kind);
+    if (std::string_view(kind) == "qlora") {
+      json["quantization"] = {{"load_in_4bit", true}};
+    } else if (std::string_view(kind) == "full") {
+      json.erase("peft");
+    }
+    RecordingListener listener;
+    const RunResult result = run_training(read_run_config(run_.place(), json), {}, listener);
+    const auto taken = static_cast<double>(result.peak.total());
+    EXPECT_NEAR(static_cast<double>(listener.plan.forecast.peak.total()), taken, 0.05 * taken);
+  }
 }
 
 GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(FamilyLoraRun);
