@@ -71,7 +71,17 @@ DecoderLayer::DecoderLayer(const LayerPlan& plan, const NormPlan& norm, i64 inde
           plan.mixer)),
       feeding_{make_norm(norm, name, plan.mlp_norms.before, hidden_size, weights),
                make_norm(norm, name, plan.mlp_norms.after, hidden_size, weights), "resid_mlp"},
-      mlp_(plan.mlp, dotted(name, plan.mlp_name), hidden_size, weights) {}
+      experts_(plan.experts ? std::make_unique<Experts>(*plan.experts, name, hidden_size, weights)
+                            : nullptr) {
+  if (plan.mlp.width > 0) {
+    mlp_.emplace(plan.mlp, dotted(name, plan.mlp_name), hidden_size, weights);
+  }
+}
+
+Tensor DecoderLayer::fed(const Tensor& residual, const Tensor& x, const Pass& pass) const {
+  const Tensor y = mlp_ ? mlp_->forward(residual, x, pass) : residual;
+  return experts_ != nullptr ? experts_->forward(y, x, pass) : y;
+}
 
 Tensor DecoderLayer::finished(const Branch& branch, Tensor y, const Pass& pass) const {
   if (branch.after) {
@@ -96,8 +106,8 @@ Tensor DecoderLayer::forward_parallel(const Tensor& x, const Pass& pass) const {
   const Tensor normed = maybe_norm(mixing_.before, x, pass);
   Tensor mixed = finished(mixing_, mixer_->forward({}, normed, pass), pass);
   const Tensor fed = finished(
-      feeding_,
-      mlp_.forward({}, feeding_.before ? feeding_.before->forward(x, pass) : normed, pass), pass);
+      feeding_, this->fed({}, feeding_.before ? feeding_.before->forward(x, pass) : normed, pass),
+      pass);
   return add(add(std::move(mixed), x), fed);
 }
 
@@ -109,7 +119,7 @@ Tensor DecoderLayer::forward(Tensor x, const Pass& pass) const {
     return mixer_->forward(residual, from, pass);
   };
   const auto feed = [&](const Tensor& residual, const Tensor& from) {
-    return mlp_.forward(residual, from, pass);
+    return fed(residual, from, pass);
   };
   const Tensor middle = add_branch(mixing_, mix, x, pass);
   x = Tensor();  // gone before the widest values of the layer come, unless backward keeps it
@@ -126,7 +136,12 @@ void DecoderLayer::visit(Visitor& visitor, const std::string& name) {
   mixer_->visit(visitor, dotted(name, plan_.mixer_name));
   show(mixing_.after, plan_.mixer_norms.after);
   show(feeding_.before, plan_.mlp_norms.before);
-  mlp_.visit(visitor, dotted(name, plan_.mlp_name));
+  if (mlp_) {
+    mlp_->visit(visitor, dotted(name, plan_.mlp_name));
+  }
+  if (experts_ != nullptr) {
+    experts_->visit(visitor, name);
+  }
   show(feeding_.after, plan_.mlp_norms.after);
 }
 

@@ -40,13 +40,16 @@ class DecoderLayer final : public Module {
   Tensor forward_parallel(const Tensor& x, const Pass& pass) const;
   /// What a part gave, as it is added.
   Tensor finished(const Branch& branch, Tensor y, const Pass& pass) const;
+  /// The feed-forward part, the experts' or the mlp's or both, onto `residual` if that is defined.
+  Tensor fed(const Tensor& residual, const Tensor& x, const Pass& pass) const;
 
   LayerPlan plan_;
   i64 index_;
   Branch mixing_;
   std::unique_ptr<SequenceMixer> mixer_;
   Branch feeding_;
-  Mlp mlp_;
+  std::optional<Mlp> mlp_;
+  std::unique_ptr<Experts> experts_;  // null where the layer has none
 };
 
 /// The model of a plan.

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "nn/causal_lm.h"
+#include "nn/experts.h"
 #include "nn/mixers/self_attention.h"
 #include "nn/mlp.h"
 #include "nn/norm.h"
@@ -37,7 +38,8 @@ struct LayerPlan {
   MixerPlan mixer;
   NormNames mixer_norms;
   std::string mlp_name = "mlp";
-  MlpPlan mlp;
+  MlpPlan mlp;                         // of width 0: none, the experts alone
+  std::optional<ExpertsPlan> experts;  // their results are added to the mlp's
   NormNames mlp_norms;
   /// Both parts read the layer's input, and their results are added to it together (GPT-J,
   /// GPT-NeoX, Cohere). Where mlp_norms.before is empty, mixer_norms.before is for both.

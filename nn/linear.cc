@@ -6,6 +6,7 @@
 
 #include "core/error.h"
 #include "core/ops/elementwise.h"
+#include "nn/expert_stack.h"
 
 namespace inlay {
 
@@ -52,6 +53,9 @@ void prepack_frozen(Module& module, GemmCompute compute) {
     explicit Prepacker(GemmCompute c) : compute(c) {}
     void linear(const std::string& /*name*/, std::unique_ptr<LinearLike>& slot) override {
       slot->prepack(compute);
+    }
+    void experts(const std::string& /*name*/, ExpertStack& stack) override {
+      stack.prepack(compute);
     }
     GemmCompute compute;
   };

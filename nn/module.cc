@@ -2,6 +2,7 @@
 #include "nn/module.h"
 
 #include "nn/embedding.h"
+#include "nn/expert_stack.h"
 #include "nn/linear.h"
 
 namespace inlay {
@@ -31,6 +32,14 @@ void Visitor::linear(const std::string& name, std::unique_ptr<LinearLike>& slot)
 
 void Visitor::embedding(const std::string& name, std::unique_ptr<EmbeddingLike>& slot) {
   slot->visit(*this, name);
+}
+
+void Visitor::router(const std::string& name, std::unique_ptr<LinearLike>& slot) {
+  slot->visit(*this, name);
+}
+
+void Visitor::experts(const std::string& name, ExpertStack& stack) {
+  stack.visit(*this, name);
 }
 
 std::string dotted(std::string_view prefix, std::string_view name) {

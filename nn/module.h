@@ -15,6 +15,7 @@ namespace inlay {
 
 class LinearLike;
 class EmbeddingLike;
+class ExpertStack;
 
 /// Walks a module tree. Names are whole dotted paths. The slots may be refilled: that is how an
 /// adapter or a quantised weight takes the place of a dense one. The defaults walk on into the
@@ -25,6 +26,10 @@ class Visitor {
   virtual void parameter(const std::string& name, Tensor& value);
   virtual void linear(const std::string& name, std::unique_ptr<LinearLike>& slot);
   virtual void embedding(const std::string& name, std::unique_ptr<EmbeddingLike>& slot);
+  /// A linear layer that is none to PEFT, and that adapters leave alone: a router of experts.
+  virtual void router(const std::string& name, std::unique_ptr<LinearLike>& slot);
+  /// The matrices of one projection of all experts; `name` is that of the module around them.
+  virtual void experts(const std::string& name, ExpertStack& stack);
 };
 
 class Module {

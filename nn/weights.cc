@@ -47,6 +47,40 @@ std::unique_ptr<EmbeddingLike> RandomWeights::embedding(const std::string& name,
   return std::make_unique<Embedding>(normal({rows, width}, name, init_std));
 }
 
+ExpertStackWeights RandomWeights::experts(const std::string& name, const ExpertStackSpec& spec) {
+  ExpertStackWeights weights;
+  const i64 parts = spec.stacked ? 1 : std::ssize(spec.parts);
+  for (i64 p = 0; p < parts; ++p) {
+    ExpertMatrices part = {.in = spec.in,
+                           .out = spec.out / parts,
+                           .layout = spec.in_out ? WeightLayout::kInOut : WeightLayout::kOutIn};
+    const Shape shape = spec.in_out ? Shape{part.in, part.out} : Shape{part.out, part.in};
+    std::vector<std::string> names;
+    if (spec.stacked) {
+      names.push_back(spec.stack_name());
+      part.trained.push_back(
+          normal({spec.experts, shape[0], shape[1]}, dotted(name, names[0]), spec.init_std));
+    }
+    for (i64 e = 0; e < spec.experts && !spec.stacked; ++e) {
+      names.push_back(spec.name_of(e, p));
+      part.trained.push_back(normal(shape, dotted(name, names.back()), spec.init_std));
+    }
+    if (dtype_ != DType::kF32) {
+      part.freeze();
+      names.clear();
+    }
+    if (spec.bias) {
+      const MemoryScope scope(MemoryClass::kWeights);
+      part.bias = Tensor::zeros({spec.experts, part.out});
+      weights.bias_names.push_back(spec.bias_name());
+    }
+    weights.parts.push_back(std::move(part));
+    weights.names.push_back(std::move(names));
+  }
+  weights.interleaved = spec.stacked && spec.interleaved;
+  return weights;
+}
+
 Tensor RandomWeights::vector(const std::string& /*name*/, i64 size, float initial) {
   return constant(size, initial);
 }

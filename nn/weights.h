@@ -6,6 +6,7 @@
 
 #include "core/random.h"
 #include "nn/embedding.h"
+#include "nn/expert_stack.h"
 #include "nn/linear.h"
 
 /// Where a model's weights come from: a checkpoint, or random numbers. A family asks for its parts
@@ -20,6 +21,7 @@ struct LinearSpec {
   double init_std = 0.02;  // from scratch: N(0, init_std^2), bias 0
   /// > 0: the output is turned by RoPE in heads of this size. (GGUF orders those rows otherwise.)
   i64 rope_head_dim = 0;
+  bool dense = false;  // small and delicate: never made 4-bit as it loads
 };
 
 class WeightSource {
@@ -30,6 +32,8 @@ class WeightSource {
   virtual std::unique_ptr<LinearLike> linear(const std::string& name, const LinearSpec& spec) = 0;
   virtual std::unique_ptr<EmbeddingLike> embedding(const std::string& name, i64 rows, i64 width,
                                                    double init_std) = 0;
+  /// The matrices of one projection of all experts, whose module is `name`.
+  virtual ExpertStackWeights experts(const std::string& name, const ExpertStackSpec& spec) = 0;
   /// A whole parameter [size] as f32, such as "model.norm.weight"; `initial` is its value from
   /// scratch.
   virtual Tensor vector(const std::string& name, i64 size, float initial) = 0;
@@ -57,6 +61,7 @@ class RandomWeights final : public WeightSource {
   std::unique_ptr<LinearLike> linear(const std::string& name, const LinearSpec& spec) override;
   std::unique_ptr<EmbeddingLike> embedding(const std::string& name, i64 rows, i64 width,
                                            double init_std) override;
+  ExpertStackWeights experts(const std::string& name, const ExpertStackSpec& spec) override;
   Tensor vector(const std::string& name, i64 size, float initial) override;
   Tensor optional_vector(const std::string& name, i64 size) override;
   bool has(const std::string& name) const override;

@@ -19,6 +19,12 @@ struct StoredWeight {
   WeightLayout layout = WeightLayout::kOutIn;
 };
 
+/// The matrices of all experts, from one tensor.
+struct StoredStack {
+  std::vector<FrozenMatrix> matrices;
+  WeightLayout layout = WeightLayout::kOutIn;
+};
+
 /// A model on disk: its settings, and its weights by their Hugging Face names.
 class Checkpoint {
  public:
@@ -39,6 +45,15 @@ class Checkpoint {
   /// the result. rope_head_dim: see LinearSpec.
   virtual StoredWeight matrix(const std::string& name, i64 out, i64 in, WeightLayout layout,
                               i64 rope_head_dim) = 0;
+  /// The tensor `name` of all experts, [E, out, in], or [E, in, out] in that layout, as their
+  /// matrices: floats, GGUF blocks, or MXFP4 as "<name>_blocks" and "<name>_scales", which is
+  /// [E, out, in] in any case.
+  virtual StoredStack stack(const std::string& name, i64 experts, i64 out, i64 in,
+                            WeightLayout layout) = 0;
+  /// Whether `stack` finds it.
+  virtual bool has_stack(const std::string& name) const = 0;
+  /// A tensor of several axes as f32, in memory of its own.
+  virtual Tensor table(const std::string& tensor, const std::vector<i64>& shape) = 0;
   /// A vector [size] as f32, in memory of its own.
   virtual Tensor vector(const std::string& tensor, i64 size, i64 rope_head_dim) = 0;
   /// Whether two tensors, by their Hugging Face names, are both there and have the same values.

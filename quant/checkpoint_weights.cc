@@ -6,48 +6,13 @@
 
 #include "core/error.h"
 #include "core/tensor/dense_format.h"
+#include "quant/stored_weight.h"
 
 namespace inlay {
 namespace {
 
-bool skipped(const std::string& name, const std::vector<std::string>& skip_modules) {
-  return std::ranges::any_of(skip_modules, [&](const std::string& entry) {
-    return name == entry || name.ends_with("." + entry);
-  });
-}
-
-// The whole matrix as floats of `dtype`, a few rows at a time so that no second copy of its size
-// exists.
-Tensor decoded(const FrozenMatrix& matrix, DType dtype) {
-  const MemoryScope scope(MemoryClass::kWeights);
-  if (dtype == DType::kF32) {
-    return matrix.decode(0, matrix.rows());
-  }
-  const Tensor out = Tensor::empty({matrix.rows(), matrix.cols()}, dtype);
-  constexpr i64 kRows = 256;
-  for (i64 begin = 0; begin < matrix.rows(); begin += kRows) {
-    const i64 end = std::min(matrix.rows(), begin + kRows);
-    out.slice(0, begin, end).copy_from(matrix.decode(begin, end).to(dtype));
-  }
-  return out;
-}
-
-Tensor transposed(const Tensor& t) {
-  const MemoryScope scope(MemoryClass::kWeights);
-  return t.transpose(0, 1).contiguous();
-}
-
 bool is_dense(const FrozenMatrix& m) {
   return dense_dtype(m.format()).has_value();
-}
-
-// True when the storage already is what `dtype` asks for, so that it can stay mapped. Weights that
-// are 4-bit in their file stay so: the setting speaks of dense and GGUF weights.
-bool stays(const FrozenMatrix& m, std::optional<DType> dtype) {
-  if (!dtype || m.format() == kernels::MatrixFormat::kFourBit) {
-    return true;
-  }
-  return dense_dtype(m.format()) == dtype;
 }
 
 }  // namespace
@@ -63,25 +28,26 @@ std::unique_ptr<LinearLike> CheckpointWeights::linear(const std::string& name,
       spec.bias ? checkpoint_.vector(name + ".bias", spec.out, spec.rope_head_dim) : Tensor();
   const bool stored_out_in = stored.layout == WeightLayout::kOutIn;
   if (options_.trainable) {
-    Tensor weight = decoded(stored.matrix, DType::kF32);
+    Tensor weight = decoded_weight(stored.matrix, DType::kF32);
     if (stored.layout != spec.layout) {
-      weight = transposed(weight);
+      weight = transposed_weight(weight);
     }
     return std::make_unique<Linear>(std::move(weight), std::move(bias), spec.layout);
   }
-  const bool quantize = options_.four_bit && !skipped(name, options_.four_bit->skip_modules) &&
+  const bool quantize = options_.four_bit && !spec.dense &&
+                        !is_skipped(name, options_.four_bit->skip_modules) &&
                         stored.matrix.format() != kernels::MatrixFormat::kFourBit;
   if (quantize) {
-    const FrozenMatrix source = stored_out_in
-                                    ? stored.matrix
-                                    : FrozenMatrix(transposed(decoded(stored.matrix, DType::kF32)));
+    const FrozenMatrix source =
+        stored_out_in ? stored.matrix
+                      : FrozenMatrix(transposed_weight(decoded_weight(stored.matrix, DType::kF32)));
     return std::make_unique<FrozenLinear>(
         quantize_four_bit(source.ref(), options_.four_bit->format).frozen(), std::move(bias),
         spec.layout);
   }
-  const FrozenMatrix matrix = stays(stored.matrix, options_.dtype)
+  const FrozenMatrix matrix = stays_stored(stored.matrix, options_.dtype)
                                   ? stored.matrix
-                                  : FrozenMatrix(decoded(stored.matrix, *options_.dtype));
+                                  : FrozenMatrix(decoded_weight(stored.matrix, *options_.dtype));
   if (stored_out_in) {
     return std::make_unique<FrozenLinear>(matrix, std::move(bias), spec.layout);
   }
@@ -93,11 +59,12 @@ std::unique_ptr<EmbeddingLike> CheckpointWeights::embedding(const std::string& n
                                                             i64 width, double /*init_std*/) {
   const StoredWeight stored = checkpoint_.matrix(name, rows, width, WeightLayout::kOutIn, 0);
   if (options_.trainable) {
-    return std::make_unique<Embedding>(decoded(stored.matrix, DType::kF32));
+    return std::make_unique<Embedding>(decoded_weight(stored.matrix, DType::kF32));
   }
   return std::make_unique<FrozenEmbedding>(
-      stays(stored.matrix, options_.dtype) ? stored.matrix
-                                           : FrozenMatrix(decoded(stored.matrix, *options_.dtype)));
+      stays_stored(stored.matrix, options_.dtype)
+          ? stored.matrix
+          : FrozenMatrix(decoded_weight(stored.matrix, *options_.dtype)));
 }
 
 Tensor CheckpointWeights::vector(const std::string& name, i64 size, float /*initial*/) {
@@ -119,7 +86,7 @@ bool CheckpointWeights::has_own_head(const std::string& head, const std::string&
 std::unique_ptr<LinearLike> QuantizedWeights::linear(const std::string& name,
                                                      const LinearSpec& spec) {
   std::unique_ptr<LinearLike> dense = inner_.linear(name, spec);
-  if (skipped(name, options_.skip_modules)) {
+  if (spec.dense || is_skipped(name, options_.skip_modules)) {
     return dense;
   }
   // As it lies, where it is [out, in]: a copy in f32 may be much larger.

@@ -36,12 +36,16 @@ class CheckpointWeights final : public WeightSource {
   std::unique_ptr<LinearLike> linear(const std::string& name, const LinearSpec& spec) override;
   std::unique_ptr<EmbeddingLike> embedding(const std::string& name, i64 rows, i64 width,
                                            double init_std) override;
+  ExpertStackWeights experts(const std::string& name, const ExpertStackSpec& spec) override;
   Tensor vector(const std::string& name, i64 size, float initial) override;
   Tensor optional_vector(const std::string& name, i64 size) override;
   bool has(const std::string& name) const override;
   bool has_own_head(const std::string& head, const std::string& table) const override;
 
  private:
+  /// The matrices `stored` of a part, whose weights are called `names`, as the options want them.
+  ExpertMatrices treated(const ExpertMatrices& stored, const std::string& name) const;
+
   Checkpoint& checkpoint_;
   CheckpointWeightsOptions options_;
 };
@@ -57,6 +61,7 @@ class QuantizedWeights final : public WeightSource {
                                            double init_std) override {
     return inner_.embedding(name, rows, width, init_std);
   }
+  ExpertStackWeights experts(const std::string& name, const ExpertStackSpec& spec) override;
   Tensor vector(const std::string& name, i64 size, float initial) override {
     return inner_.vector(name, size, initial);
   }

@@ -36,10 +36,20 @@ constexpr Mark kMarks[] = {
     {".scales", "mlx"},
 };
 
+// MXFP4 as gpt-oss has it is read as it is: its blocks with a scale beside each.
+bool is_read(const SafetensorsModel& model, const TensorEntry& entry) {
+  constexpr std::string_view kBlocks = "_blocks";
+  if (!entry.name.ends_with(kBlocks)) {
+    return false;
+  }
+  const std::string scales = entry.name.substr(0, entry.name.size() - kBlocks.size()) + "_scales";
+  return model.find(scales) != nullptr;
+}
+
 const TensorEntry* marked(const SafetensorsModel& model, std::string_view& method) {
   for (const Mark& mark : kMarks) {
     for (const TensorEntry* entry : model.entries()) {
-      if (entry->name.ends_with(mark.ending)) {
+      if (entry->name.ends_with(mark.ending) && !is_read(model, *entry)) {
         method = mark.method;
         return entry;
       }
@@ -52,6 +62,11 @@ bool has_four_bit(const SafetensorsModel& model) {
   return std::ranges::any_of(model.entries(), [](const TensorEntry* entry) {
     return entry->name.find(".quant_state.bitsandbytes__") != std::string::npos;
   });
+}
+
+bool has_mxfp4(const SafetensorsModel& model) {
+  return std::ranges::any_of(model.entries(),
+                             [&](const TensorEntry* entry) { return is_read(model, *entry); });
 }
 
 // A weight in a type that no dense layer has: integers, 8-bit floats.
@@ -116,7 +131,10 @@ constexpr const char* kInstead =
 
 std::optional<std::string> check_quantization(const std::string& folder, const HfConfig& config,
                                               const SafetensorsModel& model) {
-  const std::optional<Claim> claim = claim_of(folder, config);
+  std::optional<Claim> claim = claim_of(folder, config);
+  if (claim && claim->method == "mxfp4" && has_mxfp4(model)) {
+    claim = {};
+  }
   std::string_view method;
   const TensorEntry* mark = marked(model, method);
   if (has_four_bit(model) && mark == nullptr) {

@@ -66,6 +66,43 @@ class GgufCheckpoint final : public Checkpoint {
     return {matrix, WeightLayout::kOutIn};
   }
 
+  bool has_stack(const std::string& name) const override { return has(name); }
+
+  StoredStack stack(const std::string& name, i64 experts, i64 out, i64 in,
+                    WeightLayout /*layout*/) override {
+    const GgufTensor& tensor = find(name);
+    check(tensor, {experts, out, in});
+    const MatrixFormat format = format_of(tensor);
+    const kernels::BlockSize block = kernels::block_size(format);
+    const i64 row_bytes = in / block.values * block.bytes;
+    StoredStack stack;
+    for (i64 e = 0; e < experts; ++e) {
+      MatrixParts parts;
+      parts.format = format;
+      parts.rows = out;
+      parts.cols = in;
+      parts.row_bytes = row_bytes;
+      parts.data = Tensor::borrow(tensor.data.subspan(static_cast<std::size_t>(e * out * row_bytes),
+                                                      static_cast<std::size_t>(out * row_bytes)),
+                                  {out * row_bytes}, DType::kU8, tensor.file);
+      stack.matrices.emplace_back(std::move(parts));
+    }
+    return stack;
+  }
+
+  Tensor table(const std::string& name, const std::vector<i64>& shape) override {
+    const GgufTensor& tensor = find(name);
+    check(tensor, shape);
+    i64 count = 1;
+    for (const i64 size : shape) {
+      count *= size;
+    }
+    std::vector<float> values(static_cast<std::size_t>(count));
+    decode_file(format_of(tensor), tensor.data, values);
+    const MemoryScope scope(MemoryClass::kWeights);
+    return Tensor::from(values, Shape{std::span<const i64>(shape)});
+  }
+
   Tensor vector(const std::string& name, i64 size, i64 rope_head_dim) override {
     const GgufTensor& tensor = find(name);
     check(tensor, {size});

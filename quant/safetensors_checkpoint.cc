@@ -16,6 +16,7 @@
 #include "quant/checkpoint.h"
 #include "quant/finite.h"
 #include "quant/foreign_formats.h"
+#include "quant/mxfp4.h"
 
 namespace inlay {
 namespace {
@@ -107,11 +108,15 @@ class SafetensorsCheckpoint final : public Checkpoint {
   }
 
   DType float_type() const override {
-    const std::optional<DType> first =
-        model_.entries().empty() ? std::nullopt : model_.entries()[0]->dtype;
-    const bool alike = std::ranges::all_of(
-        model_.entries(), [&](const TensorEntry* entry) { return entry->dtype == first; });
-    return alike && (first == DType::kBf16 || first == DType::kF16) ? *first : DType::kF32;
+    std::set<DType> types;
+    for (const TensorEntry* entry : model_.entries()) {
+      // Bytes are what 4-bit weights are made of: they hold no more than any float type.
+      if (entry->dtype != DType::kU8) {
+        types.insert(entry->dtype.value_or(DType::kF32));
+      }
+    }
+    const bool alike = types.size() == 1 && *types.begin() != DType::kF32;
+    return alike && dense_format(*types.begin()) ? *types.begin() : DType::kF32;
   }
 
   std::vector<std::string> notices() const override {
@@ -137,9 +142,33 @@ class SafetensorsCheckpoint final : public Checkpoint {
     return {FrozenMatrix(tensor_of(entry)), layout};
   }
 
-  Tensor vector(const std::string& name, i64 size, i64 /*rope_head_dim*/) override {
+  bool has_stack(const std::string& name) const override {
+    return has(name) || has(name + "_blocks");
+  }
+
+  StoredStack stack(const std::string& name, i64 experts, i64 out, i64 in,
+                    WeightLayout layout) override {
+    if (!has(name) && has(name + "_blocks")) {
+      return {mxfp4_stack(name, experts, out, in), WeightLayout::kOutIn};
+    }
     const TensorEntry& entry = require(name);
-    check(entry, {size});
+    const Shape shape = layout == WeightLayout::kOutIn ? Shape{out, in} : Shape{in, out};
+    check(entry, {experts, shape[0], shape[1]});
+    const Tensor all = tensor_of(entry);
+    StoredStack stack = {{}, layout};
+    for (i64 e = 0; e < experts; ++e) {
+      stack.matrices.emplace_back(all.slice(0, e, e + 1).view(shape));
+    }
+    return stack;
+  }
+
+  Tensor vector(const std::string& name, i64 size, i64 /*rope_head_dim*/) override {
+    return table(name, {size});
+  }
+
+  Tensor table(const std::string& name, const std::vector<i64>& shape) override {
+    const TensorEntry& entry = require(name);
+    check(entry, shape);
     const Tensor stored = tensor_of(entry);
     const MemoryScope scope(MemoryClass::kWeights);
     return stored.dtype() == DType::kF32 ? stored.clone() : stored.to(DType::kF32);
@@ -235,6 +264,27 @@ class SafetensorsCheckpoint final : public Checkpoint {
               shape_text(expected), " f32, bf16 or f16, found ", shape_text(entry.shape), " ",
               entry.dtype ? std::string(dtype_name(*entry.dtype)) : printable(entry.stored_dtype)));
     }
+  }
+
+  std::vector<FrozenMatrix> mxfp4_stack(const std::string& name, i64 experts, i64 out, i64 in) {
+    const i64 blocks = in / kMxfp4Block;
+    const auto bytes = [&](const std::string& part, const std::vector<i64>& shape) {
+      const TensorEntry& entry = require(name + part);
+      if (entry.shape != shape || entry.dtype != DType::kU8) {
+        throw DataError(str(entry.file->path(), ": \"", printable(entry.name), "\": expected ",
+                            shape_text(shape), " u8, found ", shape_text(entry.shape), " ",
+                            printable(entry.stored_dtype)));
+      }
+      return tensor_of(entry);
+    };
+    const Tensor codes = bytes("_blocks", {experts, out, blocks, kMxfp4Block / 2});
+    const Tensor scales = bytes("_scales", {experts, out, blocks});
+    std::vector<FrozenMatrix> matrices;
+    for (i64 e = 0; e < experts; ++e) {
+      matrices.push_back(
+          mxfp4_matrix(codes.slice(0, e, e + 1), scales.slice(0, e, e + 1), out, in));
+    }
+    return matrices;
   }
 
   // A weight that bitsandbytes stored in 4 bits: its parts stand beside it under longer names.

@@ -9,6 +9,7 @@
 #include "core/kernels/dropped_input.h"
 #include "core/kernels/elementwise.h"
 #include "core/kernels/embedding.h"
+#include "core/kernels/experts.h"
 #include "core/kernels/four_bit.h"
 #include "core/kernels/gemm.h"
 #include "core/kernels/lengths.h"

@@ -33,6 +33,9 @@ struct AttentionParams {
   ///   word c % 4 of philox(key, r << 32 | c / 4, h << 32 | s) < dropout * 2^32
   u64 dropout_key = 0;
   AttentionCompute compute = AttentionCompute::kF32;
+  /// [heads], or null: one more score of every row of a head, whose weight meets no value (gpt-oss;
+  /// Xiao et al. 2024, arXiv:2309.17453). A row's lse has it among its scores.
+  const float* sinks = nullptr;
 };
 
 /// T is the type of all that is read and written: float, or double for the reference form.
@@ -79,6 +82,11 @@ void attention_forward(const AttentionParams& params, std::span<const Segment> s
 /// every segment are left untouched.
 void attention_backward(const AttentionParams& params, std::span<const Segment> segments,
                         const AttentionBackward& args, std::span<float> scratch);
+
+/// dsinks[h] = - the sum over the rows of exp(sinks[h] - lse) (dO . O), of rows inside segments:
+/// d loss / d sink, as the sink takes from all weights of its row. Of any form of attention.
+void attention_sinks_backward(const AttentionParams& params, std::span<const Segment> segments,
+                              const AttentionBackward& args, std::span<float> dsinks);
 
 namespace reference {
 

@@ -21,6 +21,8 @@ struct FourBitScales {
   const float* nested_code = nullptr;    // [256]
   i64 nested_block_size = 256;
   float offset = 0.0F;
+  /// The first of two values is in the low nibble, not the high one.
+  bool low_first = false;
 };
 
 struct PackedPanels;
@@ -30,7 +32,7 @@ struct MatrixRef {
   i64 rows = 0;
   i64 cols = 0;
   /// Row r starts at data + row_bytes * r. kFourBit: the nibbles of the flattened matrix, first
-  /// value in the high nibble, and row_bytes is unused (a row may start inside a byte). Rows of the
+  /// value in the high nibble unless `low_first`, and row_bytes is unused (a row may start inside a byte). Rows of the
   /// dense formats are aligned to their elements.
   const void* data = nullptr;
   i64 row_bytes = 0;

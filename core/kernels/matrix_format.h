@@ -29,6 +29,7 @@ enum class MatrixFormat : u8 {
   kQ4_K,
   kQ5_K,
   kQ6_K,
+  kMxfp4,
 };
 
 /// Values and bytes of a block: {1, 4} for kF32, {32, 20} for kQ4_1; {2, 1} for kFourBit (nibbles
@@ -65,6 +66,7 @@ inline constexpr MatrixFormatRow kMatrixFormatRows[] = {
     {MatrixFormat::kQ4_K, "Q4_K", {256, 144}, 12, {0, 2}},
     {MatrixFormat::kQ5_K, "Q5_K", {256, 176}, 13, {0, 2}},
     {MatrixFormat::kQ6_K, "Q6_K", {256, 210}, 14, {208, -1}},
+    {MatrixFormat::kMxfp4, "MXFP4", {32, 17}, 39},
 };
 inline constexpr int kMatrixFormats = sizeof(kMatrixFormatRows) / sizeof(MatrixFormatRow);
 

@@ -28,6 +28,7 @@ AttentionParams params_of(const AttentionOptions& options, const Tensor& q, cons
   p.dropout = options.dropout;
   p.dropout_key = options.dropout_key.value();
   p.compute = options.compute;
+  p.sinks = options.sinks.defined() ? options.sinks.data<const float>() : nullptr;
   return p;
 }
 
@@ -84,6 +85,9 @@ Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, const Segmen
   check_input("q", q, options.heads, options.head_dim);
   check_input("k", k, options.kv_heads, options.head_dim);
   check_input("v", v, options.kv_heads, options.head_dim);
+  if (options.sinks.defined()) {
+    check_shape("attention: sinks", options.sinks, {options.heads});
+  }
   const i64 N = q.dim(0);
   Tensor o = Tensor::empty({N, q.dim(1)});
   const Tensor lse = Tensor::empty({options.heads, N});
@@ -91,9 +95,9 @@ Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, const Segmen
           {q.data<const float>(), k.data<const float>(), v.data<const float>(), o.data<float>(),
            lse.data<float>(), N});
   const auto so = std::make_shared<Saved>();
-  o = record("attention", o, {q, k, v},
+  o = record("attention", o, {q, k, v, options.sinks},
              [sq = save(q, options.keep), sk = save(k, options.keep), sv = save(v, options.keep),
-              so, lse, options, where = segments](const Tensor& dy, Wants) -> Grads {
+              so, lse, options, where = segments](const Tensor& dy, Wants wants) -> Grads {
                const Tensor Q = sq.get();
                const Tensor K = sk.get();
                const Tensor V = sv.get();
@@ -107,12 +111,21 @@ Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, const Segmen
                Tensor dq = strided(Q);
                Tensor dk = strided(K);
                Tensor dv = strided(V);
-               backward(
-                   options.kind, params_of(options, Q, K, V), where,
-                   {Q.data<const float>(), K.data<const float>(), V.data<const float>(),
-                    so->get().data<const float>(), lse.data<const float>(), dy.data<const float>(),
-                    dq.data<float>(), dk.data<float>(), dv.data<float>(), Q.dim(0)});
-               return {dq, dk, dv};
+               const AttentionParams p = params_of(options, Q, K, V);
+               const Tensor O = so->get();
+               const kernels::AttentionBackward args = {
+                   Q.data<const float>(),   K.data<const float>(),
+                   V.data<const float>(),   O.data<const float>(),
+                   lse.data<const float>(), dy.data<const float>(),
+                   dq.data<float>(),        dk.data<float>(),
+                   dv.data<float>(),        Q.dim(0)};
+               backward(options.kind, p, where, args);
+               Tensor dsinks;
+               if (wants[3]) {
+                 dsinks = Tensor::empty({options.heads});
+                 on(dy).attention_sinks_backward(p, where.device(), args, dsinks.out());
+               }
+               return {dq, dk, dv, dsinks};
              });
   // Once o is recorded, so that its readers share a rounded copy.
   *so = save(o, options.keep, o.requires_grad());

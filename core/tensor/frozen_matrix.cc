@@ -83,6 +83,7 @@ kernels::MatrixRef FrozenMatrix::ref() const {
     ref.four_bit.nested_code = address<float>(p.nested_code);
     ref.four_bit.nested_block_size = p.nested_block_size;
     ref.four_bit.offset = p.offset;
+    ref.four_bit.low_first = p.low_first;
   }
   ref.panels = panels_ != nullptr ? &panels_->places : nullptr;
   return ref;

@@ -32,6 +32,7 @@ struct MatrixParts {
   Tensor nested_code;    // [256]
   i64 nested_block_size = 256;
   float offset = 0.0F;
+  bool low_first = false;
 };
 
 /// A [rows, cols] matrix that is never trained, in whatever storage it came: dense floats, 4-bit

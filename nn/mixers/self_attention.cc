@@ -45,6 +45,9 @@ SelfAttention::SelfAttention(const SelfAttentionPlan& plan, i64 layer, const std
     q_norm_ = make_norm(*plan.qk_norm, plan.qk_norm->q, plan.heads);
     k_norm_ = make_norm(*plan.qk_norm, plan.qk_norm->k, plan.kv_heads);
   }
+  if (!plan.sinks.empty()) {
+    sinks_ = weights.vector(dotted(name, plan.sinks), plan.heads, 0.0F);
+  }
   if (plan.v_norm) {
     v_norm_ = make_norm({.weights = HeadNormPlan::kNone, .eps = *plan.v_norm}, "", plan.kv_heads);
   }
@@ -100,6 +103,7 @@ Tensor SelfAttention::attend(const Tensor& q, const Tensor& k, const Tensor& v,
   options.scale = plan_.scale;
   options.window = plan_.window;
   options.softcap = plan_.softcap;
+  options.sinks = sinks_;
   options.kind = pass.attention;
   options.keep = pass.keep;
   options.compute = pass.compute == GemmCompute::kF32 ? kernels::AttentionCompute::kF32
@@ -157,6 +161,9 @@ void SelfAttention::visit(Visitor& visitor, const std::string& name) {
     k_norm_->visit(visitor, dotted(name, plan_.qk_norm->k));
   }
   visitor.linear(dotted(name, plan_.o), o_);
+  if (sinks_.defined()) {
+    visitor.parameter(dotted(name, plan_.sinks), sinks_);
+  }
 }
 
 }  // namespace inlay

@@ -23,6 +23,9 @@ struct SelfAttentionPlan {
   i64 window = 0;        // keys a query sees, itself included; 0: all
   float softcap = 0.0F;  // > 0: scores y become softcap * tanh(y / softcap)
   float dropout = 0.0F;
+  /// A vector [heads] of the layer: one more score a head, which takes its share of the softmax and
+  /// has no value (gpt-oss). Empty: none.
+  std::string sinks;
   std::optional<i64> rope;  // which of the model's rotary settings turns q and k; none: they stay
   std::optional<HeadNormPlan> qk_norm;
   std::optional<double> v_norm;  // its eps: v is divided, head by head, by its root mean square
@@ -78,6 +81,7 @@ class SelfAttention final : public SequenceMixer {
   std::unique_ptr<LinearLike> q_, k_, v_;          // or, in one,
   std::unique_ptr<LinearLike> qkv_;
   std::unique_ptr<LinearLike> o_;
+  Tensor sinks_;                                         // undefined where there are none
   std::unique_ptr<HeadNorms> q_norm_, k_norm_, v_norm_;  // null where there is none
 };
 

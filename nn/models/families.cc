@@ -14,11 +14,13 @@ namespace inlay {
 // Each in the file of its name.
 const Family& llama_family();
 const Family& gpt2_family();
+const Family& qwen3_moe_family();
+const Family& olmoe_family();
+const Family& gpt_oss_family();
 
 const std::vector<const Family*>& families() {
   static const std::vector<const Family*> rows = {
-      &llama_family(),
-      &gpt2_family(),
+      &llama_family(), &gpt2_family(), &qwen3_moe_family(), &olmoe_family(), &gpt_oss_family(),
   };
   return rows;
 }

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "core/kernels/cpu/attention/attention.isa.h"
+#include "core/kernels/cpu/attention/attention_sinks.h"
 #include "core/parallel.h"
 
 // How the work of attention is split into tasks. The tiles themselves are computed by the .isa.cc
@@ -474,6 +475,9 @@ void attention_forward(const AttentionParams& params, Segments segments,
     const auto [head, index] = find_task(params, segments, task, split_tiles);
     kernels.finish(head, head_tile(head, index), key_parts(head), args, states_of(head, index));
   });
+  if (params.sinks != nullptr) {
+    attention::add_sinks(params, segments, args);
+  }
 }
 
 void attention_backward(const AttentionParams& params, Segments segments,

@@ -86,7 +86,16 @@ double softmax_row(const Problem& problem, const T* q, const T* k, i64 r, double
     // Over what is seen alone: a hidden score that is far higher would make all weights 0.
     top = problem.sees(r, c) ? std::max(top, P[c]) : top;
   }
+  if (top == -std::numeric_limits<double>::infinity()) {
+    std::fill_n(P, problem.keys(), 0.0);
+    return std::numeric_limits<double>::infinity();
+  }
   double sum = 0.0;
+  if (p.sinks != nullptr) {
+    const auto sink = static_cast<double>(p.sinks[problem.head]);
+    top = std::max(top, sink);
+    sum = std::exp(sink - top);
+  }
   for (i64 c = 0; c < problem.keys(); ++c) {
     P[c] = problem.sees(r, c) ? std::exp(P[c] - top) : 0.0;
     sum += P[c];

@@ -120,7 +120,8 @@ bool reads_stored_rows(const GemmTerm& term, const GemmStoredRows& kernels) {
     return false;
   }
   const i64 block = term.b.four_bit.block_size;
-  return term.b.format != MatrixFormat::kFourBit || (block % 32 == 0 && term.b.cols % block == 0);
+  return term.b.format != MatrixFormat::kFourBit ||
+         (block % 32 == 0 && term.b.cols % block == 0 && !term.b.four_bit.low_first);
 }
 
 // From here on packing pays: each block would be decoded again for every kMaxStoredM rows.

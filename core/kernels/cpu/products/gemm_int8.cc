@@ -228,7 +228,7 @@ class Int8Panels {
     const MatrixRef& m = part.matrix;
     // Blocks of 64 along the contraction are blocks of the weight: their codes are looked up, not
     // decoded to floats and quantised again.
-    const bool by_code = m.format == MatrixFormat::kFourBit &&
+    const bool by_code = m.format == MatrixFormat::kFourBit && !m.four_bit.low_first &&
                          m.four_bit.block_size % kInt8Block == 0 && m.cols % kInt8Block == 0;
     const EightBitCode code(by_code ? m.four_bit.code : kNoCode);
     for (i64 j = 0; j < round_up(part.N, width()); j += kColumnsAtOnce) {

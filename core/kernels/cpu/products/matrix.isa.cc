@@ -149,6 +149,25 @@ void q6_k(const u8* __restrict block, i64 group, float* __restrict out) {
   }
 }
 
+// The number 2^(e - 128), from 2^-128 on: half of the scale that the byte e stands for, as the
+// entries of the code are twice its values.
+float half_power_of_two(u8 e) {
+  return __builtin_bit_cast(float, e < 2 ? 0x00200000U << e : static_cast<u32>(e - 1) << 23);
+}
+
+// Twice the values of a 4-bit float with two bits of exponent and one of mantissa (OCP Microscaling
+// Formats 1.0, 2023).
+constexpr i8 kTwiceE2m1[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
+
+void mxfp4(const u8* __restrict block, i64 /*group*/, float* __restrict out) {
+  const float d = half_power_of_two(block[0]);
+  const u8* q = block + 1;
+  for (i64 i = 0; i < 16; ++i) {
+    out[i] = static_cast<float>(kTwiceE2m1[q[i] & 15]) * d;
+    out[i + 16] = static_cast<float>(kTwiceE2m1[q[i] >> 4]) * d;
+  }
+}
+
 // Whole groups go straight to `out`, the ragged ends through a copy.
 template <MatrixFormat kFormat, auto kDecodeGroup>
 void decode_groups(const u8* row, i64 col, i64 count, float* out) {
@@ -199,23 +218,27 @@ void decode_f16(const u8* row, i64 col, i64 count, float* out) {
 // ---- four bits: a 16-entry code times the scale of the block
 
 // The code times a block's scale: looking up in it gives code[q] * scale, rounded once, as defined.
-// `look_up` decodes kLanes values from kLanes / 2 bytes, high nibble first.
+// `look_up` decodes kLanes values from kLanes / 2 bytes, high nibble first, or low where so said.
 #if defined(__AVX512F__)
 
 struct ScaledCode {
   static constexpr i64 kLanes = 16;
   __m512 entries;
 
-  ScaledCode(const float* code, float scale)
-      : entries(_mm512_mul_ps(_mm512_loadu_ps(code), _mm512_set1_ps(scale))) {}
+  __m512i shifts;
+
+  ScaledCode(const float* code, float scale, bool low_first)
+      : entries(_mm512_mul_ps(_mm512_loadu_ps(code), _mm512_set1_ps(scale))) {
+    const __m512i high_first =
+        _mm512_setr_epi32(4, 0, 12, 8, 20, 16, 28, 24, 4, 0, 12, 8, 20, 16, 28, 24);
+    shifts = low_first ? _mm512_xor_si512(high_first, _mm512_set1_epi32(4)) : high_first;
+  }
 
   void look_up(const u8* nibbles, float* out) const {
     i32 words[2];
     std::memcpy(words, nibbles, sizeof words);
     const __m512i both =
         _mm512_mask_set1_epi32(_mm512_set1_epi32(words[0]), __mmask16{0xFF00}, words[1]);
-    const __m512i shifts =
-        _mm512_setr_epi32(4, 0, 12, 8, 20, 16, 28, 24, 4, 0, 12, 8, 20, 16, 28, 24);
     // vpermps reads the low four bits of each index only.
     _mm512_storeu_ps(out, _mm512_permutexvar_ps(_mm512_srlv_epi32(both, shifts), entries));
   }
@@ -226,15 +249,18 @@ struct ScaledCode {
 struct ScaledCode {
   static constexpr i64 kLanes = 8;
   __m256 low, high;
+  __m256i shifts;
 
-  ScaledCode(const float* code, float scale)
+  ScaledCode(const float* code, float scale, bool low_first)
       : low(_mm256_mul_ps(_mm256_loadu_ps(code), _mm256_set1_ps(scale))),
-        high(_mm256_mul_ps(_mm256_loadu_ps(code + 8), _mm256_set1_ps(scale))) {}
+        high(_mm256_mul_ps(_mm256_loadu_ps(code + 8), _mm256_set1_ps(scale))) {
+    const __m256i high_first = _mm256_setr_epi32(4, 0, 12, 8, 20, 16, 28, 24);
+    shifts = low_first ? _mm256_xor_si256(high_first, _mm256_set1_epi32(4)) : high_first;
+  }
 
   void look_up(const u8* nibbles, float* out) const {
     i32 word = 0;
     std::memcpy(&word, nibbles, sizeof word);
-    const __m256i shifts = _mm256_setr_epi32(4, 0, 12, 8, 20, 16, 28, 24);
     const __m256i index = _mm256_srlv_epi32(_mm256_set1_epi32(word), shifts);
     // vpermps reads three bits of the index; the fourth, moved to the sign, chooses the half.
     const __m256 top = _mm256_castsi256_ps(_mm256_slli_epi32(index, 28));
@@ -249,39 +275,42 @@ struct ScaledCode {
 struct ScaledCode {
   static constexpr i64 kLanes = 2;
   float entries[16];
+  int first, second;
 
-  ScaledCode(const float* code, float scale) {
+  ScaledCode(const float* code, float scale, bool low_first)
+      : first(low_first ? 0 : 4), second(4 - first) {
     for (i64 q = 0; q < 16; ++q) {
       entries[q] = code[q] * scale;
     }
   }
 
   void look_up(const u8* nibbles, float* out) const {
-    out[0] = entries[*nibbles >> 4];
-    out[1] = entries[*nibbles & 15];
+    out[0] = entries[*nibbles >> first & 15];
+    out[1] = entries[*nibbles >> second & 15];
   }
 };
 
 #endif
 
-u8 nibble(const u8* nibbles, i64 index) {
-  return index % 2 == 0 ? nibbles[index / 2] >> 4 : nibbles[index / 2] & 15;
+u8 nibble(const u8* nibbles, i64 index, bool low_first) {
+  return (index % 2 == 0) != low_first ? nibbles[index / 2] >> 4 : nibbles[index / 2] & 15;
 }
 
 // Values [first, first + count) of one block.
-void decode_block(const u8* nibbles, const float* code, float scale, i64 first, i64 count,
+void decode_block(const u8* nibbles, const FourBitScales& scales, float scale, i64 first, i64 count,
                   float* out) {
-  const ScaledCode scaled(code, scale);
+  const float* code = scales.code;
+  const ScaledCode scaled(code, scale, scales.low_first);
   i64 i = 0;
   // A block or a request may begin inside a byte; look_up() starts at whole ones.
   if (first % 2 != 0 && count > 0) {
-    out[i++] = code[nibble(nibbles, first)] * scale;
+    out[i++] = code[nibble(nibbles, first, scales.low_first)] * scale;
   }
   for (; i + ScaledCode::kLanes <= count; i += ScaledCode::kLanes) {
     scaled.look_up(nibbles + (first + i) / 2, out + i);
   }
   for (; i < count; ++i) {
-    out[i] = code[nibble(nibbles, first + i)] * scale;
+    out[i] = code[nibble(nibbles, first + i, scales.low_first)] * scale;
   }
 }
 
@@ -291,7 +320,7 @@ void decode_four_bit(const u8* nibbles, const FourBitScales& scales, i64 first, 
     const i64 at = first + done;
     const i64 block = at / scales.block_size;
     const i64 n = smaller((block + 1) * scales.block_size - at, count - done);
-    decode_block(nibbles, scales.code, four_bit_scale(scales, block), at, n, out + done);
+    decode_block(nibbles, scales, four_bit_scale(scales, block), at, n, out + done);
     done += n;
   }
 }
@@ -304,7 +333,8 @@ const MatrixDecoders kMatrixDecoders = {
      decode_groups<MatrixFormat::kQ8_0, q8_0>, decode_groups<MatrixFormat::kQ4_0, q4_0>,
      decode_groups<MatrixFormat::kQ4_1, q4_1>, decode_groups<MatrixFormat::kQ5_0, q5_0>,
      decode_groups<MatrixFormat::kQ5_1, q5_1>, decode_groups<MatrixFormat::kQ4_K, q4_k>,
-     decode_groups<MatrixFormat::kQ5_K, q5_k>, decode_groups<MatrixFormat::kQ6_K, q6_k>},
+     decode_groups<MatrixFormat::kQ5_K, q5_k>, decode_groups<MatrixFormat::kQ6_K, q6_k>,
+     decode_groups<MatrixFormat::kMxfp4, mxfp4>},
     decode_four_bit};
 
 }  // namespace inlay::kernels::INLAY_ISA
