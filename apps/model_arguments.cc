@@ -3,11 +3,13 @@
 
 #include <charconv>
 #include <cmath>
+#include <nlohmann/json.hpp>
 
 #include "apps/console.h"
 #include "core/error.h"
 #include "core/io/file_system.h"
 #include "core/parallel.h"
+#include "finetune/adapter_base.h"
 #include "finetune/adapters/peft_files.h"
 #include "finetune/model_cache.h"
 
@@ -46,6 +48,9 @@ void ModelArguments::declare(Arguments& arguments, bool many_adapters) {
                                  : "adapter folder");
   arguments.option("--tokenizer", tokenizer,
                    "tokenizer folder or file, or \"bytes\" (default: the model's own)");
+  arguments.option("--rope-scaling", rope_scaling,
+                   "JSON in place of the model's own, as model.rope_scaling in a run config "
+                   "(default: that of the adapter's run)");
   arguments.choice("--dtype", dtype, "storage of the weights: auto (as in the file), f32, bf16",
                    {DType::kF32, DType::kBf16});
   arguments.choice("--attn-implementation", attention, "tiled, or reference (the plain formula)");
@@ -90,6 +95,15 @@ LoadedModel ModelArguments::load() const {
   LoadOptions options;
   options.model.model_name_or_path = model;
   options.model.dtype = dtype;
+  std::vector<std::string> directories;
+  for (const ScaledAdapter& adapter : scaled) {
+    directories.push_back(adapter.directory);
+  }
+  options.model.rope_scaling = rope_scaling_of_base(rope_scaling, directories);
+  if (options.model.rope_scaling && rope_scaling.empty()) {
+    print_notice(str("the base has the rope_scaling of the adapter's run, ",
+                     options.model.rope_scaling.json->dump()));
+  }
   if (!tokenizer.empty()) {
     options.model.tokenizer = tokenizer;
   }

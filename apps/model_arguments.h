@@ -15,6 +15,7 @@ struct ModelArguments {
   std::string model;
   std::vector<std::string> adapters;  // "DIR" or "DIR@SCALE"
   std::string tokenizer;
+  std::string rope_scaling;  // JSON
   std::string chat_template;
   std::string date;
   AutoOr<DType> dtype;

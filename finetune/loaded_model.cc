@@ -12,31 +12,16 @@
 #include "finetune/model_checks.h"
 #include "finetune/stop_ids.h"
 #include "nn/models/families.h"
-#include "nn/models/rope_config.h"
+#include "nn/models/rope_override.h"
 #include "quant/checkpoint_weights.h"
 
 namespace inlay {
 namespace {
 
-// The run config's rope_scaling takes the place of the file's, whichever spelling that has, but for
-// the base of the angles.
-HfConfig with_rope_scaling(const HfConfig& config, const FreeObject& rope_scaling) {
-  if (!rope_scaling) {
-    return config;
-  }
-  nlohmann::json json = config.json();
-  nlohmann::json rope = *rope_scaling.json;
-  if (!rope.contains("rope_theta")) {
-    rope["rope_theta"] = rope_theta(config);
-  }
-  if (rope.contains("original_max_position_embeddings")) {
-    json.erase("original_max_position_embeddings");
-  }
-  for (const char* key : {"rope_scaling", "rope_parameters", kGgufRopeKey}) {
-    json.erase(key);
-  }
-  json["rope_parameters"] = std::move(rope);
-  return HfConfig(json, config.file() + " with the run's model.rope_scaling");
+HfConfig scaled_config(const HfConfig& config, const FreeObject& rope_scaling) {
+  return rope_scaling ? with_rope_scaling(config, nlohmann::json(*rope_scaling.json),
+                                          "the run's model.rope_scaling")
+                      : config;
 }
 
 QuantizeOnLoad quantize_options(const QuantizationConfig& config) {
@@ -202,10 +187,10 @@ LoadedModel open_model(const LoadOptions& options) {
   if (options.model.model_name_or_path) {
     out.checkpoint = open_checkpoint(resolve_model_path(*options.model.model_name_or_path));
     out.name = out.checkpoint->path();
-    out.config = with_rope_scaling(out.checkpoint->config(), options.model.rope_scaling);
+    out.config = scaled_config(out.checkpoint->config(), options.model.rope_scaling);
   } else {
     const HfConfig config(nlohmann::json(*options.model.config.json), "model.config");
-    out.config = with_rope_scaling(config, options.model.rope_scaling);
+    out.config = scaled_config(config, options.model.rope_scaling);
     out.name = out.config->text("model_type");
   }
   find_tokenizer(options, out);

@@ -14,6 +14,7 @@
 #include "core/io/file_system.h"
 #include "core/io/mapped_files.h"
 #include "core/io/replaced_input.h"
+#include "finetune/adapter_base.h"
 #include "finetune/adapters/peft_files.h"
 #include "finetune/hf_export.h"
 #include "finetune/loaded_model.h"
@@ -28,9 +29,11 @@ constexpr const char* kNote = "inlay_merge.json";
 constexpr i64 kMaxNoteBytes = 1 << 20;
 
 // Of what is read back it is the logits that are looked at.
-LoadedModel open_model(const std::string& path, bool require_finite) {
+LoadedModel open_model(const std::string& path, bool require_finite,
+                       const FreeObject& rope_scaling = {}) {
   LoadOptions options;
   options.model.model_name_or_path = path;
+  options.model.rope_scaling = rope_scaling;
   options.require_finite = require_finite;
   return load_model(options);
 }
@@ -151,7 +154,9 @@ MergeReport merge_adapter(const MergeOptions& options) {
   DType dtype = DType::kF32;
   std::vector<std::string> notices;
   {
-    LoadedModel adapted = open_model(options.model, /*require_finite=*/true);
+    LoadedModel adapted =
+        open_model(options.model, /*require_finite=*/true,
+                   rope_scaling_of_base(options.rope_scaling, std::span(&options.adapter, 1)));
     require_exportable(adapted);
     dtype = options.dtype.value_or(adapted.checkpoint->float_type());
     Adapter adapter = load_adapter(*adapted.model, options.adapter);

@@ -13,6 +13,7 @@ struct MergeOptions {
   std::string model;
   std::string adapter;
   std::string out;
+  std::string rope_scaling;    // JSON for the base; "": that of the adapter's run
   std::optional<DType> dtype;  // f32, bf16, f16; none: the base's own, f32 where that is quantised
   bool overwrite = false;
 };

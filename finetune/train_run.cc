@@ -15,6 +15,7 @@
 #include "core/io/read_log.h"
 #include "core/io/replaced_input.h"
 #include "core/parallel.h"
+#include "finetune/adapter_base.h"
 #include "finetune/adapters/peft_files.h"
 #include "finetune/checkpoint_files.h"
 #include "finetune/choose_checkpoint.h"
@@ -28,6 +29,7 @@
 #include "finetune/rows.h"
 #include "finetune/run_directory.h"
 #include "finetune/run_sources.h"
+#include "nn/models/rope_override.h"
 
 namespace inlay {
 
@@ -153,6 +155,9 @@ void load_parts(const RunConfig& config, RunListener& listener, Parts& parts) {
   }
   parts.adapter = add_adapter(config, *loaded.model);
   if (parts.adapter) {
+    if (config.model.rope_scaling) {
+      listener.on_notice(rope_scaling_note(config.model.rope_scaling));
+    }
     if (config.peft->init_from) {
       load_adapter_tensors(*config.peft->init_from, *parts.adapter);
     }
@@ -196,6 +201,9 @@ RunPlan plan_of(const FittedRun& fitted, const RunInputs& inputs) {
       schedule_of(config, static_cast<i64>(inputs.train.examples.size()));
   RunPlan plan;
   plan.model = inputs.loaded.name;
+  if (config.model.rope_scaling) {
+    plan.rope = rope_scaling_text(*inputs.loaded.config);
+  }
   plan.rows = inputs.train.report.rows;
   plan.validation_rows = inputs.validation ? inputs.validation->report.rows : 0;
   plan.tokens = inputs.train.report.tokens;

@@ -22,6 +22,7 @@ struct TrainOptions {
 /// What is known before the first step.
 struct RunPlan {
   std::string model;  // where the weights came from
+  std::string rope;   // by model.rope_scaling, in short; "" for the model's own
   i64 rows = 0, validation_rows = 0;
   i64 tokens = 0, trained_tokens = 0;  // of an epoch
   i64 truncated_rows = 0;

@@ -30,6 +30,8 @@ int run_merge(std::span<const std::string> arguments) {
       .option("--dtype", dtype,
               "type of the weights written: f32, bf16, f16; auto: the base's own, f32 where it is "
               "quantised")
+      .option("--rope-scaling", options.rope_scaling,
+              "JSON in place of the base's own (default: that of the adapter's run)")
       .flag("--overwrite", options.overwrite, "replace the folder if it is there")
       .flag("--json", json, "print the comparison as JSON");
   if (!args.parse(arguments)) {

@@ -26,6 +26,7 @@ Json bytes_by_class(const MemoryReport& report) {
 void print_plan_json(const RunPlan& plan, const std::string& problem) {
   const Forecast& f = plan.forecast;
   Json out = {{"model", plan.model},
+              {"rope_scaling", plan.rope.empty() ? Json() : Json(plan.rope)},
               {"trainable", f.trainable},
               {"rows", plan.rows},
               {"validation_rows", plan.validation_rows},
@@ -56,6 +57,9 @@ void print_plan_text(const RunPlan& plan) {
     std::printf("%s\n", f.adapter_table.c_str());
   }
   std::printf("model       %s\n", plan.model.c_str());
+  if (!plan.rope.empty()) {
+    std::printf("rope        %s (model.rope_scaling)\n", plan.rope.c_str());
+  }
   std::printf("trainable   %s parameters\n", readable_count(f.trainable).c_str());
   std::printf("data        %s\n", data_text(plan).c_str());
   std::printf("steps       %s (%s an epoch)\n", readable_count(plan.steps).c_str(),

@@ -5,6 +5,7 @@
 #include <bit>
 #include <filesystem>
 #include <initializer_list>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string_view>
 #include <variant>
@@ -15,6 +16,7 @@
 #include "core/memory/byte_text.h"
 #include "data/template/civil_time.h"
 #include "finetune/adapters/registry.h"
+#include "nn/models/rope_override.h"
 
 namespace inlay {
 namespace {
@@ -26,6 +28,12 @@ void check_model(const ModelConfig& model, Problems& problems) {
   if (!model.model_name_or_path.has_value() && !model.config) {
     problems.add("/model/model_name_or_path",
                  "this path to a model, or model.config for random weights, is needed");
+  }
+  if (model.rope_scaling) {
+    for (const auto& [place, what] :
+         rope_scaling_problems(nlohmann::json(*model.rope_scaling.json))) {
+      problems.add("/model/rope_scaling" + place, what);
+    }
   }
   if (model.template_date) {
     try {

@@ -42,7 +42,9 @@ void ModelConfig::fields(FieldVisitor& v) {
            "storage of the base weights; \"auto\": as the files have them");
   v.field("attn_implementation", attn_implementation,
           "\"tiled\" keeps no T x T scores; \"reference\" is the plain formula, for comparison");
-  v.field("rope_scaling", rope_scaling, "replaces the model's own rope_scaling");
+  v.field("rope_scaling", rope_scaling,
+          "replaces the model's own rope_scaling, to make it longer: {\"rope_type\": \"yarn\", "
+          "\"factor\": 4}");
   v.hint("path", "model_name_or_path");
   v.hint("name", "model_name_or_path");
   v.hint("torch_dtype", "dtype");

@@ -250,6 +250,14 @@ double rope_theta(const HfConfig& config) {
   return read_theta(config, rope_group(config), {});
 }
 
+std::vector<std::string> rope_types() {
+  std::vector<std::string> names;
+  for (const auto& [name, value] : kTypes) {
+    names.emplace_back(name);
+  }
+  return names;
+}
+
 HfConfig with_rope_parameters(const HfConfig& config, const nlohmann::json& rope_parameters) {
   if (config.has("rope_parameters")) {
     return config;

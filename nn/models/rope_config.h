@@ -80,6 +80,9 @@ std::optional<HfConfig> rope_group(const HfConfig& config);
 /// beside it, else 10000.
 double rope_theta(const HfConfig& config);
 
+/// The values of `rope_type` there are.
+std::vector<std::string> rope_types();
+
 /// The config with these `rope_parameters` where it has none.
 HfConfig with_rope_parameters(const HfConfig& config, const nlohmann::json& rope_parameters);
 

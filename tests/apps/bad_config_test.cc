@@ -194,11 +194,18 @@ TEST(BadConfig, WhatOnlyTheModelShowsIsTold) {
        R"x(/peft/target_modules: the regular expression "^(?:(q)$" has a "(" without its ")" at )x"
        "offset 1, which is not supported"},
       {{{"/model/rope_scaling", {{"rope_type", "foo"}}}},
-       kData,
-       "model/config.json with the run's model.rope_scaling: /rope_parameters/rope_type: \"foo\" "
-       "is not supported (default, linear, dynamic, llama3, yarn, longrope, proportional are)"},
+       kUsage,
+       "run.json: /model/rope_scaling/rope_type: expected one of default, linear, dynamic, llama3, "
+       "yarn, longrope, proportional, found \"foo\""},
+      {{{"/model/rope_scaling", {{"type", "linear"}, {"facotr", 2.0}}}},
+       kUsage,
+       "run.json: /model/rope_scaling/facotr: unknown key (did you mean \"factor\"?)"},
+      {{{"/model/rope_scaling", {{"factor", 2.0}}}},
+       kUsage,
+       "run.json: /model/rope_scaling/rope_type: missing (default, linear, dynamic, llama3, yarn, "
+       "longrope, proportional)"},
       {{{"/model/rope_scaling", {{"rope_type", "linear"}}}},
-       kData,
+       kUsage,
        "model/config.json with the run's model.rope_scaling: /rope_parameters/factor: missing"},
       {{{"/save/output_dir", "model"}},
        kUsage,
