@@ -14,6 +14,7 @@
 #include "finetune/row_source.h"
 #include "nn/embedding.h"
 #include "nn/linear.h"
+#include "nn/models/families.h"
 #include "nn/models/rope_config.h"
 #include "quant/torch_dtype.h"
 
@@ -64,6 +65,8 @@ class Collector : public Visitor {
       add(name, value);
     }
   }
+
+  void buffer(const std::string& name, const Tensor& value) override { add(name, value); }
 
   std::vector<TensorToWrite> tensors;
 
@@ -125,8 +128,35 @@ nlohmann::json exported_config(const LoadedModel& model) {
   return json;
 }
 
+// Of a model of several parts the language model alone is written, as a model of its own.
+nlohmann::json text_alone(nlohmann::json json, const HfConfig& config) {
+  const Family& family = family_of(config);
+  if (family.text_key.empty()) {
+    return json;
+  }
+  nlohmann::json text = json[family.text_key];
+  for (const char* key : {"bos_token_id", "eos_token_id", "pad_token_id"}) {
+    if (json.contains(key)) {
+      text[key] = json[key];
+    }
+  }
+  text["model_type"] = family.text_alone;
+  text["architectures"] = {find_family(family.text_alone)->causal_class};
+  return text;
+}
+
+// The name of a tensor in a file, where that is not the one in memory.
+std::string written_name(const Family& family, const std::string& name) {
+  const std::string inner = "model.language_model.";
+  if (!family.text_key.empty()) {
+    return name.starts_with(inner) ? "model." + name.substr(inner.size()) : name;
+  }
+  const std::vector<std::string> others = other_names(family, name);
+  return others.empty() ? name : others.front();
+}
+
 std::string config_text(const LoadedModel& model, DType dtype, bool tied) {
-  nlohmann::json json = exported_config(model);
+  nlohmann::json json = text_alone(exported_config(model), *model.config);
   json.erase("quantization_config");
   json["torch_dtype"] = torch_name(dtype);
   json.erase("dtype");
@@ -187,12 +217,16 @@ void write_hf_files(const std::string& directory, LoadedModel& model, DType dtyp
   const NoGrad guard;
   Collector collector(dtype);
   model.model->visit(collector, "");
+  const Family& family = family_of(*model.config);
   const bool tied = std::ranges::none_of(
       collector.tensors, [head = model.model->head_name() + ".weight"](const TensorToWrite& t) {
         return t.name == head;
       });
   write_file(join_path(directory, "config.json"), config_text(model, dtype, tied));
   copy_tokenizer_files(model, directory);
+  for (TensorToWrite& tensor : collector.tensors) {
+    tensor.name = written_name(family, tensor.name);
+  }
   write_safetensors(join_path(directory, "model.safetensors"), std::move(collector.tensors));
 }
 

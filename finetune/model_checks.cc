@@ -44,7 +44,7 @@ void require_layers(const HfConfig& config, const Checkpoint& checkpoint) {
   std::string last;
   for (const std::string& name : checkpoint.names()) {
     const std::optional<i64> layer = layer_of(name, lists);
-    if (layer && *layer >= held) {
+    if (layer && !is_of_other_part(family, name) && *layer >= held) {
       held = *layer + 1;
       last = name;
     }
@@ -56,15 +56,17 @@ void require_layers(const HfConfig& config, const Checkpoint& checkpoint) {
   const bool gguf = checkpoint.path().ends_with(".gguf");
   const std::string where =
       gguf ? str(checkpoint.path(), ": \"", family.gguf->architecture, ".block_count\": ")
-           : str(config.file(), ": /", setting.key, ": ");
+           : str(config.file(), ": /", family.text_key, family.text_key.empty() ? "" : "/",
+                 setting.key, ": ");
   throw DataError(str(where, setting.count, ", but the file has ", held, " layers, up to \"",
                       printable(last), "\"; set it to ", held));
 }
 
 std::vector<std::string> id_notes(const HfConfig& config) {
   std::vector<std::string> notes;
-  const i64 vocab_size = config.integer("vocab_size", i64{1} << 31);
   const Family* family = find_family(config.text("model_type", ""));
+  const i64 vocab_size = (family != nullptr ? text_config(config, *family) : config)
+                             .integer("vocab_size", i64{1} << 31);
   const auto is_default = [&](const nlohmann::json& id) {
     return family != nullptr && id.is_number_integer() && family->default_token_id == id.get<i64>();
   };

@@ -26,12 +26,19 @@ Tensor maybe_norm(const std::optional<Norm>& norm, const Tensor& x, const Pass& 
   return norm ? norm->forward(x, pass) : x;
 }
 
-std::optional<Norm> make_norm(const NormPlan& plan, const std::string& layer,
-                              const std::string& name, i64 size, WeightSource& weights) {
+std::optional<Norm> make_norm(const DecoderPlan& model, const std::string& layer,
+                              const std::string& name, WeightSource& weights) {
   if (name.empty()) {
     return {};
   }
-  return std::optional<Norm>(std::in_place, plan, dotted(layer, name), size, weights);
+  return std::optional<Norm>(std::in_place, model.norm, dotted(layer, name),
+                             model.sizes.hidden_size, weights);
+}
+
+void visit_norm(std::optional<Norm>& norm, Visitor& visitor, const std::string& name) {
+  if (norm) {
+    norm->visit(visitor, name);
+  }
 }
 
 struct MixerPlace {
@@ -56,25 +63,36 @@ Pass head_pass(const Pass& pass) {
 
 }  // namespace
 
-DecoderLayer::DecoderLayer(const LayerPlan& plan, const NormPlan& norm, i64 index,
-                           const std::string& name, i64 hidden_size, Rotaries rotaries,
-                           WeightSource& weights)
-    : plan_(plan),
+DecoderLayer::DecoderLayer(const DecoderPlan& model, i64 index, const std::string& name,
+                           Rotaries rotaries, WeightSource& weights)
+    : plan_(model.layers[index]),
       index_(index),
-      mixing_{make_norm(norm, name, plan.mixer_norms.before, hidden_size, weights),
-              make_norm(norm, name, plan.mixer_norms.after, hidden_size, weights), "resid_attn"},
+      mixing_{make_norm(model, name, plan_.mixer_norms.before, weights),
+              make_norm(model, name, plan_.mixer_norms.after, weights), "resid_attn",
+              plan_.mixer_dropout ? plan_.residual_dropout : std::nullopt},
       mixer_(std::visit(
           [&](const auto& mixer) {
-            return make_mixer(mixer, {index, dotted(name, plan.mixer_name), hidden_size, rotaries},
-                              weights);
+            return make_mixer(
+                mixer, {index, dotted(name, plan_.mixer_name), model.sizes.hidden_size, rotaries},
+                weights);
           },
-          plan.mixer)),
-      feeding_{make_norm(norm, name, plan.mlp_norms.before, hidden_size, weights),
-               make_norm(norm, name, plan.mlp_norms.after, hidden_size, weights), "resid_mlp"},
-      experts_(plan.experts ? std::make_unique<Experts>(*plan.experts, name, hidden_size, weights)
-                            : nullptr) {
-  if (plan.mlp.width > 0) {
-    mlp_.emplace(plan.mlp, dotted(name, plan.mlp_name), hidden_size, weights);
+          plan_.mixer)),
+      feeding_{make_norm(model, name, plan_.mlp_norms.before, weights),
+               make_norm(model, name, plan_.mlp_norms.after, weights), "resid_mlp",
+               plan_.residual_dropout},
+      experts_(plan_.experts ? std::make_unique<Experts>(*plan_.experts, name,
+                                                         model.sizes.hidden_size, weights)
+                             : nullptr) {
+  if (plan_.mlp.width > 0) {
+    mlp_.emplace(plan_.mlp, dotted(name, plan_.mlp_name), model.sizes.hidden_size, weights);
+  }
+  if (model.layer_inputs.width > 0) {
+    input_gate_.emplace(model.layer_inputs, model.norm, name, model.sizes.hidden_size,
+                        model.init_std, weights);
+  }
+  if (!plan_.scalar.empty()) {
+    scalar_ = weights.optional_vector(dotted(name, plan_.scalar), 1);
+    factor_ = scalar_.defined() ? scalar_.to_vector()[0] : 1.0F;
   }
 }
 
@@ -83,38 +101,53 @@ Tensor DecoderLayer::fed(const Tensor& residual, const Tensor& x, const Pass& pa
   return experts_ != nullptr ? experts_->forward(y, x, pass) : y;
 }
 
-Tensor DecoderLayer::finished(const Branch& branch, Tensor y, const Pass& pass) const {
-  if (branch.after) {
-    y = branch.after->forward(y, pass);
+Tensor DecoderLayer::add_to(const Tensor& x, const Branch& branch, Tensor y,
+                            const Pass& pass) const {
+  const bool as_it_is = plan_.residual_multiplier == 1.0F && !branch.dropout;
+  if (branch.after && as_it_is) {
+    return branch.after->forward_onto(x, y, pass);
+  }
+  y = maybe_norm(branch.after, y, pass);
+  if (!branch.dropout) {
+    return as_it_is ? add(std::move(y), x) : add_scaled(x, y, plan_.residual_multiplier);
   }
   y = maybe_scale(std::move(y), plan_.residual_multiplier);
-  return maybe_dropout(std::move(y), plan_.residual_dropout.value_or(0.0F), pass,
-                       branch.dropout_name, index_);
+  return add(maybe_dropout(std::move(y), *branch.dropout, pass, branch.dropout_name, index_), x);
 }
 
 template <class Part>
 Tensor DecoderLayer::add_branch(const Branch& branch, const Part& part, const Tensor& x,
                                 const Pass& pass) const {
   // The last product of a part adds to x by itself where nothing stands between the two.
-  if (!branch.after && plan_.residual_multiplier == 1.0F && !plan_.residual_dropout) {
+  if (!branch.after && plan_.residual_multiplier == 1.0F && !branch.dropout) {
     return part(x, maybe_norm(branch.before, x, pass));
   }
-  return add(finished(branch, part({}, maybe_norm(branch.before, x, pass)), pass), x);
+  return add_to(x, branch, part({}, maybe_norm(branch.before, x, pass)), pass);
 }
 
 Tensor DecoderLayer::forward_parallel(const Tensor& x, const Pass& pass) const {
   const Tensor normed = maybe_norm(mixing_.before, x, pass);
-  Tensor mixed = finished(mixing_, mixer_->forward({}, normed, pass), pass);
-  const Tensor fed = finished(
-      feeding_, this->fed({}, feeding_.before ? feeding_.before->forward(x, pass) : normed, pass),
-      pass);
-  return add(add(std::move(mixed), x), fed);
+  const Tensor fed_from = feeding_.before ? feeding_.before->forward(x, pass) : normed;
+  const auto mix = [&](const Tensor& residual) { return mixer_->forward(residual, normed, pass); };
+  const auto feed = [&](const Tensor& residual) { return fed(residual, fed_from, pass); };
+  // As in add_branch.
+  const auto onto = [&](const Tensor& to, const Branch& branch, const auto& part) {
+    const bool nothing_between =
+        !branch.after && plan_.residual_multiplier == 1.0F && !branch.dropout;
+    return nothing_between ? part(to) : add_to(to, branch, part(Tensor()), pass);
+  };
+  return onto(onto(x, mixing_, mix), feeding_, feed);
 }
 
-Tensor DecoderLayer::forward(Tensor x, const Pass& pass) const {
-  if (plan_.parallel) {
-    return forward_parallel(x, pass);
+Tensor DecoderLayer::forward(Tensor x, const Tensor& input, const Pass& pass) const {
+  x = plan_.parallel ? forward_parallel(x, pass) : forward_sequential(std::move(x), pass);
+  if (input_gate_) {
+    x = input_gate_->forward(x, input, pass);
   }
+  return maybe_scale(std::move(x), factor_);
+}
+
+Tensor DecoderLayer::forward_sequential(Tensor x, const Pass& pass) const {
   const auto mix = [&](const Tensor& residual, const Tensor& from) {
     return mixer_->forward(residual, from, pass);
   };
@@ -127,22 +160,23 @@ Tensor DecoderLayer::forward(Tensor x, const Pass& pass) const {
 }
 
 void DecoderLayer::visit(Visitor& visitor, const std::string& name) {
-  const auto show = [&](std::optional<Norm>& norm, const std::string& part) {
-    if (norm) {
-      norm->visit(visitor, dotted(name, part));
-    }
-  };
-  show(mixing_.before, plan_.mixer_norms.before);
+  visit_norm(mixing_.before, visitor, dotted(name, plan_.mixer_norms.before));
   mixer_->visit(visitor, dotted(name, plan_.mixer_name));
-  show(mixing_.after, plan_.mixer_norms.after);
-  show(feeding_.before, plan_.mlp_norms.before);
+  visit_norm(mixing_.after, visitor, dotted(name, plan_.mixer_norms.after));
+  visit_norm(feeding_.before, visitor, dotted(name, plan_.mlp_norms.before));
   if (mlp_) {
     mlp_->visit(visitor, dotted(name, plan_.mlp_name));
   }
   if (experts_ != nullptr) {
     experts_->visit(visitor, name);
   }
-  show(feeding_.after, plan_.mlp_norms.after);
+  visit_norm(feeding_.after, visitor, dotted(name, plan_.mlp_norms.after));
+  if (input_gate_) {
+    input_gate_->visit(visitor, name);
+  }
+  if (scalar_.defined()) {
+    visitor.buffer(dotted(name, plan_.scalar), scalar_);
+  }
 }
 
 Decoder::Decoder(std::string family, const DecoderPlan& plan, WeightSource& weights)
@@ -154,7 +188,11 @@ Decoder::Decoder(std::string family, const DecoderPlan& plan, WeightSource& weig
                      ? nullptr
                      : weights.embedding(plan.names.positions, plan.sizes.max_positions,
                                          plan.sizes.hidden_size, plan.init_std)),
+      embedding_norm_(make_norm(plan, "", plan.names.embedding_norm, weights)),
       norm_(plan.norm, plan.names.norm, plan.sizes.hidden_size, weights) {
+  if (plan.rounds_embedding_multiplier) {
+    plan_.embedding_multiplier = rounded_to(embedding_->dtype(), plan.embedding_multiplier);
+  }
   std::vector<std::shared_ptr<const RotaryEmbedding>> rotaries;
   for (const RopePlan& rope : plan.ropes) {
     const Tensor divisors = rope.divisors.empty()
@@ -163,11 +201,13 @@ Decoder::Decoder(std::string family, const DecoderPlan& plan, WeightSource& weig
     rotaries.push_back(std::make_shared<const RotaryEmbedding>(
         rope.config, divisors.defined() ? divisors.to_vector() : std::vector<float>()));
   }
-  for (const LayerPlan& layer : plan.layers) {
-    const i64 index = static_cast<i64>(layers_.size());
-    layers_.push_back(std::make_unique<DecoderLayer>(layer, plan.norm, index,
-                                                     str(plan.names.layers, ".", index),
-                                                     plan.sizes.hidden_size, rotaries, weights));
+  for (i64 index = 0; index < std::ssize(plan.layers); ++index) {
+    layers_.push_back(std::make_unique<DecoderLayer>(
+        plan, index, str(plan.names.layers, ".", index), rotaries, weights));
+  }
+  if (plan.layer_inputs.width > 0) {
+    layer_inputs_.emplace(plan.layer_inputs, plan.norm, std::ssize(plan.layers),
+                          plan.sizes.hidden_size, plan.init_std, weights);
   }
   head_ = make_head(plan.names.head, plan.tied_head, plan.names.embedding, *embedding_,
                     plan.init_std, weights);
@@ -178,10 +218,14 @@ void Decoder::visit(Visitor& visitor, const std::string& name) {
   if (positions_ != nullptr) {
     visitor.embedding(dotted(name, plan_.names.positions), positions_);
   }
+  visit_norm(embedding_norm_, visitor, dotted(name, plan_.names.embedding_norm));
   for (std::size_t i = 0; i < layers_.size(); ++i) {
     layers_[i]->visit(visitor, dotted(name, str(plan_.names.layers, ".", i)));
   }
   norm_.visit(visitor, dotted(name, plan_.names.norm));
+  if (layer_inputs_) {
+    layer_inputs_->visit(visitor, name);
+  }
   visitor.linear(dotted(name, plan_.names.head), head_);
 }
 
@@ -191,25 +235,56 @@ Tensor Decoder::embed(const Pass& pass) const {
   if (positions_ != nullptr) {
     x = add(std::move(x), positions_->forward(pass.tokens->position_list(), pass));
   }
-  return maybe_dropout(std::move(x), plan_.embedding_dropout, pass, "embd", 0);
+  return maybe_dropout(maybe_norm(embedding_norm_, x, pass), plan_.embedding_dropout, pass, "embd",
+                       0);
+}
+
+Tensor Decoder::run_layer(std::size_t i, Tensor x, const Tensor& input, Lent& lent,
+                          const Pass& pass) const {
+  const std::unique_ptr<DecoderLayer>& layer = layers_[i];
+  const auto* attention = std::get_if<SelfAttentionPlan>(&layer->plan().mixer);
+  SharedHeads shared;
+  if (attention != nullptr && attention->kv_of && pass.cache == nullptr) {
+    shared = lent.at(*attention->kv_of);
+  }
+  const bool lends = attention != nullptr && attention->lends_kv;
+  const auto run = [&layer](const Tensor& from, const Tensor& own_input, SharedHeads& heads,
+                            Pass own) {
+    own.shared = &heads;
+    return layer->forward(from, own_input, own);
+  };
+  const auto learns = [](const Tensor& t) { return t.defined() && t.requires_grad(); };
+  // Below the lowest trainable part nothing is recorded anyway, and there is nothing to recompute.
+  // A layer that lends its keys and values has them to keep: it is not run again.
+  if (pass.recompute == Recompute::kBlock && !lends && grad_enabled() &&
+      (learns(x) || learns(input) || learns(shared.k) || has_trainable(*layer))) {
+    return checkpoint(
+        [run, pass](std::span<const Tensor> in) {
+          SharedHeads heads = {in[2], in[3]};
+          return run(in[0], in[1], heads, pass);
+        },
+        {x, input, shared.k, shared.v});
+  }
+  Pass own = pass;
+  own.shared = &shared;
+  x = layer->forward(std::move(x), input, own);
+  if (lends && pass.cache == nullptr) {
+    lent[static_cast<i64>(i)] = shared;
+  }
+  return x;
 }
 
 Tensor Decoder::hidden(const Pass& pass, std::optional<std::span<const i32>> rows) const {
   Tensor x = embed(pass);
+  const std::vector<Tensor> inputs =
+      layer_inputs_ ? layer_inputs_->forward(x, pass) : std::vector<Tensor>(layers_.size());
   Pass own = pass;
+  Lent lent;
   for (std::size_t i = 0; i < layers_.size(); ++i) {
-    const std::unique_ptr<DecoderLayer>& layer = layers_[i];
     if (pass.recompute_layers && static_cast<i64>(i) >= *pass.recompute_layers) {
       own.recompute = Recompute::kNone;
     }
-    // Below the lowest trainable part nothing is recorded anyway, and there is nothing to
-    // recompute.
-    if (own.recompute == Recompute::kBlock && grad_enabled() &&
-        (x.requires_grad() || has_trainable(*layer))) {
-      x = checkpoint([&layer, own](const Tensor& input) { return layer->forward(input, own); }, x);
-    } else {
-      x = layer->forward(std::move(x), own);
-    }
+    x = run_layer(i, std::move(x), inputs[i], lent, own);
   }
   return norm_.forward(rows ? gather_rows(x, *rows) : x, pass);
 }

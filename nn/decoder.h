@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -19,27 +20,31 @@ class DecoderLayer final : public Module {
   using Rotaries = std::span<const std::shared_ptr<const RotaryEmbedding>>;
 
   /// Layer `index` of a model, its weights below the path `name`.
-  DecoderLayer(const LayerPlan& plan, const NormPlan& norm, i64 index, const std::string& name,
-               i64 hidden_size, Rotaries rotaries, WeightSource& weights);
+  DecoderLayer(const DecoderPlan& model, i64 index, const std::string& name, Rotaries rotaries,
+               WeightSource& weights);
 
-  Tensor forward(Tensor x, const Pass& pass) const;
+  /// `input`: the layer's own, where it has one.
+  Tensor forward(Tensor x, const Tensor& input, const Pass& pass) const;
   void visit(Visitor& visitor, const std::string& name) override;
   const SequenceMixer& mixer() const { return *mixer_; }
+  const LayerPlan& plan() const { return plan_; }
 
  private:
   /// One of the two parts that add to the residual stream.
   struct Branch {
     std::optional<Norm> before, after;
     const char* dropout_name = "";  // its mask is drawn by this
+    std::optional<float> dropout;   // LayerPlan::residual_dropout
   };
 
   /// x + finished(part(before(x))); part(residual, x) as SequenceMixer::forward.
   template <class Part>
   Tensor add_branch(const Branch& branch, const Part& part, const Tensor& x,
                     const Pass& pass) const;
+  Tensor forward_sequential(Tensor x, const Pass& pass) const;
   Tensor forward_parallel(const Tensor& x, const Pass& pass) const;
-  /// What a part gave, as it is added.
-  Tensor finished(const Branch& branch, Tensor y, const Pass& pass) const;
+  /// x + what is left to be done to y, which a part gave.
+  Tensor add_to(const Tensor& x, const Branch& branch, Tensor y, const Pass& pass) const;
   /// The feed-forward part, the experts' or the mlp's or both, onto `residual` if that is defined.
   Tensor fed(const Tensor& residual, const Tensor& x, const Pass& pass) const;
 
@@ -50,6 +55,9 @@ class DecoderLayer final : public Module {
   Branch feeding_;
   std::optional<Mlp> mlp_;
   std::unique_ptr<Experts> experts_;  // null where the layer has none
+  std::optional<LayerInputGate> input_gate_;
+  Tensor scalar_;        // [1], or undefined
+  float factor_ = 1.0F;  // its value
 };
 
 /// The model of a plan.
@@ -70,12 +78,18 @@ class Decoder final : public CausalLM {
 
  private:
   Tensor embed(const Pass& pass) const;
+  /// Keys and values that layers have lent to later ones, by the number of the layer.
+  using Lent = std::map<i64, SharedHeads>;
+  Tensor run_layer(std::size_t i, Tensor x, const Tensor& input, Lent& lent,
+                   const Pass& pass) const;
 
   std::string family_;
   DecoderPlan plan_;
   std::unique_ptr<EmbeddingLike> embedding_, positions_;  // positions_ is null without a table
+  std::optional<Norm> embedding_norm_;
   Norm norm_;
   std::vector<std::unique_ptr<DecoderLayer>> layers_;
+  std::optional<LayerInputs> layer_inputs_;
   std::unique_ptr<LinearLike> head_;
 };
 

@@ -1,7 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "nn/embedding.h"
 
+#include "core/tensor/dense_format.h"
+
 namespace inlay {
+
+float rounded_to(DType dtype, float value) {
+  return Tensor::full({1}, value).to(dtype).to(DType::kF32).to_vector()[0];
+}
 
 Tensor Embedding::forward(const Indices& ids, const Pass& /*pass*/) const {
   return embedding(weight_, ids);
@@ -21,6 +27,10 @@ void Embedding::visit(Visitor& visitor, const std::string& name) {
 
 Tensor FrozenEmbedding::forward(const Indices& ids, const Pass& /*pass*/) const {
   return embedding(weight_, ids);
+}
+
+DType FrozenEmbedding::dtype() const {
+  return dense_dtype(weight_.format()).value_or(DType::kF32);
 }
 
 std::unique_ptr<LinearLike> FrozenEmbedding::tied_head() const {

@@ -18,12 +18,17 @@ class EmbeddingLike : public Module {
   virtual Tensor forward(const Indices& ids, const Pass& pass) const = 0;
   virtual i64 rows() const = 0;
   virtual i64 width() const = 0;
+  /// The type of the table's values: f32, where they are none of the types of floats.
+  virtual DType dtype() const { return DType::kF32; }
   /// Rows [begin, end) of the table this layer amounts to, f32, adapters included.
   virtual Tensor weight_rows(i64 begin, i64 end) const = 0;
   /// An output head over this very table (tied weights): the same storage, and for a trainable
   /// table the same leaf. An adapter on the embedding does not reach the head, as in PEFT.
   virtual std::unique_ptr<LinearLike> tied_head() const = 0;
 };
+
+/// The value as a number of that type.
+float rounded_to(DType dtype, float value);
 
 /// A dense table [V, C], trainable or not.
 class Embedding final : public EmbeddingLike {
@@ -33,6 +38,7 @@ class Embedding final : public EmbeddingLike {
   Tensor forward(const Indices& ids, const Pass& pass) const override;
   i64 rows() const override { return weight_.dim(0); }
   i64 width() const override { return weight_.dim(1); }
+  DType dtype() const override { return weight_.dtype(); }
   Tensor weight_rows(i64 begin, i64 end) const override;
   std::unique_ptr<LinearLike> tied_head() const override;
   void visit(Visitor& visitor, const std::string& name) override;
@@ -51,6 +57,7 @@ class FrozenEmbedding final : public EmbeddingLike {
   Tensor forward(const Indices& ids, const Pass& pass) const override;
   i64 rows() const override { return weight_.rows(); }
   i64 width() const override { return weight_.cols(); }
+  DType dtype() const override;
   Tensor weight_rows(i64 begin, i64 end) const override { return weight_.decode(begin, end); }
   std::unique_ptr<LinearLike> tied_head() const override;
   void visit(Visitor& visitor, const std::string& name) override;

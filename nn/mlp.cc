@@ -41,7 +41,9 @@ Mlp::Mlp(const MlpPlan& plan, const std::string& name, i64 hidden_size, WeightSo
                   .bias = plan.bias,
                   .layout = plan.layout,
                   .init_std = plan.init_std};
+  spec.out = plan.fused ? 2 * plan.width : plan.width;
   first_ = weights.linear(dotted(name, plan.first), spec);
+  spec.out = plan.width;
   if (!plan.up.empty()) {
     up_ = weights.linear(dotted(name, plan.up), spec);
   }
@@ -60,6 +62,9 @@ Tensor Mlp::widened(const Tensor& x, const Pass& pass) const {
   if (keep == Keep::kRecipe) {
     set_recipes(wide, [products, sx = save(x, pass.keep)] { return products(sx.get()); });
   }
+  if (plan_.fused) {
+    return gated_rows(plan_.activation, wide[0], keep);
+  }
   return up_ == nullptr ? activation(plan_.activation, wide[0], keep)
                         : gated(plan_.activation, wide[0], wide[1], keep);
 }
@@ -67,8 +72,9 @@ Tensor Mlp::widened(const Tensor& x, const Pass& pass) const {
 Tensor Mlp::forward(const Tensor& residual, const Tensor& x, const Pass& pass) const {
   if (auto parts = as_projections(*first_, up_.get(), *down_, pass)) {
     parts->activation = plan_.activation;
+    parts->fused = plan_.fused;
     // An activation without a gate has no form for bf16.
-    const bool narrow = up_ != nullptr && current_kernels().has_bf16_operands(pass.compute);
+    const bool narrow = plan_.gated() && current_kernels().has_bf16_operands(pass.compute);
     return project_mlp(residual, x, *parts, pass.compute, narrow ? DType::kBf16 : DType::kF32,
                        {.values = pass.keep, .wide = wide_keep(pass)});
   }

@@ -19,6 +19,10 @@ struct MlpPlan {
   double init_std = 0.02, down_init_std = 0.02;  // from scratch
   /// The projections by their names in the layer; `up` is empty in a block without a gate.
   std::string first = "gate_proj", up = "up_proj", down = "down_proj";
+  /// One product gives gate and up, in this order, by the name of `first`; `up` is empty.
+  bool fused = false;
+
+  bool gated() const { return fused || !up.empty(); }
 };
 
 /// down(act(first(x)) * up(x)), or down(act(first(x))) without a gate, as in GPT-2 (gates: Shazeer
@@ -37,7 +41,7 @@ class Mlp final : public Module {
   Tensor widened(const Tensor& x, const Pass& pass) const;
 
   MlpPlan plan_;
-  std::unique_ptr<LinearLike> first_, up_, down_;  // up_ is null without a gate
+  std::unique_ptr<LinearLike> first_, up_, down_;  // up_ is null without a gate, or in `first_`
 };
 
 }  // namespace inlay

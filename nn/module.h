@@ -30,6 +30,8 @@ class Visitor {
   virtual void router(const std::string& name, std::unique_ptr<LinearLike>& slot);
   /// The matrices of one projection of all experts; `name` is that of the module around them.
   virtual void experts(const std::string& name, ExpertStack& stack);
+  /// A value that checkpoints have and training never changes. By default passed over.
+  virtual void buffer(const std::string& /*name*/, const Tensor& /*value*/) {}
 };
 
 class Module {

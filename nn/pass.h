@@ -46,6 +46,11 @@ enum class Recompute : u8 {
   kBlock,  // all of a block but its input
 };
 
+/// Keys and values of a layer that others read too, as attention takes them.
+struct SharedHeads {
+  Tensor k, v;
+};
+
 /// What a forward pass needs to know besides the values. The tokens must outlive the backward pass.
 struct Pass {
   const PackedTokens* tokens = nullptr;
@@ -62,6 +67,9 @@ struct Pass {
   Recompute recompute = Recompute::kNone;
   std::optional<i64> recompute_layers;  // so many blocks, from the first, do; all without a number
   SequenceCache* cache = nullptr;       // generation: what layers keep of earlier tokens
+  /// Of the layer at hand, in a model whose layers share keys and values: those it reads, or where
+  /// it leaves its own.
+  SharedHeads* shared = nullptr;
 };
 
 }  // namespace inlay

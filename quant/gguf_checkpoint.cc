@@ -18,14 +18,44 @@ namespace {
 
 using kernels::MatrixFormat;
 
-// A vector of a file, read on the host: a few thousand values.
-void decode_file(MatrixFormat format, std::span<const std::byte> data, std::span<float> values) {
+// A row of vectors of a file, which mostly has one, read on the host: a few thousand values.
+void decode_file(MatrixFormat format, std::span<const std::byte> data, i64 row,
+                 std::span<float> values) {
+  const kernels::BlockSize block = kernels::block_size(format);
   kernels::MatrixRef ref;
   ref.format = format;
   ref.rows = 1;
   ref.cols = std::ssize(values);
-  ref.data = data.data();
+  ref.data = data.data() + row * (ref.cols / block.values * block.bytes);
   kernels::decode_row(ref, 0, 0, ref.cols, values.data());
+}
+
+// "…q_layernorm.norms.3.weight" is row 3 of "…q_layernorm.weight".
+struct StackedName {
+  std::string whole;
+  i64 row = -1;  // -1: the name is of no such vector
+};
+
+StackedName stacked_name(const std::string& name) {
+  constexpr std::string_view kList = ".norms.";
+  const std::size_t at = name.find(kList);
+  if (at == std::string::npos) {
+    return {name, -1};
+  }
+  const std::size_t number = at + kList.size(), end = name.find('.', number);
+  return {name.substr(0, at) + name.substr(end), std::stoll(name.substr(number, end - number))};
+}
+
+// The row of a file that each row of Hugging Face's is, where that has q, k and v of one head after
+// the other.
+std::vector<i32> rows_by_head(i64 rows, i64 heads) {
+  const i64 head_dim = rows / (3 * heads);
+  std::vector<i32> map;
+  for (i64 row = 0; row < rows; ++row) {
+    const i64 head = row / (3 * head_dim), part = row / head_dim % 3;
+    map.push_back(static_cast<i32>((part * heads + head) * head_dim + row % head_dim));
+  }
+  return map;
 }
 
 class GgufCheckpoint final : public Checkpoint {
@@ -60,8 +90,8 @@ class GgufCheckpoint final : public Checkpoint {
     parts.data = Tensor::borrow(tensor.data, {static_cast<i64>(tensor.data.size())}, DType::kU8,
                                 tensor.file);
     FrozenMatrix matrix(std::move(parts));
-    if (permuted(rope_head_dim)) {
-      matrix = matrix.with_row_map(unpermuted_rope_rows(out, rope_head_dim));
+    if (const std::vector<i32> rows = row_map(name, out, rope_head_dim); !rows.empty()) {
+      matrix = matrix.with_row_map(rows);
     }
     return {matrix, WeightLayout::kOutIn};
   }
@@ -98,21 +128,30 @@ class GgufCheckpoint final : public Checkpoint {
       count *= size;
     }
     std::vector<float> values(static_cast<std::size_t>(count));
-    decode_file(format_of(tensor), tensor.data, values);
+    decode_file(format_of(tensor), tensor.data, 0, values);
     const MemoryScope scope(MemoryClass::kWeights);
     return Tensor::from(values, Shape{std::span<const i64>(shape)});
   }
 
   Tensor vector(const std::string& name, i64 size, i64 rope_head_dim) override {
-    const GgufTensor& tensor = find(name);
-    check(tensor, {size});
+    const StackedName stacked = stacked_name(name);
+    const GgufTensor& tensor = find(stacked.whole);
+    if (stacked.row < 0) {
+      check(tensor, {size});
+    } else {
+      check(tensor, {std::max(stacked.row + 1, tensor.shape[0]), size});
+    }
     std::vector<float> values(static_cast<std::size_t>(size));
-    decode_file(format_of(tensor), tensor.data, values);
-    if (permuted(rope_head_dim)) {
+    decode_file(format_of(tensor), tensor.data, std::max<i64>(0, stacked.row), values);
+    if (const std::vector<i32> rows = row_map(name, size, rope_head_dim); !rows.empty()) {
       const std::vector<float> stored = values;
-      const std::vector<i32> rows = unpermuted_rope_rows(size, rope_head_dim);
       for (i64 i = 0; i < size; ++i) {
         values[i] = stored[rows[i]];
+      }
+    }
+    if (family_.gguf->adds_one_to_norms && name.ends_with("norm.weight")) {
+      for (float& value : values) {
+        value -= 1.0F;
       }
     }
     const MemoryScope scope(MemoryClass::kWeights);
@@ -165,8 +204,16 @@ class GgufCheckpoint final : public Checkpoint {
     return name.starts_with("rope_factors_") || (proportional && name == kGgufRopeDivisors);
   }
 
-  bool permuted(i64 rope_head_dim) const {
-    return rope_head_dim > 0 && family_.gguf->permutes_rope_rows;
+  // Which row of the file each row of the weight or bias is; empty where they lie alike.
+  std::vector<i32> row_map(std::string_view name, i64 rows, i64 rope_head_dim) const {
+    if (rope_head_dim > 0 && family_.gguf->permutes_rope_rows) {
+      return unpermuted_rope_rows(rows, rope_head_dim);
+    }
+    const std::string_view by_head = family_.gguf->qkv_by_head;
+    if (!by_head.empty() && (name.ends_with(by_head) || name.ends_with(str(by_head, ".bias")))) {
+      return rows_by_head(rows, config_.integer("num_attention_heads"));
+    }
+    return {};
   }
 
   const GgufTensor& find(const std::string& hf_name) {

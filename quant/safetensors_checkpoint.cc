@@ -121,6 +121,12 @@ class SafetensorsCheckpoint final : public Checkpoint {
 
   std::vector<std::string> notices() const override {
     std::vector<std::string> notices = notices_;
+    const i64 others = std::ranges::count_if(
+        model_.entries(), [&](const TensorEntry* entry) { return of_other_part(entry->name); });
+    if (others > 0) {
+      notices.push_back(str(folder_, ": ", family_->article, " of several parts: ", others,
+                            " tensors of the parts for images, sounds and the like are left out"));
+    }
     if (tied() && used_.contains(head_name()) && find_named(table_name()) != nullptr) {
       notices.push_back(str(config_.file(), ": tie_word_embeddings is true, but \"", head_name(),
                             "\" differs from the embedding: the head of the file is used, as in "
@@ -208,7 +214,8 @@ class SafetensorsCheckpoint final : public Checkpoint {
   std::vector<std::string> unused() const override {
     std::vector<std::string> names;
     for (const TensorEntry* entry : model_.entries()) {
-      if (!used_.contains(entry->name) && !never_matters(entry->name)) {
+      if (!used_.contains(entry->name) && !never_matters(entry->name) &&
+          !of_other_part(entry->name)) {
         names.push_back(entry->name);
       }
     }
@@ -223,7 +230,25 @@ class SafetensorsCheckpoint final : public Checkpoint {
         return true;
       }
     }
-    return name == head_name();
+    const std::vector<std::string> others = alternatives(head_name());
+    return name == head_name() || std::ranges::find(others, name) != others.end();
+  }
+
+  bool of_other_part(const std::string& name) const {
+    return family_ != nullptr && is_of_other_part(*family_, name);
+  }
+
+  // What else a checkpoint may call a tensor.
+  std::vector<std::string> alternatives(const std::string& name) const {
+    if (family_ == nullptr) {
+      return {};
+    }
+    std::vector<std::string> names = other_names(*family_, name);
+    // Those of the bare transformer leave out the first part of every name.
+    if (name.starts_with(family_->base_prefix)) {
+      names.push_back(name.substr(family_->base_prefix.size()));
+    }
+    return names;
   }
 
   // Of a family that is not known, no weight is asked for in the end.
@@ -232,22 +257,24 @@ class SafetensorsCheckpoint final : public Checkpoint {
   std::string table_name() const { return parts().embedding + ".weight"; }
   std::string head_name() const { return parts().head + ".weight"; }
 
-  // Checkpoints of the bare transformer leave out the first part of every name.
   const TensorEntry* find(const std::string& name) const {
     if (const TensorEntry* entry = find_named(name)) {
       return entry;
     }
     // Of two tied matrices a file may hold either.
-    return name == table_name() && tied() ? model_.find(head_name()) : nullptr;
+    return name == table_name() && tied() ? find_named(head_name()) : nullptr;
   }
 
   const TensorEntry* find_named(const std::string& name) const {
     if (const TensorEntry* entry = model_.find(name)) {
       return entry;
     }
-    const bool of_base = family_ != nullptr && name.starts_with(family_->base_prefix);
-    return of_base ? model_.find(std::string_view(name).substr(family_->base_prefix.size()))
-                   : nullptr;
+    for (const std::string& other : alternatives(name)) {
+      if (const TensorEntry* entry = model_.find(other)) {
+        return entry;
+      }
+    }
+    return nullptr;
   }
 
   const TensorEntry& require(const std::string& name) {

@@ -325,31 +325,60 @@ Tensor gradient_so_far(const Tensor& leaf) {
 }
 
 Tensor checkpoint(std::function<Tensor(const Tensor& x)> body, const Tensor& x) {
+  return checkpoint([body = std::move(body)](std::span<const Tensor> xs) { return body(xs[0]); },
+                    std::vector<Tensor>{x});
+}
+
+namespace {
+
+std::vector<Tensor> detached(std::span<const Tensor> xs) {
+  std::vector<Tensor> out;
+  for (const Tensor& x : xs) {
+    out.push_back(x.defined() ? x.detach() : Tensor());
+  }
+  return out;
+}
+
+}  // namespace
+
+Tensor checkpoint(std::function<Tensor(std::span<const Tensor> xs)> body,
+                  const std::vector<Tensor>& xs) {
   if (!grad_enabled()) {
-    return body(x);
+    return body(xs);
   }
   Tensor y;
   {
     const NoGrad guard;
-    y = body(x.detach());
+    y = body(detached(xs));
   }
-  const bool x_wants = x.requires_grad();
-  auto again = [body = std::move(body), kept = x.detach(), x_wants](std::span<Tensor> dys,
-                                                                    Wants) -> Grads {
-    const Tensor input = kept.detach();
-    input.set_requires_grad(x_wants);
+  std::vector<bool> wanted;
+  for (const Tensor& x : xs) {
+    wanted.push_back(x.defined() && x.requires_grad());
+  }
+  auto again = [body = std::move(body), kept = detached(xs), wanted](std::span<Tensor> dys,
+                                                                     Wants) -> Grads {
+    const std::vector<Tensor> inputs = detached(kept);
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
+      if (inputs[i].defined()) {
+        inputs[i].set_requires_grad(wanted[i]);
+      }
+    }
     Tensor output;
     {
       const GradMode recording(true);
-      output = body(input);
+      output = body(inputs);
     }
     if (output.requires_grad()) {
       backward(output, std::move(dys[0]));
     }
-    return {input.grad()};
+    Grads grads;
+    for (const Tensor& input : inputs) {
+      grads.push_back(input.defined() ? input.grad() : Tensor());
+    }
+    return grads;
   };
-  // Recorded even when x itself wants nothing: leaves inside `body` may.
-  attach("checkpoint", {&y, 1}, {&x, 1}, std::move(again));
+  // Recorded even when no input wants anything: leaves inside `body` may.
+  attach("checkpoint", {&y, 1}, xs, std::move(again));
   return y;
 }
 

@@ -131,6 +131,9 @@ Tensor gradient_so_far(const Tensor& leaf);
 /// Runs `body(x)` without recording, keeping only x; backward runs it again, recorded (Chen et al.
 /// 2016, arXiv:1604.06174). Leaves that `body` uses get their gradients as if it had been recorded.
 Tensor checkpoint(std::function<Tensor(const Tensor& x)> body, const Tensor& x);
+/// The same of several inputs, some of which may be undefined.
+Tensor checkpoint(std::function<Tensor(std::span<const Tensor> xs)> body,
+                  const std::vector<Tensor>& xs);
 
 /// Recording is on by default; these switch it for the current thread and scope.
 bool grad_enabled();

@@ -13,6 +13,8 @@ enum class Activation : u8 {
   kSilu,      // x sigmoid(x)
   kGelu,      // x Phi(x), Phi by erf
   kGeluTanh,  // x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))
+  kRelu,      // max(x, 0)
+  kRelu2,     // max(x, 0)^2 (So et al. 2021, arXiv:2109.08668, section 3)
 };
 
 /// y = act(x)
@@ -35,5 +37,16 @@ void gated_backward(Activation kind, std::span<const float> gate, std::span<cons
 void gated_backward_bf16(Activation kind, std::span<const u16> gate, std::span<const u16> up,
                          std::span<const u16> dy, std::span<u16> dgate, std::span<u16> dup,
                          std::span<u16> y = {});
+
+/// The same where gate and up are the two halves of each row: gate_up [rows, 2 width], y and dy
+/// [rows, width], dgate_up [rows, 2 width].
+void gated_rows(Activation kind, std::span<const float> gate_up, i64 width, std::span<float> y);
+void gated_rows_bf16(Activation kind, std::span<const u16> gate_up, i64 width, std::span<u16> y);
+void gated_rows_backward(Activation kind, std::span<const float> gate_up, i64 width,
+                         std::span<const float> dy, std::span<float> dgate_up,
+                         std::span<float> y = {});
+void gated_rows_backward_bf16(Activation kind, std::span<const u16> gate_up, i64 width,
+                              std::span<const u16> dy, std::span<u16> dgate_up,
+                              std::span<u16> y = {});
 
 }  // namespace inlay::kernels

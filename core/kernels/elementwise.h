@@ -10,6 +10,9 @@
 namespace inlay::kernels {
 
 void add(std::span<const float> a, std::span<const float> b, std::span<float> y);
+/// y = a + factor * b
+void add_scaled(std::span<const float> a, std::span<const float> b, float factor,
+                std::span<float> y);
 void multiply(std::span<const float> a, std::span<const float> b, std::span<float> y);
 void scale(std::span<const float> x, float factor, std::span<float> y);
 

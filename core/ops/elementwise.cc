@@ -19,6 +19,21 @@ Tensor add(Tensor a, const Tensor& b) {
   });
 }
 
+Tensor add_scaled(Tensor a, const Tensor& b, float factor) {
+  check_shape("add_scaled", b, a.shape());
+  Tensor y = reuse_or_allocate(a);
+  on(y).add_scaled(contiguous(a).in(), contiguous(b).in(), factor, y.out());
+  return record("add_scaled", std::move(y), {a, b},
+                [factor](const Tensor& dy, Wants wants) -> Grads {
+                  Tensor db;
+                  if (wants[1]) {
+                    db = Tensor::empty_like(dy);
+                    on(db).scale(dy.in(), factor, db.out());
+                  }
+                  return {dy, db};
+                });
+}
+
 Tensor add_row(Tensor x, const Tensor& row) {
   check_shape("add_row: row", row, {x.dim(-1)});
   Tensor y = reuse_or_allocate(x);
@@ -161,11 +176,50 @@ Tensor gated_of(kernels::Activation kind, const Tensor& gate, const Tensor& up, 
   return y;
 }
 
+template <class Value>
+Tensor gated_rows_of(kernels::Activation kind, const Tensor& gate_up, Keep keep) {
+  const Shape shape = gate_up.shape().with(-1, gate_up.dim(-1) / 2);
+  const auto compute = [kind, shape](const Tensor& in) {
+    Tensor y = Tensor::empty(shape, in.dtype());
+    if constexpr (std::is_same_v<Value, float>) {
+      on(y).gated_rows(kind, in.in(), shape[-1], y.out());
+    } else {
+      on(y).gated_rows_bf16(kind, in.span<const u16>(), shape[-1], y.span<u16>());
+    }
+    return y;
+  };
+  const Tensor in = contiguous(gate_up);
+  const Saved saved = save(in, keep);
+  Tensor y = record(
+      "gated_rows", compute(in), {in}, [kind, saved, shape](const Tensor& dy, Wants) -> Grads {
+        const Tensor values = saved.get();
+        Tensor dx = Tensor::empty_like(values);
+        if constexpr (std::is_same_v<Value, float>) {
+          on(dx).gated_rows_backward(kind, values.in(), shape[-1], dy.in(), dx.out(), {});
+        } else {
+          on(dx).gated_rows_backward_bf16(kind, values.span<const u16>(), shape[-1],
+                                          dy.span<const u16>(), dx.span<u16>(), {});
+        }
+        return {dx};
+      });
+  set_recipe(y, [compute, saved] { return compute(saved.get()); });
+  return y;
+}
+
 }  // namespace
 
 Tensor gated(kernels::Activation kind, const Tensor& gate, const Tensor& up, Keep keep) {
   return gate.dtype() == DType::kBf16 ? gated_of<u16>(kind, gate, up, keep)
                                       : gated_of<float>(kind, gate, up, keep);
+}
+
+Tensor gated_rows(kernels::Activation kind, const Tensor& gate_up, Keep keep) {
+  if (gate_up.dim(-1) % 2 != 0) {
+    throw ShapeError(
+        str("gated_rows: expected rows of two halves, found ", gate_up.dim(-1), " values a row"));
+  }
+  return gate_up.dtype() == DType::kBf16 ? gated_rows_of<u16>(kind, gate_up, keep)
+                                         : gated_rows_of<float>(kind, gate_up, keep);
 }
 
 Tensor softmax(const Tensor& x) {

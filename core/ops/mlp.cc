@@ -24,9 +24,10 @@ class MlpOp {
  public:
   MlpOp(const Tensor& x, const MlpProjections& parts, GemmCompute compute, DType wide)
       : activation_(parts.activation),
+        fused_(parts.fused),
         dtype_(wide),
         wide_(x.shape(), wide_parts(parts), compute),
-        shape_(x.shape().with(-1, parts.first.out())),
+        shape_(x.shape().with(-1, width_of(parts))),
         down_(shape_, {&parts.down, 1}, compute) {
     if (parts.up && parts.up->out() != parts.first.out()) {
       throw ShapeError(str("project_mlp: the gate has ", parts.first.out(),
@@ -37,19 +38,19 @@ class MlpOp {
   const ProjectionGroup& wide() const { return wide_; }
   const ProjectionGroup& down() const { return down_; }
   DType dtype() const { return dtype_; }
-  bool gated() const { return wide_.parts().size() > 1; }
+  bool gated() const { return fused_ || wide_.parts().size() > 1; }
   int down_inputs() const { return kFirstWidePart + wide_.input_count(); }
   int inputs() const { return down_inputs() + down_.input_count(); }
 
-  // first(x) and up(x), and t on the way.
+  // first(x) and up(x), or both in one, and t on the way.
   struct Wide {
     std::vector<Tensor> values;
     ProjectionState state;
   };
   Wide widen(const Tensor& x, const Tensor& t) const {
     Wide wide;
-    for (std::size_t i = 0; i < wide_.parts().size(); ++i) {
-      wide.values.push_back(Tensor::empty(shape_, dtype_));
+    for (const Projection& part : wide_.parts()) {
+      wide.values.push_back(Tensor::empty(shape_.with(-1, part.out()), dtype_));
     }
     wide.state = run_projections(wide_, x, t, {}, wide.values);
     return wide;
@@ -60,6 +61,10 @@ class MlpOp {
     Tensor h = Tensor::empty(shape_, dtype_);
     if (!gated()) {
       on(h).activation(activation_, values[0].in(), h.out());
+    } else if (fused_ && dtype_ == DType::kBf16) {
+      on(h).gated_rows_bf16(activation_, values[0].span<const u16>(), shape_[-1], h.span<u16>());
+    } else if (fused_) {
+      on(h).gated_rows(activation_, values[0].in(), shape_[-1], h.out());
     } else if (dtype_ == DType::kBf16) {
       on(h).gated_bf16(activation_, values[0].span<const u16>(), values[1].span<const u16>(),
                        h.span<u16>());
@@ -104,6 +109,15 @@ class MlpOp {
   }
 
  private:
+  // Of h, a row.
+  static i64 width_of(const MlpProjections& parts) {
+    if (parts.fused && (parts.up || parts.first.out() % 2 != 0)) {
+      throw ShapeError(str("project_mlp: expected a gate and up in one, found ", parts.first.out(),
+                           " values a row", parts.up ? " and an up beside them" : ""));
+    }
+    return parts.fused ? parts.first.out() / 2 : parts.first.out();
+  }
+
   static std::vector<Projection> wide_parts(const MlpProjections& parts) {
     std::vector<Projection> wide = {parts.first};
     if (parts.up) {
@@ -116,7 +130,15 @@ class MlpOp {
   void gate_gradients(const Tensor& dh, std::span<const Tensor> values,
                       std::span<const Tensor> grads, bool wants_h) const {
     const std::span<Value> h = wants_h ? dh.span<Value>() : std::span<Value>();
-    if (gated()) {
+    if (fused_) {
+      if constexpr (std::is_same_v<Value, float>) {
+        on(grads[0]).gated_rows_backward(activation_, values[0].in(), shape_[-1], dh.in(),
+                                         grads[0].out(), h);
+      } else {
+        on(grads[0]).gated_rows_backward_bf16(activation_, values[0].span<const u16>(), shape_[-1],
+                                              dh.span<const u16>(), grads[0].span<u16>(), h);
+      }
+    } else if (gated()) {
       if constexpr (std::is_same_v<Value, float>) {
         on(grads[1]).gated_backward(activation_, values[0].in(), values[1].in(), dh.in(),
                                     grads[0].out(), grads[1].out(), h);
@@ -131,9 +153,10 @@ class MlpOp {
   }
 
   kernels::Activation activation_;
+  bool fused_;
   DType dtype_;  // of the wide values; of a single one f32
   ProjectionGroup wide_;
-  Shape shape_;  // of the wide values
+  Shape shape_;  // of h
   ProjectionGroup down_;
 };
 
@@ -238,8 +261,9 @@ Tensor apart(const Tensor& residual, const Tensor& x, const MlpProjections& part
       return project(sx.get(), wide, compute);
     });
   }
-  const Tensor h = parts.up ? gated(parts.activation, values[0], values[1], keep.wide)
-                            : activation(parts.activation, values[0], keep.wide);
+  const Tensor h = parts.up      ? gated(parts.activation, values[0], values[1], keep.wide)
+                   : parts.fused ? gated_rows(parts.activation, values[0], keep.wide)
+                                 : activation(parts.activation, values[0], keep.wide);
   values.clear();  // the widest of the block: gone before the next product unless kept
   return residual.defined() ? project_onto(residual, h, parts.down, compute, keep.values)
                             : project(h, {&parts.down, 1}, compute, DType::kF32, keep.values)[0];

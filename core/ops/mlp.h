@@ -15,6 +15,8 @@ struct MlpProjections {
   std::optional<Projection> up;  // [wide, in], of a gated block
   Projection down;               // [out, wide]
   kernels::Activation activation = kernels::Activation::kSilu;
+  /// `first` is gate and up in one, [2 wide, in], the rows of the gate first; there is no `up`.
+  bool fused = false;
 };
 
 /// How what an MLP saves is kept.
@@ -32,7 +34,7 @@ struct MlpKeep {
 /// and h, for the adapter's dA, over dh. Saved, as `keep` says: x (or its recipe) where an
 /// adapter's A reads it or the wide values are made again; first(x) and up(x), or the way to make
 /// them; the t of adapters; only h where nothing before it is trained.
-/// An input_scale of `down` becomes one of up's outputs. Any other is an operation of its own, and
+/// An input_scale of `down` becomes one of up's outputs, where up is a part. Any other is an operation of its own, and
 /// so then are the parts, with f32 between them.
 Tensor project_mlp(const Tensor& residual, const Tensor& x, const MlpProjections& parts,
                    GemmCompute compute, DType wide = DType::kF32, MlpKeep keep = {});

@@ -6,14 +6,38 @@
 
 #include "core/error.h"
 #include "finetune/adapters/injector.h"
+#include "nn/models/families.h"
 
 namespace inlay {
 namespace {
 
+// In a model of several parts "q_proj" is a module of the part for images, too, of which an adapter
+// that PEFT loads would then have to have factors. The list as an expression that chooses the same
+// modules of the language model alone.
+std::string within_language_model(const std::vector<std::string>& targets,
+                                  const std::string& head) {
+  constexpr std::string_view kPart = "language_model.";
+  std::string inside, outside;
+  for (const std::string& target : targets) {
+    const std::size_t at = target.find(kPart);
+    const std::string name = at == std::string::npos ? target : target.substr(at + kPart.size());
+    std::string& list = target == head ? outside : inside;
+    list += list.empty() ? "" : "|";
+    for (const char c : name) {
+      list += c == '.' ? "\\." : std::string(1, c);
+    }
+  }
+  const std::string part = "(?:.*\\.)?language_model\\.(?:.*\\.)?(?:" + inside + ")";
+  return outside.empty() ? part : inside.empty() ? outside : str("(?:", part, "|", outside, ")");
+}
+
 class NewAdapter final : public Injector {
  public:
   NewAdapter(const CausalLM& model, const PeftConfig& config, const InjectOptions& options)
-      : Injector(model, config, options) {}
+      : Injector(model, config, options) {
+    const Family* family = find_family(model.family());
+    part_of_model_ = family != nullptr && !family->text_key.empty();
+  }
 
   void linear(const std::string& name, std::unique_ptr<LinearLike>& slot) override {
     const bool saved = matcher_.saves(name);
@@ -67,10 +91,18 @@ class NewAdapter final : public Injector {
       adapter_.config.target_modules =
           std::vector<std::string>(target_names_.begin(), target_names_.end());
     }
+    const auto* names = std::get_if<std::vector<std::string>>(&adapter_.config.target_modules);
+    // With these PEFT takes no expression.
+    const bool takes_expression = !config_.layers_to_transform;
+    if (part_of_model_ && names != nullptr && !names->empty() && takes_expression) {
+      adapter_.config.target_modules = within_language_model(*names, head_);
+    }
     return std::move(adapter_);
   }
 
  private:
+  bool part_of_model_ = false;  // the model is the language model of one of several parts
+
   void save_linear(const std::string& name, std::unique_ptr<LinearLike>& slot) {
     // Trained in the layout of checkpoints, so that it is saved as PEFT saves it.
     const Tensor weight = trainable_copy(checkpoint_weight(*slot));

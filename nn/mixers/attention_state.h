@@ -23,6 +23,8 @@ class AttentionState final : public LayerState {
   /// Stores the new rows of k and v [N, width] behind what their slots hold and returns what to
   /// attend to.
   View extend(const Tensor& k, const Tensor& v, const PackedTokens& tokens);
+  /// What to attend to once the tokens are stored: for a layer that reads another's.
+  View view(const PackedTokens& tokens) const;
   /// Costs nothing: the rows behind are written over.
   i64 rewind(i64 /*slot*/, i64 tokens) override { return tokens; }
 

@@ -27,8 +27,12 @@ SelfAttention::SelfAttention(const SelfAttentionPlan& plan, i64 layer, const std
   };
   if (plan.qkv.empty()) {
     q_ = projection(plan.q, plan.q_width(), true);
-    k_ = projection(plan.k, plan.kv_width(), true);
-    v_ = projection(plan.v, plan.kv_width(), false);
+    if (!plan.kv_of) {
+      k_ = projection(plan.k, plan.kv_width(), true);
+    }
+    if (!plan.kv_of && !plan.v.empty()) {
+      v_ = projection(plan.v, plan.kv_width(), false);
+    }
   } else {
     qkv_ = projection(plan.qkv, plan.q_width() + 2 * plan.kv_width(), false);
   }
@@ -43,17 +47,27 @@ SelfAttention::SelfAttention(const SelfAttentionPlan& plan, i64 layer, const std
   };
   if (plan.qk_norm) {
     q_norm_ = make_norm(*plan.qk_norm, plan.qk_norm->q, plan.heads);
+  }
+  if (plan.qk_norm && !plan.kv_of) {
     k_norm_ = make_norm(*plan.qk_norm, plan.qk_norm->k, plan.kv_heads);
   }
   if (!plan.sinks.empty()) {
     sinks_ = weights.vector(dotted(name, plan.sinks), plan.heads, 0.0F);
   }
-  if (plan.v_norm) {
+  if (plan.v_norm && !plan.kv_of) {
     v_norm_ = make_norm({.weights = HeadNormPlan::kNone, .eps = *plan.v_norm}, "", plan.kv_heads);
   }
 }
 
 std::vector<Tensor> SelfAttention::products(const Tensor& x, const Pass& pass) const {
+  if (plan_.kv_of) {
+    return {q_->forward(x, pass), {}, {}};
+  }
+  if (qkv_ == nullptr && v_ == nullptr) {
+    std::vector<Tensor> parts = forward_together({q_.get(), k_.get()}, x, pass);
+    parts.push_back(parts[1]);
+    return parts;
+  }
   if (qkv_ == nullptr) {
     return forward_together({q_.get(), k_.get(), v_.get()}, x, pass);
   }
@@ -89,8 +103,15 @@ SelfAttention::Heads SelfAttention::project(const Tensor& x, const Pass& pass) c
   }
   // Each is given away, so that it may be written over.
   Tensor q = prepared(std::exchange(parts[0], {}), q_norm_, q_turn, pass);
+  if (plan_.kv_of) {
+    return pass.cache != nullptr ? Heads{std::move(q), {}, {}}
+                                 : Heads{std::move(q), pass.shared->k, pass.shared->v};
+  }
   Tensor k = prepared(std::exchange(parts[1], {}), k_norm_, k_turn, pass);
   Tensor v = prepared(std::exchange(parts[2], {}), v_norm_, {}, pass);
+  if (plan_.lends_kv && pass.cache == nullptr) {
+    *pass.shared = {k, v};
+  }
   return {std::move(q), std::move(k), std::move(v)};
 }
 
@@ -113,8 +134,9 @@ Tensor SelfAttention::attend(const Tensor& q, const Tensor& k, const Tensor& v,
     options.dropout_key = pass.dropout.with("attention").with(static_cast<u64>(layer_));
   }
   if (pass.cache != nullptr) {
-    auto& state = static_cast<AttentionState&>(pass.cache->layer(layer_));
-    const AttentionState::View seen = state.extend(k, v, *pass.tokens);
+    auto& state = static_cast<AttentionState&>(pass.cache->layer(plan_.kv_of.value_or(layer_)));
+    const AttentionState::View seen =
+        plan_.kv_of ? state.view(*pass.tokens) : state.extend(k, v, *pass.tokens);
     return attention(q, seen.k, seen.v, seen.segments, options);
   }
   return attention(q, k, v, pass.tokens->segment_list(), options);
@@ -137,7 +159,7 @@ Tensor SelfAttention::forward(const Tensor& residual, const Tensor& x, const Pas
 }
 
 std::unique_ptr<LayerState> SelfAttention::make_state(i64 slots, i64 capacity) const {
-  return std::make_unique<AttentionState>(plan_.kv_width(), slots, capacity);
+  return std::make_unique<AttentionState>(plan_.kv_of ? 0 : plan_.kv_width(), slots, capacity);
 }
 
 double SelfAttention::mixing_work(i64 T) const {
@@ -153,11 +175,16 @@ void SelfAttention::visit(Visitor& visitor, const std::string& name) {
     visitor.linear(dotted(name, plan_.qkv), qkv_);
   } else {
     visitor.linear(dotted(name, plan_.q), q_);
-    visitor.linear(dotted(name, plan_.k), k_);
-    visitor.linear(dotted(name, plan_.v), v_);
+    for (const auto& [part, layer] : {std::pair{&plan_.k, &k_}, std::pair{&plan_.v, &v_}}) {
+      if (*layer != nullptr) {
+        visitor.linear(dotted(name, *part), *layer);
+      }
+    }
   }
-  if (plan_.qk_norm) {
+  if (q_norm_ != nullptr) {
     q_norm_->visit(visitor, dotted(name, plan_.qk_norm->q));
+  }
+  if (k_norm_ != nullptr) {
     k_norm_->visit(visitor, dotted(name, plan_.qk_norm->k));
   }
   visitor.linear(dotted(name, plan_.o), o_);

@@ -34,12 +34,17 @@ struct SelfAttentionPlan {
   /// The projections by their names in the layer. Where `qkv` is not empty, one product gives
   /// queries, keys and values, in this order, and q, k and v do not exist; or, `by_head`, those of
   /// the first head, then those of the next (GPT-NeoX), for as many key as query heads.
+  /// `v` empty: values are what `k` gives, before norm and RoPE.
   std::string q = "q_proj", k = "k_proj", v = "v_proj", o = "o_proj";
   std::string qkv;
   bool qkv_by_head = false;
   bool qkv_bias = false, o_bias = false;
   WeightLayout layout = WeightLayout::kOutIn;
   double init_std = 0.02, o_init_std = 0.02;  // from scratch
+
+  /// Keys and values are those of this earlier layer, and k and v do not exist.
+  std::optional<i64> kv_of;
+  bool lends_kv = false;  // later layers read its keys and values
 
   i64 q_width() const { return heads * head_dim; }
   i64 kv_width() const { return kv_heads * head_dim; }

@@ -14,8 +14,14 @@ kernels::Activation parse_activation(const HfConfig& config, std::string_view ke
       {"silu", kernels::Activation::kSilu},
       {"swish", kernels::Activation::kSilu},
       {"gelu", kernels::Activation::kGelu},
+      {"gelu_python", kernels::Activation::kGelu},
       {"gelu_new", kernels::Activation::kGeluTanh},
+      {"gelu_fast", kernels::Activation::kGeluTanh},
+      {"gelu_accurate", kernels::Activation::kGeluTanh},
       {"gelu_pytorch_tanh", kernels::Activation::kGeluTanh},
+      {"gelu_python_tanh", kernels::Activation::kGeluTanh},
+      {"relu", kernels::Activation::kRelu},
+      {"relu2", kernels::Activation::kRelu2},
   };
   const std::string name = config.text(key, std::string(otherwise));
   std::string known;

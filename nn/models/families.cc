@@ -17,10 +17,26 @@ const Family& gpt2_family();
 const Family& qwen3_moe_family();
 const Family& olmoe_family();
 const Family& gpt_oss_family();
+const Family& gemma2_family();
+const Family& gemma3_text_family();
+const Family& gemma3_family();
+const Family& gemma4_text_family();
+const Family& gemma4_family();
+const Family& cohere2_family();
+const Family& glm4_family();
+const Family& gpt_neox_family();
+const Family& nanochat_family();
+const Family& nemotron_family();
+const Family& stablelm_family();
+const Family& starcoder2_family();
 
 const std::vector<const Family*>& families() {
   static const std::vector<const Family*> rows = {
-      &llama_family(), &gpt2_family(), &qwen3_moe_family(), &olmoe_family(), &gpt_oss_family(),
+      &llama_family(),       &gpt2_family(),     &qwen3_moe_family(),   &olmoe_family(),
+      &gpt_oss_family(),     &gemma2_family(),   &gemma3_text_family(), &gemma3_family(),
+      &gemma4_text_family(), &gemma4_family(),   &cohere2_family(),     &glm4_family(),
+      &gpt_neox_family(),    &nanochat_family(), &nemotron_family(),    &stablelm_family(),
+      &starcoder2_family(),
   };
   return rows;
 }
@@ -37,7 +53,7 @@ void refuse_other_task(const HfConfig& config, const Family& family) {
     const bool causal = std::ranges::any_of(
         std::initializer_list<std::string_view>{"ForCausalLM", "LMHeadModel", "DoubleHeadsModel"},
         [&](std::string_view ending) { return name.ends_with(ending); });
-    if (!causal && name != family.bare_class) {
+    if (!causal && name != family.causal_class && name != family.bare_class) {
       std::string read;
       for (const Family* row : families()) {
         read += str(read.empty() ? "" : ", ", row->causal_class);
@@ -95,11 +111,88 @@ const Family& family_of(const HfConfig& config) {
                                 ")", did_you_mean(type, types)));
 }
 
+namespace {
+
+// A path of a language model, inside a model of several parts.
+std::string in_language_model(const std::string& name) {
+  constexpr std::string_view kOuter = "model.";
+  return name.starts_with(kOuter) ? "model.language_model." + name.substr(kOuter.size()) : name;
+}
+
+}  // namespace
+
+Family text_part_of(Family text, const WrapperRow& wrapper) {
+  for (std::string* name : {&text.names.embedding, &text.names.positions, &text.names.layers,
+                            &text.names.embedding_norm, &text.names.norm}) {
+    *name = in_language_model(*name);
+  }
+  text.article = wrapper.article;
+  text.text_alone = text.model_types.front();
+  text.model_types = {wrapper.model_type};
+  text.causal_class = wrapper.causal_class;
+  text.bare_class = wrapper.bare_class;
+  text.gguf.reset();  // such files hold the language model alone
+  text.default_lora_targets = {};
+  text.text_key = "text_config";
+  // Transformers 4 kept a whole language model there, head and all.
+  text.other_prefixes = {{"model.language_model.", "language_model.model."},
+                         {"lm_head.", "language_model.lm_head."}};
+  text.other_parts = {"vision_tower.",
+                      "multi_modal_projector.",
+                      "audio_tower.",
+                      "embed_vision.",
+                      "embed_audio.",
+                      "model.vision_tower.",
+                      "model.audio_tower.",
+                      "model.multi_modal_projector.",
+                      "model.embed_vision.",
+                      "model.embed_audio.",
+                      "model.visual.",
+                      "visual.",
+                      "mtp."};
+  return text;
+}
+
+HfConfig text_config(const HfConfig& config, const Family& family) {
+  if (family.text_key.empty()) {
+    return config;
+  }
+  const std::optional<HfConfig> text = config.object(family.text_key);
+  if (!text) {
+    config.fail(family.text_key, "missing");
+  }
+  return *text;
+}
+
+std::vector<std::string> other_names(const Family& family, std::string_view name) {
+  std::vector<std::string> names;
+  for (const OtherPrefix& prefix : family.other_prefixes) {
+    if (name.starts_with(prefix.memory)) {
+      names.push_back(str(prefix.file, name.substr(prefix.memory.size())));
+    }
+  }
+  return names;
+}
+
+bool is_of_other_part(const Family& family, std::string_view tensor) {
+  return std::ranges::any_of(family.other_parts,
+                             [&](std::string_view prefix) { return tensor.starts_with(prefix); });
+}
+
 DecoderPlan plan_of(const HfConfig& config) {
   const Family& family = family_of(config);
   refuse_other_task(config, family);
-  DecoderPlan plan = family.plan(config);
-  refuse_foreign_settings(config, family, plan);
+  const HfConfig text = text_config(config, family);
+  DecoderPlan plan = family.plan(text);
+  plan.names = family.names;
+  if (!family.text_key.empty()) {
+    for (std::string* name :
+         {&plan.layer_inputs.table, &plan.layer_inputs.projection, &plan.layer_inputs.norm}) {
+      *name = in_language_model(*name);
+    }
+  }
+  plan.tied_head = says_tied(config, family);
+  refuse_foreign_settings(text, family, plan);
   return plan;
 }
 
@@ -130,7 +223,8 @@ LayerSetting layer_setting(const HfConfig& config) {
 
 std::vector<std::string> config_notes(const HfConfig& config) {
   const Family& family = family_of(config);
-  return family.notes != nullptr ? family.notes(config) : std::vector<std::string>();
+  return family.notes != nullptr ? family.notes(text_config(config, family))
+                                 : std::vector<std::string>();
 }
 
 std::optional<std::string> gguf_name(const Family& family, std::string_view hf_name) {

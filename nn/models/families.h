@@ -34,6 +34,16 @@ struct GgufFamily {
   /// Files keep the rows of projections that RoPE turns in the order of interleaved pairs (see
   /// unpermuted_rope_rows).
   bool permutes_rope_rows = false;
+  /// Files keep 1 + w where Hugging Face's norms have w.
+  bool adds_one_to_norms = false;
+  /// A projection of a layer that has queries, keys and values of one head after the other, of
+  /// which files keep all queries first, then all keys. Empty: none.
+  std::string_view qkv_by_head = {};
+};
+
+/// A part of names in memory, and what some checkpoints have in its place.
+struct OtherPrefix {
+  std::string memory, file;
 };
 
 struct Family {
@@ -59,7 +69,23 @@ struct Family {
   std::optional<i64> default_token_id = {};
   /// The modules that PEFT adapts where an adapter's config names none.
   std::vector<std::string> default_lora_targets = {};
+  /// Of a model of several parts: the object of config.json that has the settings of its language
+  /// model. Empty: the config itself.
+  std::string text_key = {};
+  std::string text_alone = {};  // the `model_type` of that language model as a model of its own
+  std::vector<OtherPrefix> other_prefixes = {};
+  /// What the names of tensors begin with that belong to other parts: images, sounds, heads that
+  /// guess further tokens.
+  std::vector<std::string_view> other_parts = {};
 };
+
+/// What sets a model of several parts apart from its language model alone.
+struct WrapperRow {
+  std::string article, model_type, causal_class, bare_class;
+};
+/// The language model of `text` inside a model of several parts, as Transformers 5 names it there:
+/// "model.layers" is "model.language_model.layers".
+Family text_part_of(Family text, const WrapperRow& wrapper);
 
 /// All rows.
 const std::vector<const Family*>& families();
@@ -68,6 +94,13 @@ const Family* find_family(std::string_view model_type);
 const Family* find_gguf_family(std::string_view architecture);
 /// The family of a config. Throws DataError naming the families there are.
 const Family& family_of(const HfConfig& config);
+/// The settings of the language model: the config, or the part of it that Family::text_key says.
+HfConfig text_config(const HfConfig& config, const Family& family);
+/// What checkpoints may call a tensor that is `name` in memory, by Family::other_prefixes; nothing
+/// when they all call it so.
+std::vector<std::string> other_names(const Family& family, std::string_view name);
+/// Whether a tensor of a checkpoint, by its name there, belongs to another part of the model.
+bool is_of_other_part(const Family& family, std::string_view tensor);
 
 /// The model of a config as data. Throws DataError for a family inlay does not know, for
 /// `architectures` of another task (a classifier, a reward model), for what Family::plan refuses,

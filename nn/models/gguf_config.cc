@@ -62,6 +62,12 @@ i64 GgufKeys::integer(const std::string& name, i64 otherwise) const {
   return has(name) ? integer(name) : otherwise;
 }
 
+std::optional<std::vector<i64>> GgufKeys::integers(const std::string& name) const {
+  const GgufValue* value = file_.find(prefix_ + name);
+  const bool listed = value != nullptr && std::holds_alternative<GgufArray>(*value);
+  return listed ? file_.find_ints(prefix_ + name) : std::nullopt;
+}
+
 void GgufKeys::fail(const std::string& name, const std::string& complaint) const {
   throw DataError(str(file_.path(), ": \"", prefix_, name, "\": ", complaint));
 }
@@ -77,6 +83,29 @@ std::optional<i64> GgufKeys::same_in_every_layer(const std::string& name) const 
     fail(name, "layers that differ from one another are not supported");
   }
   return layers[0];
+}
+
+void write_gguf_window(const GgufKeys& keys, i64 full_every, i64 otherwise, Json& config) {
+  const i64 window = keys.integer("attention.sliding_window", otherwise);
+  const i64 layers =
+      std::min<i64>(config["num_hidden_layers"].get<i64>(), 1 << 13);  // more are refused anyway
+  config["sliding_window"] = window > 0 ? Json(window) : Json();
+  constexpr const char* kPattern = "attention.sliding_window_pattern";
+  std::vector<i64> sliding = keys.integers(kPattern).value_or(std::vector<i64>{});
+  if (sliding.empty()) {
+    const i64 every = keys.has(kPattern) ? keys.integer(kPattern) : full_every;
+    if (every < 1) {
+      keys.fail(kPattern, str("expected a number from 1, found ", every));
+    }
+    for (i64 i = 0; i < layers; ++i) {
+      sliding.push_back((i + 1) % every != 0 ? 1 : 0);
+    }
+  }
+  config["layer_types"] = Json::array();
+  for (const i64 slides : sliding) {
+    config["layer_types"].push_back(slides != 0 && window > 0 ? "sliding_attention"
+                                                              : "full_attention");
+  }
 }
 
 HfConfig gguf_config(const GgufFile& file) {

@@ -4,6 +4,7 @@
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "core/io/gguf.h"
 #include "nn/models/hf_config.h"
@@ -36,6 +37,8 @@ class GgufKeys {
   std::string text(const std::string& name, const std::string& otherwise) const {
     return std::string(file_.find_string(prefix_ + name).value_or(otherwise));
   }
+  /// One number a layer, or nothing where the file has no list.
+  std::optional<std::vector<i64>> integers(const std::string& name) const;
   [[noreturn]] void fail(const std::string& name, const std::string& complaint) const;
 
  private:
@@ -64,6 +67,11 @@ struct GgufRopeRules {
 /// Adds rope_parameters to a config. Llama 3's scaling is not among them: it comes as divisors in a
 /// tensor (kGgufRopeDivisors), and the type then says nothing. Hunyuan's alpha comes in the base.
 void write_gguf_rope(const GgufKeys& keys, const GgufRopeRules& rules, nlohmann::json& config);
+
+/// Adds sliding_window and layer_types to a config: by the file's list of layers, or its number n,
+/// or else `full_every`, of which each n-th sees everything. `otherwise` is the window of files that
+/// name none; 0: they have none, and all layers see everything.
+void write_gguf_window(const GgufKeys& keys, i64 full_every, i64 otherwise, nlohmann::json& config);
 
 /// The settings of a GGUF model by the keys of config.json. Throws DataError for an architecture
 /// inlay does not know and for metadata that is missing or of the wrong type.

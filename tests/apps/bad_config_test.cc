@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/apps/workshop.h"
+#include "tests/support/known_families.h"
 
 namespace inlay {
 namespace {
@@ -234,8 +235,8 @@ TEST(BadConfig, AModelOfRandomWeightsNeedsSoundSizes) {
   };
   const Case cases[] = {
       {"model_type", "lama", kData,
-       R"(model.config: /model_type: "lama" is not a family inlay knows (gpt2, llama) (did you )"
-       R"(mean "llama"?))"},
+       str("model.config: /model_type: \"lama\" is not a family inlay knows (",
+           testing::known_families(), ") (did you mean \"llama\"?)")},
       {"vocab_size", nullptr, kData, "model.config: /vocab_size: missing"},
       {"vocab_size", 50, kData,
        "rows.jsonl: line 1: token 97 (\"a\") is not in the model's vocabulary of 50, which ends "
@@ -252,7 +253,8 @@ TEST(BadConfig, AModelOfRandomWeightsNeedsSoundSizes) {
        "model.config: /num_hidden_layers: expected an integer from 1 to 4096, found 1073741824"},
       {"head_dim", 7, kData, "model.config: /head_dim: expected an even number, found 7"},
       {"hidden_act", "relu9", kData,
-       R"(model.config: /hidden_act: "relu9" is not supported (silu, swish, gelu, gelu_new, gelu_pytorch_tanh are))"},
+       R"(model.config: /hidden_act: "relu9" is not supported (silu, swish, gelu, gelu_python, gelu_new, gelu_fast, gelu_accurate, )"
+       R"(gelu_pytorch_tanh, gelu_python_tanh, relu, relu2 are))"},
       {"rms_norm_eps", -1, kData,
        "model.config: /rms_norm_eps: expected a number from 0, found -1"},
       {"rope_theta", 0, kData, "model.config: /rope_theta: expected a number above 0, found 0"},

@@ -175,6 +175,19 @@ TEST(Attention, MatchesReferenceWhenQueriesAreSplitIntoChunks) {
                  {packed({{400, 450}}), 8, 1, 16, false}});
 }
 
+// Gemma 4's layers of full attention have heads of 512 values.
+std::vector<AttentionCase> of_large_heads() {
+  return {{packed({{130, 130}}), 4, 1, 512},
+          {packed({{77, 77}, {1, 1}, {49, 49}}), 2, 2, 512, true, 13, 3.0F},
+          {packed({{1, 300}}), 8, 2, 512},
+          {packed({{65, 129}}), 3, 1, 320, true, 40},
+          {packed({{50, 50}}), 2, 1, 500, false}};
+}
+
+TEST(Attention, MatchesReferenceWithLargeHeads) {
+  expect_parity(of_large_heads());
+}
+
 TEST(Attention, FollowsARisingMaximum) {
   // The score grows by about 1 a key: the running maximum moves in every block.
   AttentionCase c = {packed({{300, 300}}), 3, 1, 16};
@@ -238,6 +251,10 @@ TEST(AttentionBf16, MatchesReferenceOverLengthsHeadSizesAndGroups) {
   expect_bf16_parity({{packed({{530, 530}}), 3, 1, 64},
                       {packed({{400, 400}}), 2, 2, 24},
                       {packed({{400, 450}}), 8, 1, 16, false}});
+}
+
+TEST(AttentionBf16, MatchesReferenceWithLargeHeads) {
+  expect_bf16_parity(of_large_heads());
 }
 
 TEST(AttentionBf16, MatchesReferenceInASlidingWindow) {

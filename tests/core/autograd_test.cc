@@ -194,6 +194,28 @@ TEST(Autograd, CheckpointGivesTheSameBitsInLessMemory) {
   EXPECT_LT(recomputed_held, plain_held / 2);
 }
 
+TEST(Autograd, CheckpointOfSeveralInputsGivesEachItsGradient) {
+  const auto run = [](bool recompute) {
+    const Tensor a = leaf({2, -3}, {2}), b = leaf({5, 7}, {2}), w = leaf({4, 1}, {2});
+    const Tensor frozen = Tensor::from({1, 2}, {2});
+    // Computed values, of which the second is read again behind.
+    const std::vector<Tensor> inputs = {scale(a, 2.0F), scale(b, 3.0F), frozen, Tensor()};
+    const auto block = [&](std::span<const Tensor> in) {
+      EXPECT_FALSE(in[3].defined());
+      return mul(add(mul(in[0], in[1]), in[2]), w);
+    };
+    const Tensor y = recompute ? checkpoint(block, inputs) : block(inputs);
+    backward(sum(mul(y, inputs[1])));
+    std::vector<float> grads;
+    for (const Tensor& t : {a, b, w}) {
+      const std::vector<float> grad = t.grad().to_vector();
+      grads.insert(grads.end(), grad.begin(), grad.end());
+    }
+    return grads;
+  };
+  EXPECT_EQ(run(true), run(false));
+}
+
 TEST(Autograd, CheckpointReachesLeavesWhenItsInputIsFrozen) {
   const Tensor w = leaf({2}, {1});
   const Tensor x = Tensor::from({3}, {1});

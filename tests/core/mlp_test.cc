@@ -60,6 +60,15 @@ Projection projection(const std::string& name, i64 in, i64 out, i64 rank, bool t
   return p;
 }
 
+// Gate and up in one product.
+MlpProjections fused_parts(const Trained& trained, const Adapters& adapters = {}) {
+  MlpProjections parts;
+  parts.fused = true;
+  parts.first = projection("first", kModel, 2 * kHidden, 4, trained.first, adapters);
+  parts.down = projection("down", kHidden, kResult, 5, trained.down, adapters);
+  return parts;
+}
+
 MlpProjections parts_of(bool gated, const Trained& trained, const Adapters& adapters = {}) {
   MlpProjections parts;
   parts.activation = gated ? kernels::Activation::kSilu : kernels::Activation::kGeluTanh;
@@ -79,8 +88,9 @@ Tensor composed(const Tensor& residual, const Tensor& x, const MlpProjections& p
     first.push_back(*parts.up);
   }
   const std::vector<Tensor> values = project(x, first, compute, wide, keep);
-  const Tensor h = parts.up ? gated(parts.activation, values[0], values[1], keep)
-                            : activation(parts.activation, values[0], keep);
+  const Tensor h = parts.up      ? gated(parts.activation, values[0], values[1], keep)
+                   : parts.fused ? gated_rows(parts.activation, values[0], keep)
+                                 : activation(parts.activation, values[0], keep);
   return residual.defined() ? project_onto(residual, h, parts.down, compute, keep)
                             : project(h, {&parts.down, 1}, compute, DType::kF32, keep)[0];
 }
@@ -91,10 +101,9 @@ Keep wide_keep(bool recompute) {
 
 // The result and the gradients of all that is trained.
 std::vector<std::vector<float>> all_results(
-    i64 rows, bool gated, const Trained& trained, bool onto,
-    const std::function<Tensor(const Tensor& residual, const Tensor& x, const MlpProjections&)>& f,
-    const Adapters& adapters = {}) {
-  const MlpProjections parts = parts_of(gated, trained, adapters);
+    i64 rows, const MlpProjections& parts, const Trained& trained, bool onto,
+    const std::function<Tensor(const Tensor& residual, const Tensor& x, const MlpProjections&)>&
+        f) {
   const Tensor x = uniform({rows, kModel}, "x", trained.x);
   const Tensor residual = onto ? uniform({rows, kResult}, "residual", trained.x) : Tensor();
   const Tensor y = f(residual, x, parts);
@@ -119,6 +128,74 @@ std::vector<std::vector<float>> all_results(
     }
   }
   return out;
+}
+
+std::vector<std::vector<float>> all_results(
+    i64 rows, bool gated, const Trained& trained, bool onto,
+    const std::function<Tensor(const Tensor& residual, const Tensor& x, const MlpProjections&)>& f,
+    const Adapters& adapters = {}) {
+  return all_results(rows, parts_of(gated, trained, adapters), trained, onto, f);
+}
+
+TEST(MlpOp, OfGateAndUpInOneHasTheBitsOfItsParts) {
+  const Trained trainings[] = {{}, {false}, {false, false, false}, {.down = false}};
+  const Adapters plain, dropping{0.1F, false}, scaled{0.0F, true}, both{0.1F, true};
+  for_each_isa([&] {
+    for (const auto compute : {GemmCompute::kF32, GemmCompute::kBf16, GemmCompute::kInt8}) {
+      const DType wide = kernels::has_bf16_operands(compute) ? DType::kBf16 : DType::kF32;
+      for (const Trained& trained : trainings) {
+        for (const Adapters& adapters : {plain, dropping, scaled, both}) {
+          for (const i64 rows : {1, 33, 130}) {
+            const auto expected = all_results(rows, fused_parts(trained, adapters), trained, true,
+                                              [&](const Tensor& r, const Tensor& x, const auto& p) {
+                                                return composed(r, x, p, compute, wide);
+                                              });
+            for (const bool recompute : {false, true}) {
+              EXPECT_EQ(all_results(rows, fused_parts(trained, adapters), trained, true,
+                                    [&](const Tensor& r, const Tensor& x, const auto& p) {
+                                      return project_mlp(r, x, p, compute, wide,
+                                                         {.wide = wide_keep(recompute)});
+                                    }),
+                        expected)
+                  << "rows " << rows << " recompute " << recompute;
+            }
+          }
+        }
+      }
+    }
+  });
+}
+
+// The rows of two weights, one below the other, make what the two make.
+TEST(MlpOp, OfGateAndUpInOneHasTheValuesOfTheTwo) {
+  const auto apart = parts_of(true, {.x = true, .first = false, .up = false, .down = false});
+  MlpProjections together = apart;
+  together.fused = true;
+  together.up.reset();
+  together.first.updates.clear();
+  const Tensor weight = Tensor::empty({2 * kHidden, kModel}), bias = Tensor::empty({2 * kHidden});
+  weight.slice(0, 0, kHidden).copy_from(apart.first.weight.dense());
+  weight.slice(0, kHidden, 2 * kHidden).copy_from(apart.up->weight.dense());
+  bias.slice(0, 0, kHidden).copy_from(apart.first.bias);
+  bias.slice(0, kHidden, 2 * kHidden).copy_from(apart.up->bias);
+  together.first.weight = FrozenMatrix(weight);
+  together.first.bias = bias;
+  MlpProjections two = apart;
+  two.first.updates.clear();
+  two.up->updates.clear();
+  const auto results = [](const MlpProjections& parts) {
+    return all_results(33, parts, {.x = true, .first = false, .up = false, .down = false}, false,
+                       [](const Tensor& r, const Tensor& x, const auto& p) {
+                         return project_mlp(r, x, p, GemmCompute::kF32);
+                       });
+  };
+  const auto expected = results(two), got = results(together);
+  ASSERT_EQ(got.size(), expected.size());
+  EXPECT_EQ(got[0], expected[0]);
+  // dx is one sum of 224 products here, and there the sum of two.
+  for (std::size_t i = 0; i < got[1].size(); ++i) {
+    EXPECT_NEAR(got[1][i], expected[1][i], 1e-4 * std::max(1.0F, std::abs(expected[1][i])));
+  }
 }
 
 TEST(MlpOp, HasTheBitsOfItsParts) {
@@ -322,6 +399,10 @@ TEST(MlpOp, NamesWidthsThatDiffer) {
   const Tensor x = uniform({2, kModel}, "x", false);
   EXPECT_EQ(error_text<ShapeError>([&] { project_mlp({}, x, parts, GemmCompute::kF32); }),
             "project_mlp: the gate has 112 values a row, up has 113");
+  parts.fused = true;
+  EXPECT_EQ(error_text<ShapeError>([&] { project_mlp({}, x, parts, GemmCompute::kF32); }),
+            "project_mlp: expected a gate and up in one, found 112 values a row and an up beside "
+            "them");
 }
 
 }  // namespace

@@ -140,8 +140,9 @@ TEST(NormRope, IsTheNormThenTheTurn) {
   const Tensor weight = uniform({16}, RandomKey(2));
   const HeadTurn turn{16, kPositions, tables};
   const HeadNorm norm{.group = 16, .eps = 1e-6F};
-  const Tensor apart = rope(rms_norm(x.view({kRows * 4, 16}), weight, 1e-6F).view({kRows, 64}), 16,
-                            kPositions, tables);
+  const Tensor apart =
+      rope(rms_norm(x.view({kRows * 4, 16}), weight, {.eps = 1e-6F}).view({kRows, 64}), 16,
+           kPositions, tables);
   EXPECT_EQ(norm_heads(x, weight, norm, turn).to_vector(), apart.to_vector());
 }
 

@@ -49,6 +49,14 @@ TEST(OpsOfBf16, GatedRoundsTheF32Result) {
         backward(y32, wide(dy));
         expect_rounded(gate.grad(), gate32.grad());
         expect_rounded(up.grad(), up32.grad());
+        const Tensor both = random_bf16({3, 2 * n}, "both"), both32 = wide(both);
+        both.set_requires_grad(true);
+        both32.set_requires_grad(true);
+        const Tensor z = gated_rows(kind, both), z32 = gated_rows(kind, both32);
+        expect_rounded(z, z32);
+        backward(z, dy);
+        backward(z32, wide(dy));
+        expect_rounded(both.grad(), both32.grad());
       }
     }
   });

@@ -52,12 +52,17 @@ double act(kernels::Activation kind, double x) {
       return gelu(x);
     case kernels::Activation::kGeluTanh:
       return gelu_tanh(x);
+    case kernels::Activation::kRelu:
+      return std::max(x, 0.0);
+    case kernels::Activation::kRelu2:
+      return std::max(x, 0.0) * std::max(x, 0.0);
   }
   return 0.0;
 }
 
 constexpr kernels::Activation kActivations[] = {
-    kernels::Activation::kSilu, kernels::Activation::kGelu, kernels::Activation::kGeluTanh};
+    kernels::Activation::kSilu, kernels::Activation::kGelu, kernels::Activation::kGeluTanh,
+    kernels::Activation::kRelu, kernels::Activation::kRelu2};
 
 TEST(Ops, AddMulScaleMatchTheirTwins) {
   everywhere([](const Shape& s) {
@@ -67,6 +72,15 @@ TEST(Ops, AddMulScaleMatchTheirTwins) {
           Array y = a[0];
           for (i64 i = 0; i < y.shape.numel(); ++i) {
             y[i] += a[1][i];
+          }
+          return y;
+        });
+    gradcheck(
+        "add_scaled", {s, s}, [](const Tensors& t) { return add_scaled(t[0], t[1], -0.75F); },
+        [](const Arrays& a) {
+          Array y = a[0];
+          for (i64 i = 0; i < y.shape.numel(); ++i) {
+            y[i] -= 0.75 * a[1][i];
           }
           return y;
         });
@@ -128,6 +142,19 @@ TEST(Ops, ActivationsMatchTheirTwins) {
             return y;
           },
           wide);
+      const Shape twice = s.with(-1, 2 * s[-1]);
+      gradcheck(
+          "gated_rows", {twice}, [&](const Tensors& t) { return gated_rows(kind, t[0]); },
+          [&](const Arrays& a) {
+            Array y{s, std::vector<double>(static_cast<std::size_t>(s.numel()))};
+            const i64 width = s[-1];
+            for (i64 i = 0; i < s.numel(); ++i) {
+              const i64 gate = i / width * 2 * width + i % width;
+              y[i] = act(kind, a[0][gate]) * a[0][gate + width];
+            }
+            return y;
+          },
+          wide);
     }
   });
 }
@@ -139,8 +166,9 @@ TEST(Ops, ActivationsStaySaneFarFromZero) {
       const std::vector<float> y = activation(kind, x).to_vector();
       EXPECT_EQ(y[0], 0.0F);
       EXPECT_NEAR(y[1], 0.0, 1e-30);
-      EXPECT_EQ(y[2], 100.0F);
-      EXPECT_EQ(y[3], 1e4F);
+      const bool squared = kind == kernels::Activation::kRelu2;
+      EXPECT_EQ(y[2], squared ? 1e4F : 100.0F);
+      EXPECT_EQ(y[3], squared ? 1e8F : 1e4F);
     }
   });
 }
@@ -171,12 +199,53 @@ TEST(Ops, NormsMatchTheirTwins) {
     constexpr float kEps =
         1e-2F;  // large, so that a row of one value has a slope the differences can see
     gradcheck(
-        "rms_norm", {s, row}, [](const Tensors& t) { return rms_norm(t[0], t[1], kEps); },
+        "rms_norm", {s, row}, [](const Tensors& t) { return rms_norm(t[0], t[1], {.eps = kEps}); },
         [](const Arrays& a) { return norm_twin(a, false, static_cast<double>(kEps)); });
     gradcheck(
         "layer_norm", {s, row, row},
-        [](const Tensors& t) { return layer_norm(t[0], t[1], t[2], kEps); },
+        [](const Tensors& t) { return layer_norm(t[0], t[1], t[2], {.eps = kEps}); },
         [](const Arrays& a) { return norm_twin(a, true, static_cast<double>(kEps)); });
+  });
+}
+
+TEST(Ops, NormsOfAnOffsetWithoutVectorsAndOntoAResidualMatchTheirTwins) {
+  everywhere([](const Shape& s) {
+    const Shape row = {s[-1]};
+    constexpr float kEps = 1e-2F;
+    const NormOptions one{.eps = kEps, .offset = 1.0F};
+    // The weight of the twin, which knows neither, and no bias.
+    const auto twin = [&](Arrays a, bool centred, double offset) {
+      if (a.size() == 1) {
+        a.push_back({row, std::vector<double>(static_cast<std::size_t>(row.numel()), 1.0)});
+      }
+      for (double& w : a[1].values) {
+        w += offset;
+      }
+      a.resize(2);
+      a.push_back({row, std::vector<double>(static_cast<std::size_t>(row.numel()), 0.0)});
+      return norm_twin(a, centred, static_cast<double>(kEps));
+    };
+    gradcheck(
+        "rms_norm of 1 + w", {s, row}, [&](const Tensors& t) { return rms_norm(t[0], t[1], one); },
+        [&](const Arrays& a) { return twin(a, false, 1.0); });
+    gradcheck(
+        "rms_norm without a weight", {s},
+        [&](const Tensors& t) { return rms_norm(t[0], {}, {.eps = kEps}); },
+        [&](const Arrays& a) { return twin(a, false, 0.0); });
+    gradcheck(
+        "layer_norm of 1 + w without a bias", {s, row},
+        [&](const Tensors& t) { return layer_norm(t[0], t[1], {}, one); },
+        [&](const Arrays& a) { return twin(a, true, 1.0); });
+    gradcheck(
+        "rms_norm_onto", {s, row, s},
+        [&](const Tensors& t) { return rms_norm_onto(t[2], t[0], t[1], one); },
+        [&](const Arrays& a) {
+          Array y = twin(a, false, 1.0);
+          for (i64 i = 0; i < s.numel(); ++i) {
+            y[i] += a[2][i];
+          }
+          return y;
+        });
   });
 }
 

@@ -26,6 +26,7 @@ namespace {
 
 constexpr i64 kHidden = 8;
 constexpr i64 kVocab = 7;
+constexpr double kScalar = 0.75;  // of each layer that has one
 
 using Row = std::vector<double>;
 using Rows = std::vector<Row>;
@@ -45,6 +46,9 @@ class Twin {
         add(row, table_row(plan_.names.positions, static_cast<i64>(t)));
       }
       x.push_back(row);
+    }
+    if (!plan_.names.embedding_norm.empty()) {
+      x = normed(x, plan_.names.embedding_norm);
     }
     for (std::size_t l = 0; l < plan_.layers.size(); ++l) {
       layer(plan_.layers[l], str(plan_.names.layers, ".", l, "."), x);
@@ -98,7 +102,7 @@ class Twin {
   }
 
   Rows normed(const Rows& x, const std::string& name) const {
-    const Row& w = weights.at(name + ".weight");
+    const Row w = plan_.norm.weight ? weights.at(name + ".weight") : Row(kHidden, 1.0);
     const bool is_layer = plan_.norm.kind == NormKind::kLayer;
     Rows y = x;
     for (Row& row : y) {
@@ -113,7 +117,7 @@ class Twin {
       for (i64 i = 0; i < kHidden; ++i) {
         row[i] = (row[i] - mean) / std::sqrt(square + plan_.norm.eps) *
                  (w[i] + (plan_.norm.plus_one ? 1.0 : 0.0));
-        row[i] += is_layer ? weights.at(name + ".bias")[i] : 0.0;
+        row[i] += is_layer && plan_.norm.bias ? weights.at(name + ".bias")[i] : 0.0;
       }
     }
     return y;
@@ -196,13 +200,23 @@ class Twin {
       case kernels::Activation::kGeluTanh:
         return v / 2.0 *
                (1.0 + std::tanh(std::sqrt(2.0 / std::numbers::pi) * (v + 0.044715 * v * v * v)));
+      case kernels::Activation::kRelu:
+        return std::max(v, 0.0);
+      case kernels::Activation::kRelu2:
+        return std::max(v, 0.0) * std::max(v, 0.0);
     }
     return 0.0;
   }
 
   Rows mlp(const MlpPlan& m, const std::string& name, const Rows& x) const {
-    Rows wide = linear(x, name + m.first, kHidden, m.width, m.layout);
-    const Rows up = m.up.empty() ? Rows() : linear(x, name + m.up, kHidden, m.width, m.layout);
+    Rows wide = linear(x, name + m.first, kHidden, m.fused ? 2 * m.width : m.width, m.layout);
+    Rows up = m.up.empty() ? Rows() : linear(x, name + m.up, kHidden, m.width, m.layout);
+    if (m.fused) {
+      for (Row& row : wide) {
+        up.emplace_back(row.begin() + m.width, row.end());
+        row.resize(m.width);
+      }
+    }
     for (std::size_t t = 0; t < x.size(); ++t) {
       for (i64 i = 0; i < m.width; ++i) {
         wide[t][i] = activated(m.activation, wide[t][i]) * (up.empty() ? 1.0 : up[t][i]);
@@ -231,6 +245,9 @@ class Twin {
     add_to_x(mlp(l.mlp, name + l.mlp_name + ".",
                  shared ? mixer_input : before(l.mlp_norms.before, l.parallel ? input : x)),
              l.mlp_norms.after);
+    for (Row& row : x) {
+      scale(row, l.scalar.empty() ? 1.0 : kScalar);
+    }
   }
 
   DecoderPlan plan_;
@@ -343,6 +360,33 @@ DecoderPlan of_learned_positions() {
   return p;
 }
 
+// nanochat: norms without weights, one of them behind the embedding, and relu^2; gate and up in one
+// product, as in Phi-3, and Gemma 4's scalar.
+DecoderPlan weightless() {
+  DecoderPlan p = simple_plan();
+  p.norm.weight = false;
+  p.names.embedding_norm = "model.norm";
+  for (LayerPlan& layer : p.layers) {
+    layer.mlp.first = "gate_up_proj";
+    layer.mlp.up = "";
+    layer.mlp.fused = true;
+    layer.mlp.activation = kernels::Activation::kRelu2;
+    layer.scalar = "layer_scalar";
+  }
+  return p;
+}
+
+// Cohere 2: one LayerNorm without a bias for both parts.
+DecoderPlan without_biases() {
+  DecoderPlan p = simple_plan();
+  p.norm = {.kind = NormKind::kLayer, .bias = false};
+  for (LayerPlan& layer : p.layers) {
+    layer.parallel = true;
+    layer.mlp_norms.before = "";
+  }
+  return p;
+}
+
 struct Case {
   std::string name;
   DecoderPlan plan;
@@ -355,12 +399,38 @@ std::vector<Case> cases() {
           {"parallel, two norms", parallel(false)},
           {"parallel, one norm", parallel(true)},
           {"normed behind", normed_behind()},
-          {"learned positions", of_learned_positions()}};
+          {"learned positions", of_learned_positions()},
+          {"weightless", weightless()},
+          {"without biases", without_biases()}};
 }
 
 // The plan's model, with every weight a leaf and no norm or bias at the value it starts with.
 std::unique_ptr<Decoder> make(const DecoderPlan& plan) {
-  RandomWeights weights{RandomKey(3)};
+  // Scalars of layers are no leaves, and from scratch there are none.
+  struct Weights final : WeightSource {
+    std::unique_ptr<LinearLike> linear(const std::string& name, const LinearSpec& spec) override {
+      return random.linear(name, spec);
+    }
+    std::unique_ptr<EmbeddingLike> embedding(const std::string& name, i64 rows, i64 width,
+                                             double init_std) override {
+      return random.embedding(name, rows, width, init_std);
+    }
+    ExpertStackWeights experts(const std::string& name, const ExpertStackSpec& spec) override {
+      return random.experts(name, spec);
+    }
+    Tensor vector(const std::string& name, i64 size, float initial) override {
+      return random.vector(name, size, initial);
+    }
+    Tensor optional_vector(const std::string& name, i64 size) override {
+      return name.ends_with("layer_scalar") ? random.vector(name, size, static_cast<float>(kScalar))
+                                            : Tensor();
+    }
+    bool has(const std::string& name) const override { return random.has(name); }
+    bool has_own_head(const std::string& head, const std::string& table) const override {
+      return random.has_own_head(head, table);
+    }
+    RandomWeights random{RandomKey(3)};
+  } weights;
   auto model = std::make_unique<Decoder>("test", plan, weights);
   for (const NamedTensor& p : parameters(*model)) {
     if (p.value.rank() == 1) {

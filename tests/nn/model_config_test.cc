@@ -11,6 +11,7 @@
 #include "nn/models/families.h"
 #include "nn/weights.h"
 #include "tests/support/error_text.h"
+#include "tests/support/known_families.h"
 
 namespace inlay {
 namespace {
@@ -81,8 +82,8 @@ TEST(ModelConfig, NamesTheKeyThatIsWrong) {
     std::string sentence;
   } cases[] = {
       {"model_type", "lama",
-       "/model_type: \"lama\" is not a family inlay knows (gpt2, llama) (did you mean "
-       "\"llama\"?)"},
+       str("/model_type: \"lama\" is not a family inlay knows (", testing::known_families(),
+           ") (did you mean \"llama\"?)")},
       {"model_type", 3, "/model_type: expected a string, found 3"},
       {"vocab_size", nullptr, "/vocab_size: missing"},
       {"vocab_size", 0, "/vocab_size: expected an integer from 1 to 2147483648, found 0"},
@@ -98,9 +99,10 @@ TEST(ModelConfig, NamesTheKeyThatIsWrong) {
       {"rms_norm_eps", -1.0, "/rms_norm_eps: expected a number from 0, found -1"},
       {"attention_dropout", 1.0, "/attention_dropout: expected a probability in [0, 1), found 1"},
       {"attention_bias", 1, "/attention_bias: expected true or false, found 1"},
-      {"hidden_act", "relu",
-       "/hidden_act: \"relu\" is not supported (silu, swish, gelu, gelu_new, gelu_pytorch_tanh "
-       "are)"},
+      {"hidden_act", "relu6",
+       "/hidden_act: \"relu6\" is not supported (silu, swish, gelu, gelu_python, gelu_new, "
+       "gelu_fast, gelu_accurate, gelu_pytorch_tanh, "
+       "gelu_python_tanh, relu, relu2 are)"},
       {"residual_multiplier", 0.22,
        "/residual_multiplier: 0.22 is not supported: a Llama has no such setting"},
       {"logits_scaling", 8, "/logits_scaling: 8 is not supported: a Llama has no such setting"},
@@ -189,9 +191,10 @@ TEST(ModelConfig, NamesTheKeyOfGpt2ThatIsWrong) {
       {"resid_pdrop", -0.5, "/resid_pdrop: expected a probability in [0, 1), found -0.5"},
       {"embd_pdrop", 2, "/embd_pdrop: expected a probability in [0, 1), found 2"},
       {"add_cross_attention", true, "/add_cross_attention: true is not supported"},
-      {"activation_function", "relu",
-       "/activation_function: \"relu\" is not supported (silu, swish, gelu, gelu_new, "
-       "gelu_pytorch_tanh are)"},
+      {"activation_function", "relu6",
+       "/activation_function: \"relu6\" is not supported (silu, swish, gelu, gelu_python, "
+       "gelu_new, gelu_fast, gelu_accurate, gelu_pytorch_tanh, "
+       "gelu_python_tanh, relu, relu2 are)"},
   };
   for (const auto& c : cases) {
     Json json = gpt2();
@@ -308,7 +311,7 @@ TEST(ModelConfig, TellsTheSizesWithoutAModel) {
 
 TEST(Families, HaveAllThatARowMustHave) {
   for (const Family* family : families()) {
-    EXPECT_FALSE(family->model_types.empty() || family->default_lora_targets.empty());
+    EXPECT_FALSE(family->model_types.empty());
     EXPECT_TRUE(family->names.embedding.starts_with(family->base_prefix));
     EXPECT_TRUE(family->names.layers.starts_with(family->base_prefix));
     for (const std::string& type : family->model_types) {

@@ -63,6 +63,25 @@ struct GeluErf {
   }
 };
 
+struct Relu {
+  static Vec value(Vec x) { return max(x, Vec::zero()); }
+  static ValueAndSlope both(Vec x) {
+    // 0 at 0, as everywhere.
+    return {value(x), select_less(Vec::zero(), x, Vec::set(1.0F), Vec::zero())};
+  }
+};
+
+struct Relu2 {
+  static Vec value(Vec x) {
+    const Vec positive = max(x, Vec::zero());
+    return positive * positive;
+  }
+  static ValueAndSlope both(Vec x) {
+    const Vec positive = max(x, Vec::zero());
+    return {positive * positive, positive + positive};
+  }
+};
+
 // Calls body with the chosen function as a type, so that its loop holds no branch.
 template <class Body>
 void with_activation(Activation kind, Body body) {
@@ -73,6 +92,10 @@ void with_activation(Activation kind, Body body) {
       return body(GeluErf());
     case Activation::kGeluTanh:
       return body(GeluTanh());
+    case Activation::kRelu:
+      return body(Relu());
+    case Activation::kRelu2:
+      return body(Relu2());
   }
 }
 

@@ -85,6 +85,14 @@ void add(std::span<const float> a, std::span<const float> b, std::span<float> y)
   });
 }
 
+void add_scaled(std::span<const float> a, std::span<const float> b, float factor,
+                std::span<float> y) {
+  parallel_rows(static_cast<i64>(y.size()), kElementGrain, [&](i64 begin, i64 end) {
+    INLAY_SELECT(elementwise)
+        .add_scaled(a.data() + begin, b.data() + begin, factor, y.data() + begin, end - begin);
+  });
+}
+
 void multiply(std::span<const float> a, std::span<const float> b, std::span<float> y) {
   parallel_rows(static_cast<i64>(y.size()), kElementGrain, [&](i64 begin, i64 end) {
     INLAY_SELECT(elementwise)

@@ -22,10 +22,10 @@ void scale(const float* x, float factor, float* y, i64 n) {
   sweep(n, [&](i64 i, auto lanes) { store(load(x + i, lanes) * f, y + i, lanes); });
 }
 
-void add_scaled(float* y, const float* x, float factor, i64 n) {
+void add_scaled(const float* a, const float* b, float factor, float* y, i64 n) {
   const Vec f = Vec::set(factor);
   sweep(n, [&](i64 i, auto lanes) {
-    store(fma(load(x + i, lanes), f, load(y + i, lanes)), y + i, lanes);
+    store(fma(load(b + i, lanes), f, load(a + i, lanes)), y + i, lanes);
   });
 }
 

@@ -10,7 +10,7 @@ struct ElementwiseTable {
   void (*add)(const float* a, const float* b, float* y, i64 n);
   void (*multiply)(const float* a, const float* b, float* y, i64 n);
   void (*scale)(const float* x, float factor, float* y, i64 n);
-  void (*add_scaled)(float* y, const float* x, float factor, i64 n);
+  void (*add_scaled)(const float* a, const float* b, float factor, float* y, i64 n);
   // Sums over `rows` rows of `columns` (<= 64) neighbouring columns; b may be null (plain sums).
   void (*column_block)(const float* a, const float* b, i64 stride, i64 rows, i64 columns,
                        double* out);

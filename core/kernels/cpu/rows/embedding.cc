@@ -27,9 +27,9 @@ void embedding_backward(std::span<const i32> ids, std::span<const float> dy, i64
   constexpr i64 kColumns = 64;
   parallel_rows(width, kColumns, [&](i64 begin, i64 end) {
     for (std::size_t t = 0; t < ids.size(); ++t) {
+      float* sum = dtable.data() + ids[t] * width + begin;
       INLAY_SELECT(elementwise)
-          .add_scaled(dtable.data() + ids[t] * width + begin,
-                      dy.data() + static_cast<i64>(t) * width + begin, 1.0F, end - begin);
+          .add_scaled(sum, dy.data() + static_cast<i64>(t) * width + begin, 1.0F, sum, end - begin);
     }
   });
 }

@@ -43,34 +43,59 @@ double sum_of_squared_distances(const float* x, float from, i64 n) {
   });
 }
 
-void apply(const float* x, const float* weight, const float* bias, float mean, float rstd, float* y,
-           i64 n) {
+// Calls body(factor), factor(i, lanes) being the factors of columns i and on, in the form that this
+// row needs: a loop holds no branch.
+template <class Body>
+void with_factors(const NormRow& row, Body body) {
+  const float* weight = row.weight;
+  if (weight == nullptr) {
+    body([](i64 /*i*/, auto /*lanes*/) { return Vec::set(1.0F); });
+  } else if (row.offset == 0.0F) {
+    body([weight](i64 i, auto lanes) { return load(weight + i, lanes); });
+  } else {
+    const Vec offset = Vec::set(row.offset);
+    body([weight, offset](i64 i, auto lanes) { return offset + load(weight + i, lanes); });
+  }
+}
+
+void apply(const float* x, const NormRow& row, float mean, float rstd, const float* addend,
+           float* y, i64 n) {
   const Vec m = Vec::set(mean);
   const Vec r = Vec::set(rstd);
-  sweep(n, [&](i64 i, auto lanes) {
-    const Vec v = (load(x + i, lanes) - m) * r * load(weight + i, lanes);
-    store(bias == nullptr ? v : v + load(bias + i, lanes), y + i, lanes);
+  const float* bias = row.bias;
+  with_factors(row, [&](auto factor) {
+    sweep(n, [&](i64 i, auto lanes) {
+      Vec v = (load(x + i, lanes) - m) * r * factor(i, lanes);
+      v = bias == nullptr ? v : v + load(bias + i, lanes);
+      store(addend == nullptr ? v : v + load(addend + i, lanes), y + i, lanes);
+    });
   });
 }
 
-void backward(const float* x, const float* weight, float mean, float rstd, const float* dy,
-              bool centred, float* dx, i64 n) {
+template <class Factor>
+void backward_with(Factor factor, const float* x, float mean, float rstd, const float* dy,
+                   bool centred, float* dx, i64 n) {
   const Vec m = Vec::set(mean);
   const Vec r = Vec::set(rstd);
   // Both means are known before the first store: dx may be written over dy.
   const double along = blocked_sum(n, [&](i64 i, auto lanes) {
-    return load(dy + i, lanes) * load(weight + i, lanes) * ((load(x + i, lanes) - m) * r);
+    return load(dy + i, lanes) * factor(i, lanes) * ((load(x + i, lanes) - m) * r);
   });
   const double level = !centred ? 0.0 : blocked_sum(n, [&](i64 i, auto lanes) {
-    return load(dy + i, lanes) * load(weight + i, lanes);
+    return load(dy + i, lanes) * factor(i, lanes);
   });
   const Vec mean_along = Vec::set(static_cast<float>(along / static_cast<double>(n)));
   const Vec mean_level = Vec::set(static_cast<float>(level / static_cast<double>(n)));
   sweep(n, [&](i64 i, auto lanes) {
     const Vec normal = (load(x + i, lanes) - m) * r;
-    const Vec g = load(dy + i, lanes) * load(weight + i, lanes);
+    const Vec g = load(dy + i, lanes) * factor(i, lanes);
     store(r * (g - mean_level - normal * mean_along), dx + i, lanes);
   });
+}
+
+void backward(const float* x, const NormRow& row, float mean, float rstd, const float* dy,
+              bool centred, float* dx, i64 n) {
+  with_factors(row, [&](auto factor) { backward_with(factor, x, mean, rstd, dy, centred, dx, n); });
 }
 
 void weight_block(const float* x, const float* mean, const float* rstd, const float* dy, i64 stride,

@@ -28,8 +28,8 @@ bool turns(const NormRopeArgs& args) {
   return args.rope.positions != nullptr;
 }
 
-const float* weight_of(const NormRopeArgs& args, const float* weight, i64 g) {
-  return args.own_weights ? weight + g * args.group : weight;
+NormRow factors_of(const NormRopeArgs& args, const float* weight, i64 g) {
+  return {args.own_weights ? weight + g * args.group : weight, 0.0F, nullptr};
 }
 
 float mean_of(const NormRopeArgs& args, const NormStatistics& found, i64 row, i64 g) {
@@ -56,9 +56,9 @@ void find_statistics(const NormRopeArgs& args, const float* x, i64 row,
 void apply_norm(const NormRopeArgs& args, const float* x, const float* weight, i64 row,
                 const NormStatistics& found, float* y) {
   for (i64 g = 0; g < args.groups(); ++g) {
-    INLAY_SELECT(norms).apply(x + g * args.group, weight_of(args, weight, g), nullptr,
+    INLAY_SELECT(norms).apply(x + g * args.group, factors_of(args, weight, g),
                               mean_of(args, found, row, g), found.rstd[g * args.rope.rows + row],
-                              y + g * args.group, args.group);
+                              nullptr, y + g * args.group, args.group);
   }
 }
 
@@ -109,8 +109,8 @@ void norm_rope_backward(const NormRopeArgs& args, const float* read, const float
     }
     for (i64 g = 0; g < args.groups(); ++g) {
       const i64 at = g * args.group;
-      INLAY_SELECT(norms).backward(read + row * args.rope.x_stride + at, weight_of(args, weight, g),
-                                   mean_of(args, found, row, g),
+      INLAY_SELECT(norms).backward(read + row * args.rope.x_stride + at,
+                                   factors_of(args, weight, g), mean_of(args, found, row, g),
                                    found.rstd[g * args.rope.rows + row], from + at, args.centred,
                                    to + at, args.group);
     }
