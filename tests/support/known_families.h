@@ -17,4 +17,13 @@ inline std::string known_families() {
   return list;
 }
 
+/// Their classes in Transformers, likewise, in the order of the rows.
+inline std::string known_classes() {
+  std::string list;
+  for (const Family* family : families()) {
+    list += str(list.empty() ? "" : ", ", family->causal_class);
+  }
+  return list;
+}
+
 }  // namespace inlay::testing
