@@ -17,6 +17,9 @@ struct ModelSizes {
   i64 layers = 0;
   i64 max_positions = 0;    // tokens the position table or rope was made for
   bool hard_limit = false;  // positions beyond max_positions do not exist (a learned table)
+  /// > 0: what a cache holds of sequences of at most so many tokens does not hold for longer ones,
+  /// nor the other way round.
+  i64 outgrown_beyond = 0;
 };
 
 /// A decoder-only language model: tokens in, logits for the next token out.

@@ -200,6 +200,9 @@ Decoder::Decoder(std::string family, const DecoderPlan& plan, WeightSource& weig
                                 : weights.optional_vector(rope.divisors, rope.config.pairs());
     rotaries.push_back(std::make_shared<const RotaryEmbedding>(
         rope.config, divisors.defined() ? divisors.to_vector() : std::vector<float>()));
+    if (rope.config.type == RopeType::kLongrope && rope.config.outgrown_anew) {
+      plan_.sizes.outgrown_beyond = rope.config.original_max_positions;
+    }
   }
   for (i64 index = 0; index < std::ssize(plan.layers); ++index) {
     layers_.push_back(std::make_unique<DecoderLayer>(

@@ -27,7 +27,37 @@ struct Stream {
   i64 index = 0;     // which sequence, and its cache slot
   i64 position = 0;  // tokens in the cache
   i32 next = 0;      // made, not yet fed
+  std::span<const i32> prompt;
 };
+
+// Whether a cache of sequences of up to `before` tokens is of no use once they have up to `after`.
+bool outgrown(const CausalLM& model, i64 before, i64 after) {
+  const i64 limit = model.sizes().outgrown_beyond;
+  return limit > 0 && (before > limit) != (after > limit);
+}
+
+// The next token of each stream; all of its tokens where the cache no longer holds.
+PackedTokens next_tokens(const CausalLM& model, SequenceCache& cache, std::span<Stream> streams,
+                         std::span<const Generated> made) {
+  i64 longest = 0;
+  for (const Stream& stream : streams) {
+    longest = std::max(longest, stream.position);
+  }
+  const bool anew = outgrown(model, longest, longest + 1);
+  PackedTokens tokens;
+  for (Stream& stream : streams) {
+    if (anew) {
+      cache.rewind(stream.index, 0);
+      std::vector<i32> all(stream.prompt.begin(), stream.prompt.end());
+      all.insert(all.end(), made[stream.index].ids.begin(), made[stream.index].ids.end());
+      tokens.append(all, 0, stream.index);
+    } else {
+      tokens.append(std::span(&stream.next, 1), stream.position, stream.index);
+    }
+    ++stream.position;
+  }
+  return tokens;
+}
 
 // Draws a token for `stream`; false when the sequence is over.
 bool advance(Stream& stream, std::span<const float> logits, const GenerateOptions& options,
@@ -62,10 +92,7 @@ void run(const CausalLM& model, SequenceCache& cache, std::vector<Stream> stream
     if (going.empty()) {
       return;
     }
-    PackedTokens tokens;
-    for (Stream& stream : going) {
-      tokens.append(std::span(&stream.next, 1), stream.position++, stream.index);
-    }
+    const PackedTokens tokens = next_tokens(model, cache, going, out);
     logits = last_logits(model, tokens, cache, options.attention);
     streams = std::move(going);
   }
@@ -95,7 +122,7 @@ std::vector<Generated> generate(const CausalLM& model, std::span<const std::vect
     const i64 length = static_cast<i64>(prompts[s].size());
     longest = std::max(longest, length);
     tokens.append(prompts[s], 0, static_cast<i64>(s));
-    streams.push_back({static_cast<i64>(s), length, 0});
+    streams.push_back({static_cast<i64>(s), length, 0, prompts[s]});
   }
   check_room(model, longest + options.max_new_tokens);
   SequenceCache cache =
@@ -120,13 +147,14 @@ Generated GenerationSession::reply(std::span<const i32> ids, const GenerateOptio
   }
   // At least the last token is fed again, for its logits.
   const i64 common = std::ranges::mismatch(seen_, ids).in1 - seen_.begin();
-  const i64 kept = cache_.rewind(0, std::min(common, static_cast<i64>(ids.size()) - 1));
+  const i64 length = static_cast<i64>(ids.size());
+  const bool anew = outgrown(model_, static_cast<i64>(seen_.size()), length);
+  const i64 kept = cache_.rewind(0, anew ? 0 : std::min(common, length - 1));
   PackedTokens tokens;
   tokens.append(ids.subspan(kept), kept, 0);
   Tensor logits = last_logits(model_, tokens, cache_, attention_);
   std::vector<Generated> out(1);
-  run(model_, cache_, {{0, static_cast<i64>(ids.size()), 0}}, std::move(logits), options, on_token,
-      out);
+  run(model_, cache_, {{0, length, 0, ids}}, std::move(logits), options, on_token, out);
   seen_.assign(ids.begin(), ids.end());
   seen_.insert(seen_.end(), out[0].ids.begin(), out[0].ids.end());
   if (!out[0].ids.empty()) {

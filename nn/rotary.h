@@ -51,6 +51,10 @@ struct RopeConfig {
   double query_growth = 0.0;
   i64 query_growth_positions = 1;
 
+  /// longrope: a sequence that outgrows L0 is computed anew, its first tokens by long_factor, too
+  /// (Phi-3). Without it they keep the angles they have in the cache.
+  bool outgrown_anew = false;
+
   /// The pairs of a head that turn.
   i64 pairs() const;
 };

@@ -215,6 +215,18 @@ std::string row(const Split& split, i64 index) {
              "}\n");
 }
 
+// Orders one after the other: a text longer than some small models are made for.
+std::string long_row(const Split& split, i64 index) {
+  constexpr std::size_t kBytes = 260;
+  Draws draws(RandomKey(2024).with(split.file).with("long").with(static_cast<u64>(index)));
+  std::string text;
+  while (text.size() < kBytes) {
+    text += text.empty() ? "" : " ";
+    text += sentence(draw_order(split.words, draws), draws);
+  }
+  return str(R"({"text": )", quoted(text), "}\n");
+}
+
 void write_all(const std::string& folder) {
   for (const Split& split : kSplits) {
     std::string text;
@@ -222,6 +234,13 @@ void write_all(const std::string& folder) {
       text += row(split, i);
     }
     write_file(folder + "/" + split.file, text);
+  }
+  for (const Split& split : {kSplits[0], kSplits[1]}) {
+    std::string text;
+    for (i64 i = 0; i < split.rows; ++i) {
+      text += long_row(split, i);
+    }
+    write_file(str(folder, "/long-", split.file), text);
   }
 }
 

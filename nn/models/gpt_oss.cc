@@ -14,12 +14,9 @@ namespace {
 constexpr i64 kGptOssPositions = 131072;
 
 const nlohmann::json& usual_rope() {
-  static const nlohmann::json rope = {{"rope_type", "yarn"},
-                                      {"factor", 32.0},
-                                      {"beta_fast", 32.0},
-                                      {"beta_slow", 1.0},
-                                      {"truncate", false},
-                                      {"original_max_position_embeddings", 4096}};
+  static const nlohmann::json rope = {
+      {"rope_type", "yarn"}, {"factor", 32.0},    {"beta_fast", 32.0},
+      {"beta_slow", 1.0},    {"truncate", false}, {"original_max_position_embeddings", 4096}};
   return rope;
 }
 
@@ -60,17 +57,18 @@ DecoderPlan gpt_oss_plan(const HfConfig& config) {
     layer.experts = experts;
   }
   const i64 head_dim = std::get<SelfAttentionPlan>(p.layers.front().mixer).head_dim;
-  p.ropes = {{parse_rope(with_rope_parameters(config, usual_rope()),
-                         {.head_dim = head_dim,
-                          .max_positions = p.sizes.max_positions,
-                          .theta = 150000.0}),
-              kGgufRopeDivisors}};
+  p.ropes = {
+      {parse_rope(
+           with_rope_parameters(config, usual_rope()),
+           {.head_dim = head_dim, .max_positions = p.sizes.max_positions, .theta = 150000.0}),
+       kGgufRopeDivisors}};
   return p;
 }
 
 void more_gpt_oss_gguf(const GgufKeys& keys, nlohmann::json& c) {
   write_gguf_mixture(keys, "intermediate_size", c);
   c["sliding_window"] = keys.integer("attention.sliding_window");
+  c["rope_parameters"]["truncate"] = false;  // GGUF has no word for it, and all gpt-oss are so
 }
 
 }  // namespace

@@ -310,6 +310,7 @@ RopeConfig parse_rope(const HfConfig& config, const RopeRules& rules) {
     const std::optional<HfConfig> all = config.object("rope_parameters");
     rope.truncate = !all || all->flag("truncate", true);
   }
+  rope.outgrown_anew = rules.longrope_alone;
   if (rules.query_growth && group) {
     read_query_growth(*group, rope);
   }

@@ -16,5 +16,23 @@ TEST(ExampleConfig, TrainsGpt2OnBytesFromScratch) {
   EXPECT_LT(run.steps[29].loss, 3.5);
 }
 
+TEST(ExampleConfig, MakesALlamaOfItsOwnLonger) {
+  const TempDirectory directory;
+  const auto run = [&](const std::string& name, std::vector<std::string> overrides) {
+    overrides.push_back("training.max_steps=3");
+    overrides.push_back("data.validation=null");
+    overrides.push_back(str("save.output_dir=", directory.file(name)));
+    RecordingListener listener;
+    run_training(load_run_config(str(INLAY_SOURCE_DIR "/configs/", name, ".json"), overrides), {},
+                 listener);
+    return listener;
+  };
+  run("llama-bytes", {});
+  const std::string model = directory.file("llama-bytes/model");
+  const RecordingListener longer = run("longer-llama-bytes", {"model.model_name_or_path=" + model});
+  EXPECT_EQ(longer.plan.rope, "linear, factor 2, 256 positions");
+  EXPECT_EQ(longer.steps.size(), 3U);
+}
+
 }  // namespace
 }  // namespace inlay

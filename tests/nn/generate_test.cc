@@ -7,11 +7,14 @@
 #include <cmath>
 #include <limits>
 #include <map>
+#include <memory>
 #include <set>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "core/error.h"
+#include "nn/decoder.h"
 #include "nn/sampling.h"
 #include "tests/support/error_text.h"
 #include "tests/support/model_passes.h"
@@ -172,6 +175,90 @@ TEST(Generate, RefusesMoreTokensThanThereArePositions) {
   EXPECT_EQ(error_text<DataError>([&] { GenerationSession(*loaded.model, 17); }),
             "the prompt and the tokens to generate are 17 tokens, and this model has positions for "
             "16");
+}
+
+// Phi-3 in small: lengths above 9 have other angles.
+std::unique_ptr<CausalLM> longrope_model() {
+  DecoderPlan plan;
+  plan.sizes = {.vocab_size = 29, .hidden_size = 16, .layers = 2, .max_positions = 64};
+  plan.init_std = 0.5;
+  RopeConfig rope;
+  rope.type = RopeType::kLongrope;
+  rope.rotary_dim = 8;
+  rope.theta = 100.0;
+  rope.original_max_positions = 9;
+  rope.short_factor = {1.0, 1.0, 1.0, 1.0};
+  rope.long_factor = {3.0, 9.0, 20.0, 40.0};
+  rope.outgrown_anew = true;
+  plan.ropes = {{rope, ""}};
+  SelfAttentionPlan attention;
+  attention.heads = 2;
+  attention.kv_heads = 1;
+  attention.head_dim = 8;
+  attention.scale = 0.5F;
+  attention.rope = 0;
+  attention.init_std = attention.o_init_std = 0.5;
+  LayerPlan layer;
+  layer.mixer = attention;
+  layer.mixer_norms.before = "input_layernorm";
+  layer.mlp.width = 24;
+  layer.mlp.init_std = layer.mlp.down_init_std = 0.5;
+  layer.mlp_norms.before = "post_attention_layernorm";
+  plan.layers.assign(2, layer);
+  RandomWeights weights(RandomKey(3));
+  return std::make_unique<Decoder>("phi3", plan, weights);
+}
+
+// What follows when every token is computed from all before it.
+std::vector<std::vector<i32>> without_cache(const CausalLM& model,
+                                            std::vector<std::vector<i32>> ids, i64 count) {
+  const NoGrad guard;
+  std::vector<std::vector<i32>> made(ids.size());
+  for (i64 step = 0; step < count; ++step) {
+    PackedTokens tokens;
+    std::vector<i32> rows;
+    for (const std::vector<i32>& sequence : ids) {
+      tokens.append(sequence);
+      rows.push_back(static_cast<i32>(tokens.size() - 1));
+    }
+    Pass pass;
+    pass.tokens = &tokens;
+    const std::vector<float> logits = model.logits(model.hidden(pass, rows), pass).to_vector();
+    for (std::size_t s = 0; s < ids.size(); ++s) {
+      const auto row = std::span(logits).subspan(s * 29, 29);
+      const i32 id = static_cast<i32>(std::ranges::max_element(row) - row.begin());
+      ids[s].push_back(id);
+      made[s].push_back(id);
+    }
+  }
+  return made;
+}
+
+TEST(Generate, ComputesAnewWhatOutgrowsItsLength) {
+  const std::unique_ptr<CausalLM> model = longrope_model();
+  GenerateOptions options;
+  options.max_new_tokens = 8;  // the longest prompt has 8 tokens, and outgrows 9 at the second
+  const std::vector<std::vector<i32>> expected = without_cache(*model, prompts(), 8);
+  const std::vector<Generated> found = generate(*model, prompts(), options);
+  for (std::size_t s = 0; s < expected.size(); ++s) {
+    EXPECT_EQ(found[s].ids, expected[s]);
+  }
+}
+
+TEST(GenerationSession, ComputesAnewWhatOutgrowsItsLength) {
+  const std::unique_ptr<CausalLM> model = longrope_model();
+  GenerateOptions options;
+  options.max_new_tokens = 4;
+  GenerationSession session(*model, 40);
+  std::vector<i32> talk = random_ids(3, 29, 5);
+  for (int turn = 0; turn < 3; ++turn) {  // 3 to 7, 8 to 12, and from above 9
+    const std::vector<i32> reply = session.reply(talk, options).ids;
+    EXPECT_EQ(reply, without_cache(*model, {talk}, 4)[0]) << turn;
+    talk.insert(talk.end(), reply.begin(), reply.end());
+    talk.push_back(turn);
+  }
+  talk.resize(4);  // and back below
+  EXPECT_EQ(session.reply(talk, options).ids, without_cache(*model, {talk}, 4)[0]);
 }
 
 TEST(GenerationSession, RefusesMoreThanItHasRoomFor) {
