@@ -8,7 +8,7 @@
 #include "core/error.h"
 #include "data/text/utf8.h"
 
-// Composition works on clusters: a text may be cut before any code point that no composition or
+// Normalisation works on clusters: a text may be cut before any code point that no composition or
 // reordering reaches across, each cluster is normalised alone, and a cluster that comes out as it
 // went in is merged into a run of unchanged text. This gives the alignment that utf8proc's own
 // string function does not tell, and marks are sorted by a stable sort: utf8proc inserts them one
@@ -23,14 +23,24 @@ utf8proc_int32_t as_int(char32_t code_point) {
   return static_cast<utf8proc_int32_t>(code_point);
 }
 
-/// Full canonical decomposition, appended.
-void append_decomposition(std::vector<utf8proc_int32_t>& out, char32_t code_point) {
-  // The longest canonical decomposition of a code point is four.
-  utf8proc_int32_t buffer[8];
+constexpr bool composes(NormalizationForm form) {
+  return form == NormalizationForm::kC || form == NormalizationForm::kKC;
+}
+
+constexpr bool is_compatible(NormalizationForm form) {
+  return form == NormalizationForm::kKC || form == NormalizationForm::kKD;
+}
+
+/// Full decomposition, appended.
+void append_decomposition(std::vector<utf8proc_int32_t>& out, char32_t code_point,
+                          NormalizationForm form) {
+  // The longest canonical decomposition of a code point is four, the longest other one 18.
+  utf8proc_int32_t buffer[32];
   int boundary_class = 0;
+  const auto options = static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_DECOMPOSE |
+                                                      (is_compatible(form) ? UTF8PROC_COMPAT : 0));
   const utf8proc_ssize_t length = utf8proc_decompose_char(
-      as_int(code_point), buffer, std::size(buffer),
-      static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_DECOMPOSE), &boundary_class);
+      as_int(code_point), buffer, std::size(buffer), options, &boundary_class);
   INLAY_ASSERT(length > 0 && length <= static_cast<utf8proc_ssize_t>(std::size(buffer)));
   out.insert(out.end(), buffer, buffer + length);
 }
@@ -49,20 +59,20 @@ bool composes_backwards(utf8proc_int32_t code_point) {
 }
 
 /// Whether no composition or reordering reaches across the place before `code_point`.
-bool starts_cluster(char32_t code_point) {
+bool starts_cluster(char32_t code_point, NormalizationForm form) {
   if (code_point < kFirstMark) {
     return true;
   }
   std::vector<utf8proc_int32_t> decomposition;
-  append_decomposition(decomposition, code_point);
+  append_decomposition(decomposition, code_point, form);
   return combining_class(decomposition[0]) == 0 && !composes_backwards(decomposition[0]);
 }
 
-i64 cluster_length(std::string_view text) {
+i64 cluster_length(std::string_view text, NormalizationForm form) {
   i64 length = code_point_at(text, 0).length;
   while (length < static_cast<i64>(text.size())) {
     const CodePoint next = code_point_at(text, length);
-    if (starts_cluster(next.value)) {
+    if (starts_cluster(next.value, form)) {
       break;
     }
     length += next.length;
@@ -70,11 +80,11 @@ i64 cluster_length(std::string_view text) {
   return length;
 }
 
-std::string compose_cluster(std::string_view cluster) {
+std::string normalized_cluster(std::string_view cluster, NormalizationForm form) {
   std::vector<utf8proc_int32_t> points;
   for (i64 at = 0; at < static_cast<i64>(cluster.size());) {
     const CodePoint point = code_point_at(cluster, at);
-    append_decomposition(points, point.value);
+    append_decomposition(points, point.value, form);
     at += point.length;
   }
   const auto is_starter = [](utf8proc_int32_t point) { return combining_class(point) == 0; };
@@ -86,9 +96,11 @@ std::string compose_cluster(std::string_view cluster) {
     });
     begin = end;
   }
-  const utf8proc_ssize_t length =
-      utf8proc_normalize_utf32(points.data(), static_cast<utf8proc_ssize_t>(points.size()),
-                               static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE));
+  utf8proc_ssize_t length = static_cast<utf8proc_ssize_t>(points.size());
+  if (composes(form)) {
+    length = utf8proc_normalize_utf32(
+        points.data(), length, static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE));
+  }
   std::string out;
   for (i64 i = 0; i < length; ++i) {
     append_utf8(out, static_cast<char32_t>(points[i]));
@@ -96,23 +108,27 @@ std::string compose_cluster(std::string_view cluster) {
   return out;
 }
 
-/// Whether `code_point` alone is in form C and starts a cluster, told without decomposing it:
+/// Whether `code_point` alone is in the form and starts a cluster, told without decomposing it:
 /// almost all text is of such code points.
-bool is_plain(char32_t code_point) {
+bool is_plain(char32_t code_point, NormalizationForm form) {
+  if (code_point < (form == NormalizationForm::kC ? kFirstMark : 0x80)) {
+    return true;
+  }
   const utf8proc_property_t* property = utf8proc_get_property(as_int(code_point));
-  return code_point < kFirstMark ||
-         (property->combining_class == 0 && property->decomp_seqindex == UINT16_MAX &&
-          !composes_backwards(as_int(code_point)));
+  // Hangul syllables decompose by arithmetic, not by the table.
+  const bool syllable = code_point >= 0xAC00 && code_point <= 0xD7A3;
+  return property->combining_class == 0 && property->decomp_seqindex == UINT16_MAX &&
+         !composes_backwards(as_int(code_point)) && (composes(form) || !syllable);
 }
 
-/// Length of the front of `text` that is in form C and ends where the rest can be looked at alone.
-i64 settled_length(std::string_view text) {
+/// Length of the front of `text` that is in the form and ends where the rest can be looked at alone.
+i64 settled_length(std::string_view text, NormalizationForm form) {
   const i64 size = text.size();
   i64 length = 0;
   i64 last = 0;
   while (length < size) {
     const CodePoint point = code_point_at(text, length);
-    if (!is_plain(point.value)) {
+    if (!is_plain(point.value, form)) {
       return last;  // what comes here may compose with the code point before it
     }
     last = length;
@@ -151,29 +167,71 @@ bool is_word_character(char32_t c) {
   }
 }
 
-NormalizedText normalize_nfc(std::string_view text) {
+bool is_nonspacing_mark(char32_t c) {
+  return utf8proc_category(as_int(c)) == UTF8PROC_CATEGORY_MN;
+}
+
+void append_lower(std::string& out, char32_t c) {
+  constexpr char32_t kDottedI = 0x130;
+  append_utf8(out, c == kDottedI ? U'i' : static_cast<char32_t>(utf8proc_tolower(as_int(c))));
+  if (c == kDottedI) {
+    append_utf8(out, 0x307);
+  }
+}
+
+i64 grapheme_length(std::string_view text) {
+  CodePoint point = code_point_at(text, 0);
+  i64 length = point.length;
+  utf8proc_int32_t state = 0;
+  while (length < static_cast<i64>(text.size())) {
+    const CodePoint next = code_point_at(text, length);
+    if (utf8proc_grapheme_break_stateful(as_int(point.value), as_int(next.value), &state) != 0) {
+      break;
+    }
+    length += next.length;
+    point = next;
+  }
+  return length;
+}
+
+void NormalizedText::keep(std::string_view source) {
+  const i64 size = static_cast<i64>(source.size());
+  if (size == 0) {
+    return;
+  }
+  text += source;
+  if (!runs.empty() && runs.back().unchanged) {
+    runs.back().source_length += size;
+    runs.back().length += size;
+  } else {
+    runs.push_back({size, size, true});
+  }
+}
+
+void NormalizedText::replace(i64 source_length, std::string_view changed) {
+  text += changed;
+  if (source_length > 0 || !changed.empty()) {
+    runs.push_back({source_length, static_cast<i64>(changed.size()), false});
+  }
+}
+
+NormalizedText normalize(std::string_view text, NormalizationForm form) {
   NormalizedText out;
   out.text.reserve(text.size());
-  const auto add_run = [&](i64 source_length, i64 length, bool unchanged) {
-    if (unchanged && !out.runs.empty() && out.runs.back().unchanged) {
-      out.runs.back().source_length += source_length;
-      out.runs.back().length += length;
-    } else if (source_length > 0) {
-      out.runs.push_back({source_length, length, unchanged});
-    }
-  };
   while (!text.empty()) {
-    const i64 settled = settled_length(text);
-    out.text += text.substr(0, settled);
-    add_run(settled, settled, true);
+    const i64 settled = settled_length(text, form);
+    out.keep(text.substr(0, settled));
     text.remove_prefix(settled);
     if (text.empty()) {
       break;
     }
-    const std::string_view cluster = text.substr(0, cluster_length(text));
-    const std::string composed = compose_cluster(cluster);
-    out.text += composed;
-    add_run(cluster.size(), composed.size(), composed == cluster);
+    const std::string_view cluster = text.substr(0, cluster_length(text, form));
+    const std::string changed = normalized_cluster(cluster, form);
+    if (changed == cluster) {
+      out.keep(cluster);
+    } else {
+      out.replace(static_cast<i64>(cluster.size()), changed);
+    }
     text.remove_prefix(cluster.size());
   }
   return out;

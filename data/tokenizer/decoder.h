@@ -32,4 +32,15 @@ class ByteLevelDecoder final : public Decoder {
   std::unique_ptr<DecoderState> start() const override;
 };
 
+/// Pieces as SentencePiece spells them: U+2581 is a blank, and "<0xE2>" a byte. `drops_prefix`: the
+/// blank that encoding puts before a text is left out again.
+class SentencePieceDecoder final : public Decoder {
+ public:
+  explicit SentencePieceDecoder(bool drops_prefix) : drops_prefix_(drops_prefix) {}
+  std::unique_ptr<DecoderState> start() const override;
+
+ private:
+  bool drops_prefix_;
+};
+
 }  // namespace inlay

@@ -1,95 +1,42 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
-#include <initializer_list>
+#include <span>
 #include <utility>
 
 #include "core/error.h"
 #include "core/io/gguf.h"
 #include "data/text/utf8.h"
 #include "data/tokenizer/bpe.h"
+#include "data/tokenizer/character_bpe.h"
+#include "data/tokenizer/gguf_pre_tokenizers.h"
 #include "data/tokenizer/gguf_tokens.h"
 #include "data/tokenizer/load.h"
+#include "data/tokenizer/normalizer_steps.h"
 #include "data/tokenizer/parts.h"
+#include "data/tokenizer/scored_bpe.h"
 
 namespace inlay {
 namespace {
-
-constexpr std::string_view kLlama3Pattern =
-    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
-constexpr std::string_view kQwen2Pattern =
-    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
-
-/// A way to split that `tokenizer.ggml.pre` can name.
-struct NamedPreTokenizer {
-  std::initializer_list<std::string_view> names;
-  std::initializer_list<std::string_view> patterns;  // each isolates its matches
-  bool nfc = false;
-  bool ignore_merges = false;
-  bool add_bos = false;  // where the file does not say
-};
-
-/// Names, patterns and flags as llama.cpp has them. But Qwen's models were trained on normalised
-/// text, which llama.cpp leaves to the user: here it is done.
-const NamedPreTokenizer kPreTokenizers[] = {
-    {.names = {"gpt-2", "phi-2", "mpt", "olmo", "jais", "exaone4", "trillion"},
-     .patterns = {kGpt2Pattern}},
-    {.names = {"smollm", "starcoder", "refact", "command-r", "codeshell", "exaone", "minerva-7b"},
-     .patterns = {R"(\p{N})", kGpt2Pattern}},
-    {.names = {"llama-bpe", "llama3", "llama-v3", "falcon3", "falcon-h1", "lfm2"},
-     .patterns = {kLlama3Pattern},
-     .ignore_merges = true,
-     .add_bos = true},
-    {.names = {"dbrx", "smaug-bpe"}, .patterns = {kLlama3Pattern}},
-    {.names = {"qwen2"}, .patterns = {kQwen2Pattern}, .nfc = true},
-    {.names = {"deepseek-r1-qwen", "stablelm2", "hunyuan", "megrez"}, .patterns = {kQwen2Pattern}},
-    {.names = {"default"},
-     .patterns = {R"([\p{P}\$\+<=>\^~\|]+)", kGpt2Pattern, R"(\p{N}+)", "[0-9][0-9][0-9]"}},
-};
-
-std::string allowed_names() {
-  std::string all;
-  for (const NamedPreTokenizer& entry : kPreTokenizers) {
-    for (const std::string_view name : entry.names) {
-      all += str(all.empty() ? "" : ", ", name);
-    }
-  }
-  return all;
-}
-
-const NamedPreTokenizer& pre_tokenizer_named(const std::string& name, const std::string& file) {
-  for (const NamedPreTokenizer& entry : kPreTokenizers) {
-    if (std::count(entry.names.begin(), entry.names.end(), name) != 0) {
-      return entry;
-    }
-  }
-  throw DataError(
-      name.empty()
-          ? str(file, ": tokenizer.ggml.pre is missing, so how to split text is not known; give a ",
-                "tokenizer.json instead")
-          : str(file, ": tokenizer.ggml.pre: \"", printable(name),
-                "\" is not supported; supported are ", allowed_names()));
-}
 
 class GgufReader {
  public:
   GgufReader(const GgufTokenizerData& data, const std::string& file) : data_(data), file_(file) {}
 
   Tokenizer read() {
-    if (data_.model != "gpt2") {
-      fail("model", str("\"", printable(data_.model), "\" is not supported; supported is gpt2"));
+    bool adds_bos = true;  // where the file does not say
+    if (data_.model == "gpt2") {
+      const GgufPreTokenizer& pre = gguf_pre_tokenizer(data_.pre, file_);
+      adds_bos = pre.add_bos;
+      read_byte_level(pre);
+    } else if (data_.model == "llama") {
+      read_scored();
+    } else if (data_.model == "gemma4") {
+      read_gemma4();
+    } else {
+      fail("model", str("\"", printable(data_.model),
+                        "\" is not supported; supported are gpt2, llama and gemma4"));
     }
-    if (data_.add_space_prefix) {
-      fail("add_space_prefix", "is true, which no tokenizer of model gpt2 follows");
-    }
-    const NamedPreTokenizer& pre = pre_tokenizer_named(data_.pre, file_);
-    for (const std::string_view pattern : pre.patterns) {
-      parts_.pre_tokenizer.add_split(Regex(pattern), SplitBehavior::kIsolated);
-    }
-    parts_.normalizer = pre.nfc ? Normalizer::nfc() : Normalizer();
-    parts_.decoder = std::make_unique<ByteLevelDecoder>();
-    read_tokens();
-    read_merges(pre);
-    read_special_ids(pre);
+    read_special_ids(adds_bos);
     parts_.chat_templates = data_.chat_templates;
     name_tokens();
     return Tokenizer(std::move(parts_));
@@ -124,6 +71,11 @@ class GgufReader {
     add_control_tokens();
   }
 
+  /// Those that never strip: they stand around texts, not within.
+  static bool is_text_mark(std::string_view piece) {
+    return piece == "<unk>" || piece == "<s>" || piece == "<|endoftext|>";
+  }
+
   void add_control_tokens() {
     GgufTokenRoles roles = gguf_token_roles(data_, file_);
     std::vector<AddedToken> added;
@@ -133,6 +85,8 @@ class GgufReader {
       if (kind != GgufTokenKind::kNormal && !data_.tokens[id].empty()) {
         added.push_back({.content = data_.tokens[id],
                          .id = static_cast<i32>(id),
+                         .rstrip = kind == GgufTokenKind::kControl && data_.control_tokens_strip &&
+                                   !is_text_mark(data_.tokens[id]),
                          .special = kind == GgufTokenKind::kControl});
       }
     }
@@ -141,12 +95,79 @@ class GgufReader {
     parts_.notes.insert(parts_.notes.end(), roles.notes.begin(), roles.notes.end());
   }
 
-  void read_merges(const NamedPreTokenizer& pre) {
+  void read_byte_level(const GgufPreTokenizer& pre) {
+    if (data_.add_space_prefix.value_or(false)) {
+      fail("add_space_prefix", "is true, which no tokenizer of model gpt2 follows");
+    }
+    for (const std::string_view pattern : pre.patterns) {
+      parts_.pre_tokenizer.add_split(Regex(pattern), SplitBehavior::kIsolated);
+    }
+    if (pre.nfc) {
+      parts_.normalizer.add(normalization_form(NormalizationForm::kC));
+    }
+    parts_.is_byte_level = true;
+    parts_.decoder = std::make_unique<ByteLevelDecoder>();
+    read_tokens();
     // Without unk: llama.cpp drops bytes that have no token, and so does the original of the model
     // that lacks some (SmolLM2), whatever tokenizer.ggml.unknown_token_id says.
     auto bpe = std::make_unique<ByteLevelBpe>(parts_.vocabulary,
                                               BpeOptions{.ignore_merges = pre.ignore_merges});
-    bpe->reserve(data_.merges.size());
+    bpe->merges().reserve(static_cast<i64>(data_.merges.size()));
+    each_merge([&](std::string_view left, std::string_view right) {
+      bpe->merges().add(parts_.vocabulary, left, right);
+    });
+    parts_.model = std::move(bpe);
+  }
+
+  /// SentencePiece's blank for each blank, and one before each stretch of text between added
+  /// tokens if `prefixed`, whatever the stretch starts with.
+  void use_sentence_pieces(bool prefixed) {
+    if (prefixed) {
+      parts_.normalizer.add(prepend("\u2581"));
+    }
+    parts_.normalizer.add(replace(Regex::literal(" "), "\u2581"));
+    parts_.decoder = std::make_unique<SentencePieceDecoder>(prefixed);
+  }
+
+  void read_scored() {
+    use_sentence_pieces(data_.add_space_prefix.value_or(true));
+    if (data_.scores.size() < data_.tokens.size()) {
+      fail("scores",
+           str("has ", data_.scores.size(), " elements for ", data_.tokens.size(), " tokens"));
+    }
+    read_tokens();
+    const std::span scores(data_.scores.data(), data_.tokens.size());
+    for (std::size_t id = 0; id < scores.size(); ++id) {
+      if (!(scores[id] == scores[id])) {
+        fail("scores", str("element ", id, ": is not a number"));
+      }
+    }
+    auto bpe = std::make_unique<ScoredBpe>(parts_.vocabulary, scores,
+                                           checked_id("unknown_token_id", data_.unk_id));
+    parts_.pre_tokenizer.add_cuts(bpe->joined());
+    parts_.model = std::move(bpe);
+  }
+
+  void read_gemma4() {
+    use_sentence_pieces(false);
+    // llama.cpp never merges over the border of a run of newlines, and no token holds one.
+    parts_.pre_tokenizer.add_split(Regex(R"([^\n]+|[\n]+)"), SplitBehavior::kIsolated);
+    read_tokens();
+    auto bpe = std::make_unique<CharacterBpe>(
+        parts_.vocabulary,
+        BpeOptions{.unk_id = checked_id("unknown_token_id", data_.unk_id), .fuse_unk = true}, true);
+    bpe->reserve(static_cast<i64>(data_.merges.size()));
+    each_merge([&](std::string_view left, std::string_view right) {
+      bpe->add_merge(parts_.vocabulary, left, right);
+    });
+    if (auto joined = bpe->joined()) {
+      parts_.pre_tokenizer.add_cuts(std::move(joined));
+    }
+    parts_.model = std::move(bpe);
+  }
+
+  template <class Add>
+  void each_merge(const Add& add) const {
     for (i64 i = 0; i < static_cast<i64>(data_.merges.size()); ++i) {
       at_element("merges", i, [&] {
         const std::string_view both = data_.merges[i];
@@ -154,20 +175,19 @@ class GgufReader {
         if (blank == std::string_view::npos) {
           throw DataError(str("\"", printable(both), "\" is not two pieces with a blank between"));
         }
-        bpe->add_merge(parts_.vocabulary, both.substr(0, blank), both.substr(blank + 1));
+        add(both.substr(0, blank), both.substr(blank + 1));
       });
     }
-    parts_.model = std::move(bpe);
   }
 
-  void read_special_ids(const NamedPreTokenizer& pre) {
+  void read_special_ids(bool adds_bos) {
     parts_.bos_id = checked_id("bos_token_id", data_.bos_id);
     parts_.eos_id = checked_id("eos_token_id", data_.eos_id);
     parts_.pad_id = checked_id("padding_token_id", data_.pad_id);
     parts_.unk_id = checked_id("unknown_token_id", data_.unk_id);
     checked_id("eot_token_id", data_.eot_id);
     checked_id("eom_token_id", data_.eom_id);
-    if (data_.add_bos.value_or(pre.add_bos)) {
+    if (data_.add_bos.value_or(adds_bos)) {
       parts_.prefix.push_back(needed("bos", parts_.bos_id));
     }
     if (data_.add_eos.value_or(false)) {
@@ -279,7 +299,10 @@ GgufTokenizerData read_gguf_tokenizer(const GgufFile& file) {
   data.fim_sep_id = file.find_int(ggml + "fim_sep_token_id");
   data.add_bos = file.find_bool(ggml + "add_bos_token");
   data.add_eos = file.find_bool(ggml + "add_eos_token");
-  data.add_space_prefix = file.find_bool(ggml + "add_space_prefix").value_or(false);
+  data.add_space_prefix = file.find_bool(ggml + "add_space_prefix");
+  data.scores = file.find_floats(ggml + "scores").value_or(std::vector<float>());
+  data.control_tokens_strip =
+      data.model == "llama" && file.find_string("general.architecture").value_or("") == "phi3";
   data.chat_templates = read_chat_templates(file);
   return data;
 }

@@ -14,8 +14,23 @@ TokenizerParts parts_from_json(const JsonView& root);
 /// Its stages, each from its key of the root. Tokens that the post-processor names must be in the
 /// vocabulary of `parts`.
 Normalizer normalizer_from_json(const JsonView& root);
-PreTokenizer pre_tokenizer_from_json(const JsonView& root);
+void pre_tokenizer_from_json(const JsonView& root, TokenizerParts& parts);
+void model_from_json(const JsonView& root, TokenizerParts& parts);
 void post_processor_from_json(const JsonView& root, TokenizerParts& parts);
-std::unique_ptr<const Decoder> decoder_from_json(const JsonView& root);
+std::unique_ptr<const Decoder> decoder_from_json(const JsonView& root, bool is_byte_level);
+
+/// {"String": "text"} or {"Regex": "expression"}.
+Regex pattern_from_json(const JsonView& json);
+
+/// What "Metaspace" says, as a pre-tokenizer or a decoder.
+struct MetaspaceJson {
+  std::string replacement;
+  PrependScheme scheme;
+  bool split;
+};
+MetaspaceJson metaspace_from_json(const JsonView& json);
+
+/// Refuses the "type" of `json`.
+[[noreturn]] void refuse_type(const JsonView& json, std::string_view supported);
 
 }  // namespace inlay

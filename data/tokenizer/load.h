@@ -23,15 +23,16 @@ Tokenizer load_tokenizer(const std::string& path);
 Tokenizer byte_tokenizer();
 
 /// From the text of a tokenizer.json alone: no bos, eos or pad, and no chat template. `file` is its
-/// name in messages. Supported: byte-level BPE. `truncation` and `padding` are not followed.
+/// name in messages. Supported: BPE and Unigram. `truncation` and `padding` are not followed.
 Tokenizer tokenizer_from_json(std::string_view text, const std::string& file);
 
 /// The tokenizer of a GGUF file, as its metadata `tokenizer.ggml.…` has it.
 struct GgufTokenizerData {
-  std::string model;  // "gpt2"
+  std::string model;  // "gpt2", "llama" or "gemma4"
   std::string pre;    // name of the pre-tokenizer; "" where the file has none
   std::vector<std::string> tokens;
   std::vector<std::string> merges;  // "left right"
+  std::vector<float> scores;        // one a token, for model "llama"
   std::vector<i64> token_types;     // empty, or one a token at least
   std::optional<i64> bos_id;
   std::optional<i64> eos_id;
@@ -44,7 +45,8 @@ struct GgufTokenizerData {
   std::optional<i64> fim_sep_id;
   std::optional<bool> add_bos;  // absent: as usual for the pre-tokenizer
   std::optional<bool> add_eos;
-  bool add_space_prefix = false;
+  std::optional<bool> add_space_prefix;  // absent: for model "llama" alone
+  bool control_tokens_strip = false;     // they take the white space on their right along
   std::vector<NamedTemplate> chat_templates;
 };
 
@@ -53,9 +55,10 @@ bool has_tokenizer(const GgufFile& file);
 
 GgufTokenizerData read_gguf_tokenizer(const GgufFile& file);
 
-/// Supported: model "gpt2" with the pre-tokenizers listed in gguf_loader.cc. Which tokens are
-/// control tokens, and which end a text, see gguf_tokens.h. Ids that are no token's are passed over
-/// with a note. Of a text that several tokens have, the last is the one it is encoded to.
+/// Supported: model "gpt2" with the pre-tokenizers of gguf_pre_tokenizers.h; "llama", which is
+/// SentencePiece's BPE by scores; "gemma4", which is its BPE by merges. Which tokens are control
+/// tokens, and which end a text, see gguf_tokens.h. Ids that are no token's are passed over with a
+/// note. Of a text that several tokens have, the last is the one it is encoded to.
 Tokenizer tokenizer_from_gguf(const GgufTokenizerData& data, const std::string& file);
 
 }  // namespace inlay

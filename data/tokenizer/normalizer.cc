@@ -5,15 +5,24 @@
 #include <utility>
 
 #include "core/error.h"
-#include "data/text/unicode.h"
 
 namespace inlay {
 
 const AlignedText::Segment& AlignedText::segment_at(i64 at) const {
+  const auto holds = [&](std::size_t i) {
+    return segments_[i].begin <= at && (i + 1 == segments_.size() || at < segments_[i + 1].begin);
+  };
+  for (std::size_t i = last_; i < std::min(last_ + 3, segments_.size()); ++i) {
+    if (holds(i)) {
+      last_ = i;
+      return segments_[i];
+    }
+  }
   const auto after = std::upper_bound(segments_.begin(), segments_.end(), at,
                                       [](i64 a, const Segment& s) { return a < s.begin; });
   INLAY_ASSERT(after != segments_.begin());
-  return *(after - 1);
+  last_ = static_cast<std::size_t>(after - segments_.begin()) - 1;
+  return segments_[last_];
 }
 
 ByteRange AlignedText::source_of(i64 begin, i64 end) const {
@@ -29,7 +38,8 @@ ByteRange AlignedText::source_of(i64 begin, i64 end) const {
 
 AlignedText::AlignedText(const AlignedText& whole, const ByteRange& part)
     : text_(whole.text_.substr(part.begin, part.end - part.begin)),
-      base_(whole.base_ + part.begin) {
+      base_(whole.base_ + part.begin),
+      aligned_(whole.aligned_) {
   if (!whole.segments_.empty()) {
     whole.append_segments(part.begin, part.end, 0, segments_);
   }
@@ -49,62 +59,46 @@ void AlignedText::append_segments(i64 begin, i64 end, i64 to,
   }
 }
 
-void AlignedText::replace(std::string text, std::vector<Segment> segments) {
-  storage_ = std::move(text);
-  text_ = storage_;
-  segments_ = std::move(segments);
-}
-
-void AlignedText::normalize_nfc() {
-  INLAY_ASSERT(segments_.empty());  // normalisation comes first, and once
-  NormalizedText normalized = inlay::normalize_nfc(text_);
+void AlignedText::change(NormalizedText changed) {
   // Nearly every text: without segments, places need no search.
-  if (normalized.text == text_) {
+  if (changed.runs.empty() || (changed.runs.size() == 1 && changed.runs[0].unchanged)) {
     return;
   }
-  std::vector<Segment> segments;
-  i64 at = 0;
-  i64 source_at = 0;
-  for (const NormalizedRun& run : normalized.runs) {
-    segments.push_back({at, source_of(source_at, source_at + run.source_length), run.unchanged});
-    at += run.length;
-    source_at += run.source_length;
-  }
-  replace(std::move(normalized.text), std::move(segments));
-}
-
-void AlignedText::prefix_with_blanks(std::vector<ByteRange>& pieces) {
-  std::string text;
-  std::vector<Segment> segments;
-  for (ByteRange& piece : pieces) {
-    const i64 begin = text.size();
-    if (text_[piece.begin] != ' ') {
-      const i64 before = source_of(piece.begin, piece.end).begin;
-      // The blank stands for nothing in the source: an empty range before the piece.
-      segments.push_back({begin, {before, before}, false});
-      text += ' ';
+  if (aligned_) {
+    std::vector<Segment> segments;
+    i64 at = 0;
+    i64 old = 0;
+    for (const NormalizedRun& run : changed.runs) {
+      if (run.length > 0 && run.unchanged) {
+        append_segments(old, old + run.length, at, segments);
+      } else if (run.length > 0) {
+        ByteRange source = source_of(old, old + run.source_length);
+        // What is inserted stands for nothing in the source: an empty range before what follows.
+        source.end = run.source_length == 0 ? source.begin : source.end;
+        segments.push_back({at, source, false});
+      }
+      at += run.length;
+      old += run.source_length;
     }
-    append_segments(piece.begin, piece.end, text.size(), segments);
-    text += text_.substr(piece.begin, piece.end - piece.begin);
-    piece = {begin, static_cast<i64>(text.size())};
+    segments_ = std::move(segments);
+    last_ = 0;
   }
-  replace(std::move(text), std::move(segments));
-}
-
-Normalizer Normalizer::nfc() {
-  Normalizer normalizer;
-  normalizer.nfc_ = true;
-  return normalizer;
+  storage_ = std::move(changed.text);
+  text_ = storage_;
 }
 
 void Normalizer::apply(AlignedText& text) const {
-  if (nfc_) {
-    text.normalize_nfc();
+  for (const auto& step : steps_) {
+    text.change(step->apply(text.text()));
   }
 }
 
 std::string Normalizer::apply(std::string_view text) const {
-  return nfc_ ? normalize_nfc(text).text : std::string(text);
+  std::string changed(text);
+  for (const auto& step : steps_) {
+    changed = step->apply(changed).text;
+  }
+  return changed;
 }
 
 }  // namespace inlay

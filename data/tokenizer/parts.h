@@ -29,6 +29,7 @@ struct TokenizerParts {
   AddedVocabulary added;  // while a loader gathers them
   AddedTokens added_tokens;
   bool split_special_tokens = false;  // never look for the special ones
+  bool is_byte_level = false;         // pieces are spelt in the letters of byte_level.h
   Normalizer normalizer;
   PreTokenizer pre_tokenizer;
   std::unique_ptr<const Model> model;

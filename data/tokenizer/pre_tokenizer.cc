@@ -2,8 +2,9 @@
 #include "data/tokenizer/pre_tokenizer.h"
 
 #include <algorithm>
-#include <optional>
 #include <utility>
+
+#include "data/text/utf8.h"
 
 namespace inlay {
 namespace {
@@ -77,17 +78,22 @@ std::vector<ByteRange> pieces_of(const std::vector<Part>& parts, SplitBehavior b
 }  // namespace
 
 struct PreTokenizer::Step {
-  std::optional<Regex> regex;  // none: prefix a blank
-  SplitBehavior behavior = SplitBehavior::kIsolated;
-  bool invert = false;
+  virtual ~Step() = default;
+  virtual void apply(AlignedText& text, std::vector<ByteRange>& pieces) const = 0;
+};
 
-  std::vector<ByteRange> refine(std::string_view text, const std::vector<ByteRange>& pieces) const {
+namespace {
+
+struct SplitStep final : PreTokenizer::Step {
+  SplitStep(Regex r, SplitBehavior b, bool i) : regex(std::move(r)), behavior(b), invert(i) {}
+
+  void apply(AlignedText& text, std::vector<ByteRange>& pieces) const override {
     std::vector<ByteRange> refined;
     std::vector<Regex::Match> matches;
     for (const ByteRange& piece : pieces) {
-      const std::string_view part = text.substr(piece.begin, piece.end - piece.begin);
+      const std::string_view part = text.text().substr(piece.begin, piece.end - piece.begin);
       matches.clear();
-      regex->find_all(part, matches);
+      regex.find_all(part, matches);
       for (const ByteRange& range : pieces_of(parts_of(matches, part.size(), invert), behavior)) {
         // An empty match splits, and leaves no piece of its own.
         if (range.begin < range.end) {
@@ -95,20 +101,95 @@ struct PreTokenizer::Step {
         }
       }
     }
-    return refined;
+    pieces = std::move(refined);
+  }
+
+  Regex regex;
+  SplitBehavior behavior;
+  bool invert;
+};
+
+struct PrefixBlankStep final : PreTokenizer::Step {
+  void apply(AlignedText& text, std::vector<ByteRange>& pieces) const override {
+    text.change_pieces(pieces, [](std::string_view piece, const ByteRange&, NormalizedText& out) {
+      if (!piece.starts_with(' ')) {
+        out.replace(0, " ");
+      }
+      out.keep(piece);
+    });
   }
 };
 
+struct MetaspaceStep final : PreTokenizer::Step {
+  MetaspaceStep(std::string r, PrependScheme s) : replacement(std::move(r)), scheme(s) {}
+
+  void apply(AlignedText& text, std::vector<ByteRange>& pieces) const override {
+    text.change_pieces(pieces, [&](std::string_view piece, const ByteRange& range,
+                                   NormalizedText& out) {
+      const bool wanted =
+          scheme == PrependScheme::kAlways ||
+          (scheme == PrependScheme::kFirst && text.source_of(range.begin, range.end).begin == 0);
+      if (wanted && !piece.starts_with(' ') && !piece.starts_with(replacement)) {
+        out.replace(0, replacement);
+      }
+      for (std::size_t at = 0; at < piece.size();) {
+        const std::size_t blank = std::min(piece.find(' ', at), piece.size());
+        out.keep(piece.substr(at, blank - at));
+        if (blank < piece.size()) {
+          out.replace(1, replacement);
+        }
+        at = blank + 1;
+      }
+    });
+  }
+
+  std::string replacement;
+  PrependScheme scheme;
+};
+
+struct CutStep final : PreTokenizer::Step {
+  explicit CutStep(std::function<bool(char32_t, char32_t)> j) : joined(std::move(j)) {}
+
+  void apply(AlignedText& text, std::vector<ByteRange>& pieces) const override {
+    std::vector<ByteRange> refined;
+    for (const ByteRange& piece : pieces) {
+      CodePoint left = code_point_at(text.text(), piece.begin);
+      i64 begin = piece.begin;
+      for (i64 at = piece.begin + left.length; at < piece.end;) {
+        const CodePoint right = code_point_at(text.text(), at);
+        if (!joined(left.value, right.value)) {
+          refined.push_back({begin, at});
+          begin = at;
+        }
+        left = right;
+        at += right.length;
+      }
+      refined.push_back({begin, piece.end});
+    }
+    pieces = std::move(refined);
+  }
+
+  std::function<bool(char32_t, char32_t)> joined;
+};
+
+}  // namespace
+
 void PreTokenizer::add_split(Regex regex, SplitBehavior behavior, bool invert) {
-  steps_.push_back(std::make_shared<Step>(Step{std::move(regex), behavior, invert}));
+  steps_.push_back(std::make_shared<SplitStep>(std::move(regex), behavior, invert));
 }
 
 void PreTokenizer::add_prefix_blank() {
-  steps_.push_back(std::make_shared<Step>());
+  has_prefix_blank_ = true;
+  steps_.push_back(std::make_shared<PrefixBlankStep>());
 }
 
-bool PreTokenizer::has_prefix_blank() const {
-  return std::any_of(steps_.begin(), steps_.end(), [](const auto& step) { return !step->regex; });
+void PreTokenizer::add_metaspace(std::string replacement, PrependScheme scheme) {
+  needs_source_ = needs_source_ || scheme == PrependScheme::kFirst;
+  steps_.push_back(std::make_shared<MetaspaceStep>(std::move(replacement), scheme));
+}
+
+void PreTokenizer::add_cuts(std::function<bool(char32_t, char32_t)> joined) {
+  steps_.push_back(std::make_shared<CutStep>(std::move(joined)));
 }
 
 std::vector<ByteRange> PreTokenizer::split(AlignedText& text) const {
@@ -117,11 +198,7 @@ std::vector<ByteRange> PreTokenizer::split(AlignedText& text) const {
     pieces.push_back({0, static_cast<i64>(text.text().size())});
   }
   for (const auto& step : steps_) {
-    if (step->regex) {
-      pieces = step->refine(text.text(), pieces);
-    } else {
-      text.prefix_with_blanks(pieces);
-    }
+    step->apply(text, pieces);
   }
   return pieces;
 }

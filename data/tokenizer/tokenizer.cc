@@ -16,12 +16,14 @@ struct Tokenizer::Impl {
   TokenizerParts parts;
   mutable WordCachePool caches;
 
-  /// Tells `emit(id, begin, end)` every token of `text`, in order.
+  /// Tells `emit(id, begin, end)` every token of `text`, in order. Unless `aligned`, begin and end
+  /// mean nothing.
   template <class Emit>
-  void encode(std::string_view text, const EncodeOptions& options, const Emit& emit) const;
-  /// The same for text without raw added tokens, which begins at `base`.
+  void encode(std::string_view text, const EncodeOptions& options, bool aligned,
+              const Emit& emit) const;
+  /// The same for text without raw added tokens, not yet normalised.
   template <class Emit>
-  void encode_stretch(std::string_view text, i64 base, bool parse_special, WordCache& cache,
+  void encode_stretch(AlignedText& text, bool parse_special, WordCache& cache,
                       const Emit& emit) const;
   /// And for text without any.
   template <class Emit>
@@ -54,9 +56,8 @@ void Tokenizer::Impl::encode_plain(AlignedText& text, WordCache& cache, const Em
 }
 
 template <class Emit>
-void Tokenizer::Impl::encode_stretch(std::string_view text, i64 base, bool parse_special,
-                                     WordCache& cache, const Emit& emit) const {
-  AlignedText normalized(text, base);
+void Tokenizer::Impl::encode_stretch(AlignedText& normalized, bool parse_special, WordCache& cache,
+                                     const Emit& emit) const {
   parts.normalizer.apply(normalized);
   for (const Stretch& stretch :
        parts.added_tokens.split(normalized.text(), AddedTokens::Kind::kNormalized, parse_special)) {
@@ -71,7 +72,7 @@ void Tokenizer::Impl::encode_stretch(std::string_view text, i64 base, bool parse
 }
 
 template <class Emit>
-void Tokenizer::Impl::encode(std::string_view text, const EncodeOptions& options,
+void Tokenizer::Impl::encode(std::string_view text, const EncodeOptions& options, bool aligned,
                              const Emit& emit) const {
   // Places in a piece are i32 (PieceToken, Symbol).
   if (text.size() > static_cast<std::size_t>(std::numeric_limits<i32>::max())) {
@@ -93,7 +94,9 @@ void Tokenizer::Impl::encode(std::string_view text, const EncodeOptions& options
     if (stretch.id >= 0) {
       emit(stretch.id, begin, end);
     } else {
-      encode_stretch(text.substr(begin, end - begin), begin, parse_special, *cache, emit);
+      AlignedText part(text.substr(begin, end - begin), begin,
+                       aligned || parts.pre_tokenizer.needs_source());
+      encode_stretch(part, parse_special, *cache, emit);
     }
   }
   if (options.add_special_tokens) {
@@ -106,14 +109,14 @@ void Tokenizer::Impl::encode(std::string_view text, const EncodeOptions& options
 
 std::vector<i32> Tokenizer::encode(std::string_view text, const EncodeOptions& options) const {
   std::vector<i32> ids;
-  impl_->encode(text, options, [&](i32 id, i64, i64) { ids.push_back(id); });
+  impl_->encode(text, options, false, [&](i32 id, i64, i64) { ids.push_back(id); });
   return ids;
 }
 
 std::vector<TokenSpan> Tokenizer::encode_with_offsets(std::string_view text,
                                                       const EncodeOptions& options) const {
   std::vector<TokenSpan> tokens;
-  impl_->encode(text, options, [&](i32 id, i64 begin, i64 end) {
+  impl_->encode(text, options, true, [&](i32 id, i64 begin, i64 end) {
     tokens.push_back({id, begin, end});
   });
   return tokens;

@@ -39,7 +39,7 @@ std::string encoded(const std::string& letters, const std::vector<Rule>& rules,
       vocabulary,
       {.unk_id = vocabulary.find(unk), .fuse_unk = fuse_unk, .ignore_merges = ignore_merges});
   for (const Rule& rule : rules) {
-    bpe.add_merge(vocabulary, rule.left, rule.right);
+    bpe.merges().add(vocabulary, rule.left, rule.right);
   }
   std::vector<PieceToken> tokens;
   bpe.encode(piece, tokens);
@@ -86,7 +86,7 @@ TEST(Bpe, RefusesMergesOfWhatIsNotInTheVocabulary) {
   ByteLevelBpe bpe(vocabulary, {});
   const auto error_of = [&](const std::string& left, const std::string& right) -> std::string {
     try {
-      bpe.add_merge(vocabulary, left, right);
+      bpe.merges().add(vocabulary, left, right);
     } catch (const DataError& error) {
       return error.what();
     }

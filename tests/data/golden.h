@@ -12,8 +12,9 @@
 namespace inlay {
 
 inline const std::vector<std::string>& golden_styles() {
-  static const std::vector<std::string> styles = {"gpt2_style", "smollm_style", "llama3_style",
-                                                  "qwen2_style"};
+  static const std::vector<std::string> styles = {"gpt2_style",   "smollm_style",
+                                                  "llama3_style", "qwen2_style",
+                                                  "llama2_style", "unigram_t5_style"};
   return styles;
 }
 

@@ -114,13 +114,19 @@ TEST(TokenizerGguf, RefusesWhatIsWrongOrNotSupported) {
     std::function<void(GgufTokenizerData&)> edit;
     std::string error;
   } cases[] = {
-      {[](auto& d) { d.model = "llama"; },
-       key + "model: \"llama\" is not supported; supported is gpt2"},
+      {[](auto& d) { d.model = "bert"; },
+       key + "model: \"bert\" is not supported; supported are gpt2, llama and gemma4"},
+      {[](auto& d) { d.model = "llama"; }, key + "scores: has 0 elements for 260 tokens"},
       {[](auto& d) { d.pre = "qwen"; },
-       key + "pre: \"qwen\" is not supported; supported are gpt-2, phi-2, mpt, olmo, jais, "
-             "exaone4, trillion, smollm, starcoder, refact, command-r, codeshell, exaone, "
-             "minerva-7b, llama-bpe, llama3, llama-v3, falcon3, falcon-h1, lfm2, dbrx, smaug-bpe, "
-             "qwen2, deepseek-r1-qwen, stablelm2, hunyuan, megrez, default"},
+       key +
+           "pre: \"qwen\" is not supported; supported are gpt-2, phi-2, mpt, olmo, jais, "
+           "exaone4, trillion, granite-docling, gigachat, a.x-4.0, mellum, roberta-bpe, smollm, "
+           "starcoder, refact, command-r, codeshell, exaone, minerva-7b, mellum2, llama-bpe, "
+           "llama3, llama-v3, falcon3, falcon-h1, lfm2, pixtral, midm-2.0, dbrx, smaug-bpe, "
+           "chatglm-bpe, glm4, glm5, qwen2, qwen35, deepseek-r1-qwen, stablelm2, hunyuan, megrez, "
+           "kormo, solar-open, grok-2, gpt-4o, llama4, kanana2, minimax-m2, tekken, deepseek-v3, "
+           "hunyuan-dense, joyai-llm, hy_v4, exaone-moe, seed-coder, bailingmoe, bailingmoe2, "
+           "llada-moe, default"},
       {[](auto& d) { d.pre = ""; },
        key + "pre is missing, so how to split text is not known; give a tokenizer.json instead"},
       {[](auto& d) { d.add_space_prefix = true; },
@@ -390,8 +396,9 @@ TEST(TokenizerGguf, RefusesAFileWithoutOrWithABrokenTokenizer) {
     }
     return "no error";
   };
-  EXPECT_EQ(error_with("tokenizer.ggml.model", std::string("llama")),
-            ": tokenizer.ggml.model: \"llama\" is not supported; supported is gpt2");
+  EXPECT_EQ(
+      error_with("tokenizer.ggml.model", std::string("bert")),
+      ": tokenizer.ggml.model: \"bert\" is not supported; supported are gpt2, llama and gemma4");
   EXPECT_EQ(error_with("tokenizer.ggml.tokens", std::string("a")).substr(0, 36),
             ": \"tokenizer.ggml.tokens\": expected ");
   EXPECT_EQ(error_with("tokenizer.chat_template", std::string("a\xFF")),

@@ -84,20 +84,25 @@ TEST(TokenizerJson, RefusesEveryPartItDoesNotSupportByName) {
     std::string error;
   } cases[] = {
       {"/version", R"("2.0")", "/version: \"2.0\" is not supported; it must be 1.0"},
-      {"/normalizer", R"({"type":"Lowercase"})",
-       "/normalizer/type: \"Lowercase\" is not supported; supported are NFC and Sequence"},
+      {"/normalizer", R"({"type":"BertNormalizer"})",
+       "/normalizer/type: \"BertNormalizer\" is not supported; supported are NFC, NFD, NFKC, NFKD, "
+       "Lowercase, StripAccents, Strip, Prepend, Replace, Nmt, Precompiled and Sequence"},
+      {"/normalizer", R"({"type":"Precompiled","precompiled_charsmap":"AAAA"})",
+       "/normalizer/precompiled_charsmap: the table of replacements is cut short"},
+      {"/normalizer", R"({"type":"Precompiled","precompiled_charsmap":"A-A="})",
+       "/normalizer/precompiled_charsmap: the table of replacements is not base64"},
       {"/normalizer", R"({"type":"Sequence","normalizers":[{"type":"NFC"},{"type":"Prepend"}]})",
-       "/normalizer/normalizers/1/type: \"Prepend\" is not supported; supported are NFC and "
-       "Sequence"},
+       "/normalizer/normalizers/1: \"prepend\" is missing"},
       {"/normalizer", R"({"type":"Sequence"})", "/normalizer: \"normalizers\" is missing"},
       {"/normalizer", R"("NFC")", "/normalizer: expected an object, found string"},
-      {"/pre_tokenizer", "null",
-       " there is no pre_tokenizer, and only byte-level tokenizers are supported"},
-      {"/pre_tokenizer", R"({"type":"Metaspace"})",
-       "/pre_tokenizer/type: \"Metaspace\" is not supported; supported are ByteLevel, Split, "
-       "Digits and Sequence"},
-      {"/pre_tokenizer", R"({"type":"Digits","individual_digits":true})",
-       "/pre_tokenizer: there is no ByteLevel, and only byte-level tokenizers are supported"},
+      {"/pre_tokenizer", R"({"type":"UnicodeScripts"})",
+       "/pre_tokenizer/type: \"UnicodeScripts\" is not supported; supported are ByteLevel, "
+       "Metaspace, Split, Digits, Whitespace, WhitespaceSplit, Punctuation, CharDelimiterSplit and "
+       "Sequence"},
+      {"/pre_tokenizer", R"({"type":"Metaspace","replacement":"ab"})",
+       "/pre_tokenizer/replacement: must be one character"},
+      {"/pre_tokenizer", R"({"type":"Metaspace","prepend_scheme":"last"})",
+       "/pre_tokenizer/prepend_scheme: \"last\" is unknown; known are always, first and never"},
       {"/pre_tokenizer/pretokenizers/2", R"({"type":"Digits","individual_digits":true})",
        "/pre_tokenizer/pretokenizers/2: \"Digits\" comes after ByteLevel, which must be the last"},
       {"/pre_tokenizer/pretokenizers/0/behavior", R"("Merged")",
@@ -112,13 +117,19 @@ TEST(TokenizerJson, RefusesEveryPartItDoesNotSupportByName) {
        "/pre_tokenizer/pretokenizers/1: \"add_prefix_space\" is missing"},
       {"/pre_tokenizer/pretokenizers/1/use_regex", "1",
        "/pre_tokenizer/pretokenizers/1/use_regex: expected true or false, found number"},
-      {"/decoder", "null", " there is no decoder; supported are ByteLevel and Sequence"},
-      {"/decoder/type", R"("Metaspace")",
-       "/decoder/type: \"Metaspace\" is not supported; supported are ByteLevel and Sequence"},
+      {"/decoder", "null",
+       " there is no decoder; supported are ByteLevel, Metaspace, Replace, ByteFallback, Fuse, "
+       "Strip and Sequence"},
+      {"/decoder/type", R"("WordPiece")",
+       "/decoder/type: \"WordPiece\" is not supported; supported are ByteLevel, Metaspace, "
+       "Replace, "
+       "ByteFallback, Fuse, Strip and Sequence"},
       {"/decoder", R"({"type":"Sequence","decoders":[]})",
        "/decoder: there must be one ByteLevel decoder"},
       {"/decoder", R"({"type":"Sequence","decoders":[{"type":"ByteLevel"},{"type":"ByteLevel"}]})",
-       "/decoder: there must be one ByteLevel decoder"},
+       "/decoder/decoders/1: \"ByteLevel\" comes after pieces are put together; only Strip and "
+       "Fuse "
+       "may"},
       {"/post_processor", R"({"type":"Padding"})",
        "/post_processor/type: \"Padding\" is not supported; supported are ByteLevel, "
        "TemplateProcessing, BertProcessing, RobertaProcessing and Sequence"},
@@ -146,15 +157,15 @@ TEST(TokenizerJson, RefusesEveryPartItDoesNotSupportByName) {
        "/post_processor/special_tokens/<s>/ids/0: there is no token with id 261"},
       {"/model", "null", " \"model\" is missing"},
       {"/model/type", R"("Unigram")",
-       "/model/type: \"Unigram\" is not supported; supported is BPE"},
+       "/model/type: \"Unigram\" over ByteLevel letters is not supported"},
+      {"/model/type", R"("WordPiece")",
+       "/model/type: \"WordPiece\" is not supported; supported are BPE and Unigram"},
       {"/model/dropout", "0.1",
        "/model/dropout: dropout makes encoding random and is not supported; it must be null"},
       {"/model/end_of_word_suffix", R"("</w>")",
        "/model/end_of_word_suffix: is not supported; it must be null"},
       {"/model/continuing_subword_prefix", R"("##")",
        "/model/continuing_subword_prefix: is not supported; it must be null"},
-      {"/model/byte_fallback", "true",
-       "/model/byte_fallback: byte fallback is not supported; byte-level BPE does without"},
       {"/model/vocab", "[]", "/model/vocab: expected an object, found array"},
       {"/model/vocab/ab", "3", "/model/vocab: id 3 is given to both \"ab\" and \"\u0103\""},
       {"/model/vocab/ab", "-3", "/model/vocab: token \"ab\" has id -3; ids are from 0 to 8388607"},

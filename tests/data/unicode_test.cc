@@ -32,14 +32,14 @@ TEST(Unicode, ComposesAsTheStandardSays) {
       {"x\u00e9\u0323y", "x\u1eb9\u0301y"},  // a composed letter is taken apart again
   };
   for (const auto& c : cases) {
-    EXPECT_EQ(normalize_nfc(c.text).text, c.composed) << c.text;
-    EXPECT_EQ(normalize_nfc(c.composed).text, c.composed) << c.composed;
+    EXPECT_EQ(normalize(c.text, NormalizationForm::kC).text, c.composed) << c.text;
+    EXPECT_EQ(normalize(c.composed, NormalizationForm::kC).text, c.composed) << c.composed;
   }
 }
 
 TEST(Unicode, TellsWhichSourceEachRunStandsFor) {
   const std::string text = "caf\u0065\u0301 na\u0069\u0308ve";
-  const NormalizedText normalized = normalize_nfc(text);
+  const NormalizedText normalized = normalize(text, NormalizationForm::kC);
   ASSERT_EQ(normalized.runs.size(), 5U);
   const NormalizedRun expected[] = {
       {3, 3, true}, {3, 2, false}, {3, 3, true}, {3, 2, false}, {2, 2, true}};
@@ -57,7 +57,7 @@ TEST(Unicode, SortsALongRunOfMarksInReasonableTime) {
     text += "\u0301\u0323";
   }
   const auto start = std::chrono::steady_clock::now();
-  const std::string composed = normalize_nfc(text).text;
+  const std::string composed = normalize(text, NormalizationForm::kC).text;
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
   EXPECT_EQ(composed.substr(0, 6),
             "\u1ea1\u0323"
