@@ -2,6 +2,7 @@
 #include "finetune/hf_export.h"
 
 #include <algorithm>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <utility>
@@ -13,6 +14,7 @@
 #include "core/io/safetensors.h"
 #include "finetune/row_source.h"
 #include "nn/embedding.h"
+#include "nn/expert_stack.h"
 #include "nn/linear.h"
 #include "nn/models/families.h"
 #include "nn/models/rope_config.h"
@@ -25,6 +27,24 @@ Tensor converted(const Tensor& f32, DType dtype) {
   const MemoryScope scope(MemoryClass::kScratch);
   return f32.to(dtype);
 }
+
+// The matrix of an expert that was asked for last: a source of bytes comes for it in pieces.
+class LastExpert {
+ public:
+  explicit LastExpert(const ExpertStack& stack) : stack_(stack) {}
+  const Tensor& matrix(i64 expert) {
+    if (expert != expert_) {
+      matrix_ = stack_.matrix(expert);
+      expert_ = expert;
+    }
+    return matrix_;
+  }
+
+ private:
+  const ExpertStack& stack_;
+  i64 expert_ = -1;
+  Tensor matrix_;
+};
 
 // Collects what is to be written under the names Hugging Face uses. Adapter factors are folded in,
 // never listed.
@@ -47,6 +67,22 @@ class Collector : public Visitor {
     }
     if (layer->bias().defined()) {
       add(name + ".bias", layer->bias());
+    }
+  }
+
+  void router(const std::string& name, std::unique_ptr<LinearLike>& slot) override {
+    linear(name, slot);
+  }
+
+  void experts(const std::string& name, ExpertStack& stack) override {
+    const ExpertStackSpec& spec = stack.spec();
+    if (spec.stacked) {
+      add_stack(spec.path(name, spec.stack_name()), stack);
+    } else {
+      add_each(name, stack);
+    }
+    if (spec.bias) {
+      add(spec.path(name, spec.bias_name()), stack.bias());
     }
   }
 
@@ -89,6 +125,48 @@ class Collector : public Visitor {
                        dtype_,
                        {count, width},
                        row_source(std::move(rows), count, width, dtype_)});
+  }
+
+  // All matrices as one tensor [E, out, in], or [E, in, out].
+  void add_stack(const std::string& name, const ExpertStack& stack) {
+    const ExpertStackSpec& spec = stack.spec();
+    const i64 rows = spec.in_out ? spec.in : spec.out, cols = spec.in_out ? spec.out : spec.in;
+    // Asked for in order, an expert's rows after another's.
+    const auto last = std::make_shared<LastExpert>(stack);
+    const auto rows_of_all = [last, rows, cols, in_out = spec.in_out](i64 begin, i64 end) {
+      const Tensor out = Tensor::empty({end - begin, cols});
+      for (i64 row = begin; row < end;) {
+        const i64 expert = row / rows, stop = std::min(end, (expert + 1) * rows);
+        const Tensor& matrix = last->matrix(expert);
+        out.slice(0, row - begin, stop - begin)
+            .copy_from((in_out ? matrix.transpose(0, 1) : matrix)
+                           .slice(0, row - expert * rows, stop - expert * rows));
+        row = stop;
+      }
+      return out;
+    };
+    tensors.push_back({name,
+                       dtype_,
+                       {spec.experts, rows, cols},
+                       row_source(rows_of_all, spec.experts * rows, cols, dtype_)});
+  }
+
+  // Each expert's parts by names of their own.
+  void add_each(const std::string& name, const ExpertStack& stack) {
+    const ExpertStackSpec& spec = stack.spec();
+    const i64 parts = std::ssize(spec.parts), out = spec.out / parts;
+    const auto last = std::make_shared<LastExpert>(stack);
+    for (i64 e = 0; e < spec.experts; ++e) {
+      for (i64 p = 0; p < parts; ++p) {
+        const auto rows = [last, e, first = p * out](i64 begin, i64 end) {
+          return last->matrix(e).slice(0, first + begin, first + end).contiguous();
+        };
+        tensors.push_back({spec.path(name, spec.name_of(e, p)),
+                           dtype_,
+                           {out, spec.in},
+                           row_source(rows, out, spec.in, dtype_)});
+      }
+    }
   }
 
   void add(const std::string& name, const Tensor& value) {

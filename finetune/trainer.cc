@@ -9,6 +9,7 @@
 #include "core/memory/memory.h"
 #include "core/profile.h"
 #include "nn/embedding.h"
+#include "nn/expert_stack.h"
 #include "optim/clip.h"
 
 namespace inlay {
@@ -32,6 +33,14 @@ class TrainableParameters final : public Visitor {
   void linear(const std::string& name, std::unique_ptr<LinearLike>& slot) override {
     in_linear_ = true;
     slot->visit(*this, name);
+    in_linear_ = false;
+  }
+  void router(const std::string& name, std::unique_ptr<LinearLike>& slot) override {
+    linear(name, slot);
+  }
+  void experts(const std::string& name, ExpertStack& stack) override {
+    in_linear_ = true;
+    stack.visit(*this, name);
     in_linear_ = false;
   }
   void embedding(const std::string& name, std::unique_ptr<EmbeddingLike>& slot) override {

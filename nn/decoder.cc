@@ -80,11 +80,15 @@ DecoderLayer::DecoderLayer(const DecoderPlan& model, i64 index, const std::strin
       feeding_{make_norm(model, name, plan_.mlp_norms.before, weights),
                make_norm(model, name, plan_.mlp_norms.after, weights), "resid_mlp",
                plan_.residual_dropout},
-      experts_(plan_.experts ? std::make_unique<Experts>(*plan_.experts, name,
+      experts_(plan_.experts ? std::make_unique<Experts>(*plan_.experts, model.norm, name,
                                                          model.sizes.hidden_size, weights)
                              : nullptr) {
   if (plan_.mlp.width > 0) {
     mlp_.emplace(plan_.mlp, dotted(name, plan_.mlp_name), model.sizes.hidden_size, weights);
+    if (!plan_.mlp_own_norm.empty()) {
+      mlp_own_norm_.emplace(model.norm, dotted(name, plan_.mlp_own_norm), model.sizes.hidden_size,
+                            weights);
+    }
   }
   if (model.layer_inputs.width > 0) {
     input_gate_.emplace(model.layer_inputs, model.norm, name, model.sizes.hidden_size,
@@ -96,9 +100,16 @@ DecoderLayer::DecoderLayer(const DecoderPlan& model, i64 index, const std::strin
   }
 }
 
-Tensor DecoderLayer::fed(const Tensor& residual, const Tensor& x, const Pass& pass) const {
-  const Tensor y = mlp_ ? mlp_->forward(residual, x, pass) : residual;
-  return experts_ != nullptr ? experts_->forward(y, x, pass) : y;
+Tensor DecoderLayer::fed(const Tensor& residual, const Tensor& x, const Tensor& whole,
+                         const Pass& pass) const {
+  Tensor y = residual;
+  if (mlp_ && mlp_own_norm_) {
+    y = mlp_own_norm_->forward(mlp_->forward({}, x, pass), pass);
+    y = residual.defined() ? add(std::move(y), residual) : y;
+  } else if (mlp_) {
+    y = mlp_->forward(residual, x, pass);
+  }
+  return experts_ != nullptr ? experts_->forward(y, x, whole, pass) : y;
 }
 
 Tensor DecoderLayer::add_to(const Tensor& x, const Branch& branch, Tensor y,
@@ -129,7 +140,7 @@ Tensor DecoderLayer::forward_parallel(const Tensor& x, const Pass& pass) const {
   const Tensor normed = maybe_norm(mixing_.before, x, pass);
   const Tensor fed_from = feeding_.before ? feeding_.before->forward(x, pass) : normed;
   const auto mix = [&](const Tensor& residual) { return mixer_->forward(residual, normed, pass); };
-  const auto feed = [&](const Tensor& residual) { return fed(residual, fed_from, pass); };
+  const auto feed = [&](const Tensor& residual) { return fed(residual, fed_from, x, pass); };
   // As in add_branch.
   const auto onto = [&](const Tensor& to, const Branch& branch, const auto& part) {
     const bool nothing_between =
@@ -151,10 +162,10 @@ Tensor DecoderLayer::forward_sequential(Tensor x, const Pass& pass) const {
   const auto mix = [&](const Tensor& residual, const Tensor& from) {
     return mixer_->forward(residual, from, pass);
   };
-  const auto feed = [&](const Tensor& residual, const Tensor& from) {
-    return fed(residual, from, pass);
-  };
   const Tensor middle = add_branch(mixing_, mix, x, pass);
+  const auto feed = [&](const Tensor& residual, const Tensor& from) {
+    return fed(residual, from, middle, pass);
+  };
   x = Tensor();  // gone before the widest values of the layer come, unless backward keeps it
   return add_branch(feeding_, feed, middle, pass);
 }
@@ -166,6 +177,7 @@ void DecoderLayer::visit(Visitor& visitor, const std::string& name) {
   visit_norm(feeding_.before, visitor, dotted(name, plan_.mlp_norms.before));
   if (mlp_) {
     mlp_->visit(visitor, dotted(name, plan_.mlp_name));
+    visit_norm(mlp_own_norm_, visitor, dotted(name, plan_.mlp_own_norm));
   }
   if (experts_ != nullptr) {
     experts_->visit(visitor, name);

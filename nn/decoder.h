@@ -45,8 +45,9 @@ class DecoderLayer final : public Module {
   Tensor forward_parallel(const Tensor& x, const Pass& pass) const;
   /// x + what is left to be done to y, which a part gave.
   Tensor add_to(const Tensor& x, const Branch& branch, Tensor y, const Pass& pass) const;
-  /// The feed-forward part, the experts' or the mlp's or both, onto `residual` if that is defined.
-  Tensor fed(const Tensor& residual, const Tensor& x, const Pass& pass) const;
+  /// The feed-forward part, the experts' or the mlp's or both, onto `residual` if that is defined;
+  /// x is `whole` after the norm before it.
+  Tensor fed(const Tensor& residual, const Tensor& x, const Tensor& whole, const Pass& pass) const;
 
   LayerPlan plan_;
   i64 index_;
@@ -54,6 +55,7 @@ class DecoderLayer final : public Module {
   std::unique_ptr<SequenceMixer> mixer_;
   Branch feeding_;
   std::optional<Mlp> mlp_;
+  std::optional<Norm> mlp_own_norm_;
   std::unique_ptr<Experts> experts_;  // null where the layer has none
   std::optional<LayerInputGate> input_gate_;
   Tensor scalar_;        // [1], or undefined

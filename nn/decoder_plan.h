@@ -42,6 +42,7 @@ struct LayerPlan {
   std::string mlp_name = "mlp";
   MlpPlan mlp;                         // of width 0: none, the experts alone
   std::optional<ExpertsPlan> experts;  // their results are added to the mlp's
+  std::string mlp_own_norm;            // of what the mlp gives, before that; empty: none
   NormNames mlp_norms;
   /// Both parts read the layer's input, and their results are added to it together (GPT-J,
   /// GPT-NeoX, Cohere). Where mlp_norms.before is empty, mixer_norms.before is for both.

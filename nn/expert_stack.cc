@@ -10,6 +10,10 @@ std::string ExpertStackSpec::name_of(i64 e, i64 p) const {
   return str(e, ".", parts[p], ".weight");
 }
 
+std::string ExpertStackSpec::path(const std::string& module, const std::string& name) const {
+  return dotted(stack.empty() ? module : module.substr(0, module.rfind('.')), name);
+}
+
 ExpertStack::ExpertStack(const ExpertStackSpec& spec, const std::string& name,
                          WeightSource& weights)
     : spec_(spec), weights_(weights.experts(name, spec)) {}
@@ -94,10 +98,10 @@ void ExpertStack::visit(Visitor& visitor, const std::string& name) {
   for (std::size_t p = 0; p < weights_.parts.size(); ++p) {
     ExpertMatrices& part = weights_.parts[p];
     for (std::size_t i = 0; i < part.trained.size(); ++i) {
-      visitor.parameter(dotted(name, weights_.names[p][i]), part.trained[i]);
+      visitor.parameter(spec_.path(name, weights_.names[p][i]), part.trained[i]);
     }
     if (part.bias.defined()) {
-      visitor.parameter(dotted(name, weights_.bias_names[p]), part.bias);
+      visitor.parameter(spec_.path(name, weights_.bias_names[p]), part.bias);
     }
   }
   for (ExpertStackUpdate& update : updates_) {

@@ -22,7 +22,8 @@ struct ExpertStackSpec {
   /// Files with a matrix an expert call it "<N>.<part>.weight" below that module. In GGUF files
   /// "<part>" is the tensor of all experts. `out` rows are shared out equally among them.
   std::vector<std::string> parts = {};
-  /// The tensor [E, ..] of all experts and parts where files have that; empty: as in memory.
+  /// The tensor [E, ..] of all experts and parts where files have that, beside the module and not
+  /// below it, as all that files have of such a stack; empty: as in memory.
   std::string stack = {};
   bool stacked = false;      // files of the family have such a tensor, and no matrix an expert
   bool in_out = false;       // it is [E, in, out], else [E, out, in]
@@ -34,6 +35,8 @@ struct ExpertStackSpec {
   std::string name_of(i64 e, i64 p) const;
   std::string stack_name() const { return stack.empty() ? parameter : stack; }
   std::string bias_name() const { return parameter + "_bias"; }
+  /// Where files have one of these names, for the experts' module `module`.
+  std::string path(const std::string& module, const std::string& name) const;
 };
 
 /// The matrices as a source has them.

@@ -59,11 +59,11 @@ ExpertStackWeights RandomWeights::experts(const std::string& name, const ExpertS
     if (spec.stacked) {
       names.push_back(spec.stack_name());
       part.trained.push_back(
-          normal({spec.experts, shape[0], shape[1]}, dotted(name, names[0]), spec.init_std));
+          normal({spec.experts, shape[0], shape[1]}, spec.path(name, names[0]), spec.init_std));
     }
     for (i64 e = 0; e < spec.experts && !spec.stacked; ++e) {
       names.push_back(spec.name_of(e, p));
-      part.trained.push_back(normal(shape, dotted(name, names.back()), spec.init_std));
+      part.trained.push_back(normal(shape, spec.path(name, names.back()), spec.init_std));
     }
     if (dtype_ != DType::kF32) {
       part.freeze();

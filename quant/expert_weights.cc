@@ -49,8 +49,8 @@ ExpertStackWeights CheckpointWeights::experts(const std::string& name,
                                               const ExpertStackSpec& spec) {
   ExpertStackWeights weights;
   const i64 parts = std::ssize(spec.parts);
-  const bool each = checkpoint_.has(dotted(name, spec.name_of(0, 0)));
-  const auto of_all = [&](i64 p) { return str(dotted(name, spec.parts[p]), ".weight"); };
+  const bool each = checkpoint_.has(spec.path(name, spec.name_of(0, 0)));
+  const auto of_all = [&](i64 p) { return str(spec.path(name, spec.parts[p]), ".weight"); };
   const bool by_part = !each && checkpoint_.has_stack(of_all(0));
   const auto add_part = [&](ExpertMatrices part, std::vector<std::string> names) {
     if (options_.trainable) {
@@ -64,7 +64,7 @@ ExpertStackWeights CheckpointWeights::experts(const std::string& name,
   };
   if (!each && !by_part) {
     StoredStack stack =
-        checkpoint_.stack(dotted(name, spec.stack_name()), spec.experts, spec.out, spec.in,
+        checkpoint_.stack(spec.path(name, spec.stack_name()), spec.experts, spec.out, spec.in,
                           spec.in_out ? WeightLayout::kInOut : WeightLayout::kOutIn);
     add_part({.in = spec.in,
               .out = spec.out,
@@ -74,7 +74,7 @@ ExpertStackWeights CheckpointWeights::experts(const std::string& name,
     weights.interleaved = spec.interleaved;
     if (spec.bias) {
       weights.parts[0].bias =
-          checkpoint_.table(dotted(name, spec.bias_name()), {spec.experts, spec.out});
+          checkpoint_.table(spec.path(name, spec.bias_name()), {spec.experts, spec.out});
       weights.bias_names.push_back(spec.bias_name());
     }
     return weights;
@@ -85,8 +85,7 @@ ExpertStackWeights CheckpointWeights::experts(const std::string& name,
     if (each) {
       for (i64 e = 0; e < spec.experts; ++e) {
         names.push_back(spec.name_of(e, p));
-        const std::string module =
-            dotted(name, std::string_view(names.back()).substr(0, names.back().rfind('.')));
+        const std::string module = spec.path(name, names.back().substr(0, names.back().rfind('.')));
         part.frozen.push_back(
             checkpoint_.matrix(module, part.out, part.in, WeightLayout::kOutIn, 0).matrix);
       }
@@ -98,7 +97,7 @@ ExpertStackWeights CheckpointWeights::experts(const std::string& name,
     }
     if (spec.bias) {
       part.bias =
-          checkpoint_.table(dotted(name, spec.parts[p] + ".bias"), {spec.experts, part.out});
+          checkpoint_.table(spec.path(name, spec.parts[p] + ".bias"), {spec.experts, part.out});
       weights.bias_names.push_back(spec.parts[p] + ".bias");
     }
     add_part(std::move(part), std::move(names));

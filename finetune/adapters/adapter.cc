@@ -70,6 +70,14 @@ class NewAdapter final : public Injector {
     }
   }
 
+  void router(const std::string& name, std::unique_ptr<LinearLike>& slot) override {
+    if (matcher_.saves(name)) {
+      save_linear(name, slot);
+    } else if (const auto choice = router_choice(name)) {
+      wrap_router(name, slot, *choice);
+    }
+  }
+
   // A parameter outside linear layers and embeddings: a norm's, say, when modules_to_save names the
   // norm.
   void parameter(const std::string& name, Tensor& value) override {
@@ -82,6 +90,8 @@ class NewAdapter final : public Injector {
   }
 
   Adapter finish() {
+    wrap_stacks();
+    parameter_targets_.check_all_used(options_.pointer);
     matcher_.check_all_used();
     if (adapter_.modules.empty()) {
       throw ConfigError(options_.pointer + "/target_modules: no module of this model matches");
@@ -138,7 +148,7 @@ i64 Adapter::parameters() const {
 
 Adapter inject_adapter(CausalLM& model, const PeftConfig& config, const InjectOptions& options) {
   freeze(model);
-  NewAdapter injector(model, config, options);
+  NewAdapter injector(model, with_expert_targets(config, model.family(), options.pointer), options);
   model.visit(injector, "");
   return injector.finish();
 }

@@ -30,6 +30,10 @@ class ModuleNames final : public Visitor {
   void parameter(const std::string& name, Tensor& /*value*/) override {
     paths.insert(name.substr(0, name.rfind('.')));
   }
+  void router(const std::string& name, std::unique_ptr<LinearLike>& /*slot*/) override {
+    paths.insert(name);
+  }
+  void experts(const std::string& name, ExpertStack& /*stack*/) override { paths.insert(name); }
   std::set<std::string> paths;
   bool tied = false;
 };
@@ -91,6 +95,12 @@ class FinishedInjector final : public Injector {
     }
   }
 
+  void experts(const std::string& name, ExpertStack& stack) override {
+    const std::size_t first = adapter_.tensors.size();
+    Injector::experts(name, stack);
+    fill_from(first);
+  }
+
   void embedding(const std::string& name, std::unique_ptr<EmbeddingLike>& slot) override {
     const bool is_input = input_table_ == nullptr;
     const auto choice = factors_for(name, false, method_.embedding_tensors);
@@ -123,6 +133,15 @@ class FinishedInjector final : public Injector {
     }
   }
 
+  void router(const std::string& name, std::unique_ptr<LinearLike>& slot) override {
+    use_own_weights(name, slot, false, false);
+    if (const auto choice = router_choice(name)) {
+      const std::size_t first = adapter_.tensors.size();
+      wrap_router(name, slot, *choice);
+      fill_from(first);
+    }
+  }
+
   // Norms. Linear layers and embeddings are not walked into.
   void parameter(const std::string& name, Tensor& value) override {
     const std::string module = name.substr(0, name.rfind('.'));
@@ -139,6 +158,9 @@ class FinishedInjector final : public Injector {
   }
 
   FinishedAdapter finish() {
+    const std::size_t first_of_experts = adapter_.tensors.size();
+    wrap_stacks();
+    fill_from(first_of_experts);
     for (const auto& [name, ids] : finished_.trained_tokens) {
       // Where the head is the embedding, equal rows of both are stored once.
       const bool stored_once = tied_ && !found_tokens_.empty() && ends_as_text(head_, name);

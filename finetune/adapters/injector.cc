@@ -66,6 +66,57 @@ void Injector::wrap_embedding(const std::string& name, std::unique_ptr<Embedding
   slot = std::make_unique<AdaptedEmbedding>(std::move(slot), std::move(update));
 }
 
+void Injector::experts(const std::string& name, ExpertStack& stack) {
+  if (!noted_.empty() && noted_[0].module != name) {
+    wrap_stacks();
+  }
+  if (parameter_targets_.wants(dotted(name, stack.spec().parameter))) {
+    noted_.push_back({name, &stack});
+  }
+}
+
+void Injector::wrap_stacks() {
+  for (std::size_t i = 0; i < noted_.size(); ++i) {
+    const auto& [module, stack] = noted_[i];
+    const ExpertStackSpec& spec = stack->spec();
+    const std::string path = dotted(module, spec.parameter);
+    if (method_.experts == nullptr) {
+      throw ConfigError(str(options_.pointer, "/target_parameters: ", method_.name, " on ", path,
+                            ", a parameter of all experts, is not supported"));
+    }
+    // PEFT wraps the module once for each parameter, the first innermost.
+    std::string prefix;
+    for (std::size_t around = i + 1; around < noted_.size(); ++around) {
+      prefix += "base_layer.";
+    }
+    const ModuleMatcher::Choice choice = matcher_.factors(path);
+    ExpertStackUpdate update = {method_.experts(site(path, choice), *stack),
+                                prefix + "lora_A.weight", prefix + "lora_B.weight"};
+    const i64 parameters = update.what.a.numel() + update.what.b.numel();
+    adapter_.modules.push_back({path, spec.experts * spec.out, spec.in, choice.rank, parameters});
+    take(dotted(module, update.a_name), update.what.a);
+    take(dotted(module, update.b_name), update.what.b);
+    stack->add_update(std::move(update));
+  }
+  noted_.clear();
+}
+
+std::optional<ModuleMatcher::Choice> Injector::router_choice(const std::string& name) {
+  const std::string parameter = dotted(name, "weight");
+  if (!parameter_targets_.wants(parameter)) {
+    return {};
+  }
+  return matcher_.factors(parameter);
+}
+
+void Injector::wrap_router(const std::string& name, std::unique_ptr<LinearLike>& slot,
+                           const ModuleMatcher::Choice& choice) {
+  // By its parameter, not as one of the target_modules.
+  const std::set<std::string> names = target_names_;
+  wrap_linear(name, slot, choice);
+  target_names_ = names;
+}
+
 void Injector::put_linear(const std::string& name, std::unique_ptr<LinearLike>& slot,
                           const Tensor& weight, const Tensor& bias) {
   note_whole(name, slot->out_features(), slot->in_features(),

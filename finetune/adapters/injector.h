@@ -7,7 +7,9 @@
 #include <vector>
 
 #include "finetune/adapters/adapter.h"
+#include "finetune/adapters/lora.h"
 #include "finetune/adapters/matching.h"
+#include "finetune/adapters/parameter_targets.h"
 #include "finetune/adapters/registry.h"
 
 namespace inlay {
@@ -38,7 +40,18 @@ class Injector : public Visitor {
         config_(config),
         options_(options),
         method_(method_of(config)),
-        matcher_(config, options.pointer) {}
+        matcher_(config, options.pointer),
+        parameter_targets_(own_keys<LoraKeys>(config).target_parameters) {}
+
+  /// Notes a stack whose parameter the config means. Its update's name hangs on how many there are
+  /// in the same module, so it is wrapped with the last of them.
+  void experts(const std::string& name, ExpertStack& stack) override;
+  /// Gives the stacks noted so far their updates.
+  void wrap_stacks();
+  /// Rank and alpha for the weight of a router, where target_parameters means it.
+  std::optional<ModuleMatcher::Choice> router_choice(const std::string& name);
+  void wrap_router(const std::string& name, std::unique_ptr<LinearLike>& slot,
+                   const ModuleMatcher::Choice& choice);
 
   UpdateSite site(const std::string& name, const ModuleMatcher::Choice& choice) const;
 
@@ -71,10 +84,17 @@ class Injector : public Visitor {
   InjectOptions options_;
   const AdapterMethod& method_;
   ModuleMatcher matcher_;
+  ParameterTargets parameter_targets_;
   Adapter adapter_;
   std::set<std::string> target_names_;
 
  private:
+  struct NotedStack {
+    std::string module;
+    ExpertStack* stack;
+  };
+  std::vector<NotedStack> noted_;
+
   void note_update(const AdaptedModule& module, const std::vector<NamedTensor>& tensors);
 };
 

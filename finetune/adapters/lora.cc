@@ -53,7 +53,6 @@ void unsupported_kinds(FieldVisitor& v) {
   v.neutral("use_qalora", {"false"}, "QALoRA is not supported");
   v.neutral("use_bdlora", {"null", "false"}, "BD-LoRA is not supported");
   v.neutral("alora_invocation_tokens", {"null"}, "activated LoRA is not supported");
-  v.neutral("target_parameters", {"null", "[]"}, "LoRA on bare parameters is not supported");
   v.neutral("layer_replication", {"null"}, "replicated layers are not supported");
 }
 
@@ -75,6 +74,9 @@ void lora_fields(PeftConfig& config, FieldVisitor& v, AdapterStage stage) {
     }
     v.ignored("velora_config", "changes what backward keeps, not what forward computes");
   }
+  v.typed("target_parameters", own_keys<LoraKeys>(config).target_parameters,
+          nullable(list_of(type_of_kind(FieldType::Kind::kString))),
+          "parameters of all experts of a layer, such as \"gate_up_proj\" and \"down_proj\"");
   unsupported_kinds(v);
 }
 
@@ -125,10 +127,27 @@ void write_lora_keys(const PeftConfig& config, nlohmann::ordered_json& json) {
   for (const auto& [pattern, rank] : config.rank_pattern) {
     json["rank_pattern"][pattern] = rank;
   }
+  if (!own_keys<LoraKeys>(config).target_parameters.empty()) {
+    json["target_parameters"] = own_keys<LoraKeys>(config).target_parameters;
+  }
   json["alpha_pattern"] = nlohmann::ordered_json::object();
   for (const auto& [pattern, alpha] : config.alpha_pattern) {
     json["alpha_pattern"][pattern] = alpha_number(alpha);
   }
+}
+
+// As PEFT's ParamWrapper: linear layers from in to r E, and from there to out.
+ExpertUpdate lora_of_experts(const UpdateSite& site, const ExpertStack& stack) {
+  const ExpertStackSpec& spec = stack.spec();
+  if (site.config.lora_dropout > 0.0 || site.config.use_dora) {
+    throw ConfigError(str(site.config.use_dora ? "/use_dora" : "/lora_dropout", ": the update of ",
+                          site.name, ", a parameter of all experts, has none, as in PEFT"));
+  }
+  const i64 ranks = site.rank * spec.experts;
+  ExpertUpdate update = {trainable_zeros({ranks, spec.in}), trainable_zeros({spec.out, ranks}),
+                         static_cast<float>(lora_scale(site))};
+  start_factors(init_of(site.config), site.key.with(site.name), update.a, update.b);
+  return update;
 }
 
 }  // namespace
@@ -144,6 +163,7 @@ AdapterMethod lora_method() {
     return std::unique_ptr<TableUpdate>(std::make_unique<LoraTableUpdate>(site, base));
   };
   method.trains_embeddings = true;
+  method.experts = lora_of_experts;
   method.linear_tensors = {"lora_A.weight", "lora_B.weight"};
   method.embedding_tensors = {"lora_embedding_A", "lora_embedding_B"};
   method.fields = lora_fields;

@@ -11,6 +11,8 @@ struct LoraKeys {
   /// true (Kaiming-uniform A, zero B), false (both random) or "gaussian" (normal A, zero B); in a
   /// finished adapter any word for how it began.
   BoolOrString init_lora_weights = true;
+  /// Parameters of all experts, by the ends of their paths.
+  std::vector<std::string> target_parameters;
 };
 
 /// "LORA" where nothing says that it is another method of that name.

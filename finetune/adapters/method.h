@@ -12,6 +12,7 @@
 #include "core/random.h"
 #include "finetune/config/peft_config.h"
 #include "nn/embedding.h"
+#include "nn/expert_stack.h"
 #include "nn/linear.h"
 
 /// What an adapter method is: a row of the table in registry.cc, and what it makes for the layers
@@ -108,6 +109,8 @@ struct AdapterMethod {
   /// Null where the method takes no embeddings at all.
   std::unique_ptr<TableUpdate> (*embedding)(const UpdateSite& site,
                                             const EmbeddingLike& base) = nullptr;
+  /// Null where the method takes no parameters of all experts.
+  ExpertUpdate (*experts)(const UpdateSite& site, const ExpertStack& stack) = nullptr;
   /// Otherwise an embedding is adapted in finished adapters alone.
   bool trains_embeddings = false;
 

@@ -74,9 +74,8 @@ void write_gguf_mixture(const GgufKeys& keys, const char* width_key, nlohmann::j
   c["hidden_act"] = "silu";
   write_gguf_rope(keys, {.head_dim = head_dim}, c);
   c["attention_bias"] = keys.file().find_tensor("blk.0.attn_q.bias") != nullptr;
-  c[width_key] = keys.has("expert_feed_forward_length")
-                     ? keys.integer("expert_feed_forward_length")
-                     : keys.integer("feed_forward_length");
+  c[width_key] = keys.has("expert_feed_forward_length") ? keys.integer("expert_feed_forward_length")
+                                                        : keys.integer("feed_forward_length");
 }
 
 std::vector<GgufSetting> gguf_mixture_settings() {

@@ -68,7 +68,11 @@ DecoderPlan gpt_oss_plan(const HfConfig& config) {
 void more_gpt_oss_gguf(const GgufKeys& keys, nlohmann::json& c) {
   write_gguf_mixture(keys, "intermediate_size", c);
   c["sliding_window"] = keys.integer("attention.sliding_window");
-  c["rope_parameters"]["truncate"] = false;  // GGUF has no word for it, and all gpt-oss are so
+  // Bounds of yarn's ramp that are not whole: the model's own, and no key of these files. Nor are
+  // alpha and limit of the gate, which are the usual ones.
+  if (c.contains("rope_parameters") && c["rope_parameters"].value("rope_type", "") == "yarn") {
+    c["rope_parameters"]["truncate"] = false;
+  }
 }
 
 }  // namespace

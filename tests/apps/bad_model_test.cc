@@ -331,7 +331,7 @@ TEST_F(BadGgufModel, NamesTheTensor) {
   constexpr u32 kIq2Xxs = 16;
   set("llama.embedding_length", u32{256});
   expect(R"("token_embd.weight": type IQ2_XXS cannot be read (F32, F16, BF16, Q8_0, Q4_0, Q4_1, )"
-         "Q5_0, Q5_1, Q4_K, Q5_K, Q6_K can)",
+         "Q5_0, Q5_1, Q4_K, Q5_K, Q6_K, MXFP4 can)",
          {256, 256}, kIq2Xxs);
 }
 

@@ -109,6 +109,9 @@ class RandomMatrix {
         block[0] = static_cast<u8>(1000.0F * value);
         block[1] = value < 0.0F ? 0xB8 : 0x38;  // +-[1/2, 1)
         break;
+      case MatrixFormat::kMxfp4:
+        block[0] = static_cast<u8>(118 + block[0] % 8);  // an exponent: 2^-9 to 2^-2
+        break;
       default:
         for (const i32 half : kernels::format_row(ref.format).halves) {
           if (half >= 0) {
