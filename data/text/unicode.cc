@@ -167,8 +167,10 @@ bool is_word_character(char32_t c) {
   }
 }
 
-bool is_nonspacing_mark(char32_t c) {
-  return utf8proc_category(as_int(c)) == UTF8PROC_CATEGORY_MN;
+bool is_mark(char32_t c) {
+  const utf8proc_category_t category = utf8proc_category(as_int(c));
+  return category == UTF8PROC_CATEGORY_MN || category == UTF8PROC_CATEGORY_MC ||
+         category == UTF8PROC_CATEGORY_ME;
 }
 
 void append_lower(std::string& out, char32_t c) {

@@ -17,8 +17,8 @@ bool is_white_space(char32_t code_point);
 /// and the two joiners (UTS #18, annex C).
 bool is_word_character(char32_t code_point);
 
-/// General category Mn: what an accent is once it stands by itself.
-bool is_nonspacing_mark(char32_t code_point);
+/// General category M: what an accent is once it stands by itself.
+bool is_mark(char32_t code_point);
 
 /// The lower case of one code point: one, but for U+0130, which becomes two. Appended as UTF-8.
 void append_lower(std::string& out, char32_t code_point);

@@ -28,10 +28,12 @@ SplitBehavior split_behavior(const JsonView& json) {
 
 /// Punctuation of ASCII and of Unicode.
 constexpr std::string_view kPunctuation = R"([\p{P}$+<=>^`|~])";
-/// As Rust's expressions have \w: with the joiners.
+/// Rust's \w, with the joiners and the letters among the symbols, which is not Oniguruma's.
 constexpr std::string_view kWordsAndSigns =
-    R"([\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\x{200C}\x{200D}]+|)"
-    R"([^\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\x{200C}\x{200D}\s]+)";
+    R"([\p{L}\p{M}\p{Nd}\p{Nl}\p{Pc}\x{200C}\x{200D}\x{24B6}-\x{24E9}\x{1F130}-\x{1F149})"
+    R"(\x{1F150}-\x{1F169}\x{1F170}-\x{1F189}]+|)"
+    R"([^\p{L}\p{M}\p{Nd}\p{Nl}\p{Pc}\x{200C}\x{200D}\x{24B6}-\x{24E9}\x{1F130}-\x{1F149})"
+    R"(\x{1F150}-\x{1F169}\x{1F170}-\x{1F189}\s]+)";
 
 class PreTokenizerReader {
  public:

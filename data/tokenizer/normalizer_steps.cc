@@ -70,7 +70,7 @@ NormalizerStepPtr lowercase() {
 
 NormalizerStepPtr strip_accents() {
   return each_character([](char32_t c, std::string& out) {
-    if (!is_nonspacing_mark(c)) {
+    if (!is_mark(c)) {
       append_utf8(out, c);
     }
   });

@@ -17,7 +17,7 @@ using NormalizerStepPtr = std::shared_ptr<const NormalizerStep>;
 NormalizerStepPtr normalization_form(NormalizationForm form);
 /// "Lowercase": letter by letter.
 NormalizerStepPtr lowercase();
-/// "StripAccents": without nonspacing marks.
+/// "StripAccents": without marks.
 NormalizerStepPtr strip_accents();
 /// "Strip": without white space at the sides.
 NormalizerStepPtr strip(bool left, bool right);
