@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/console.h"
+#include "core/config/json.h"
 #include "core/error.h"
 #include "core/io/file_system.h"
 #include "core/parallel.h"
@@ -61,9 +62,29 @@ void ModelArguments::declare(Arguments& arguments, bool many_adapters) {
 void ModelArguments::declare_chat_template(Arguments& arguments) {
   arguments
       .option("--chat-template", chat_template,
-              "one of the model's chat templates by its name, or a file with a Jinja template")
+              "one of the model's chat templates by its name, one of ours (chatml, llama3 ...), or "
+              "a file")
+      .option("--chat-template-kwargs", chat_variables,
+              "variables for the template, a JSON object such as {\"enable_thinking\": false}")
       .option("--date", date,
               "day (2025-01-31, or with T12:30:00) that the template prints (default: today)");
+}
+
+jinja::Value ModelArguments::template_variables() const {
+  if (chat_variables.empty()) {
+    return {};
+  }
+  const char* const option = "--chat-template-kwargs";
+  nlohmann::ordered_json json;
+  try {
+    json = parse_ordered_json(chat_variables, option);
+  } catch (const DataError& error) {
+    throw ConfigError(error.what());
+  }
+  if (!json.is_object()) {
+    throw ConfigError(str(option, ": expected a JSON object, found ", json.type_name()));
+  }
+  return jinja::Value::from_json(json, option);
 }
 
 std::vector<CommandInput> ModelArguments::inputs() const {

@@ -17,6 +17,7 @@ struct ModelArguments {
   std::string tokenizer;
   std::string rope_scaling;  // JSON
   std::string chat_template;
+  std::string chat_variables;  // JSON
   std::string date;
   AutoOr<DType> dtype;
   AttentionKind attention = AttentionKind::kTiled;
@@ -28,6 +29,8 @@ struct ModelArguments {
   void declare_chat_template(Arguments& arguments);
   /// Loads the model with its adapters and sets the number of threads. Notices go to stderr.
   LoadedModel load() const;
+  /// The variables for the chat template, a dict, or none.
+  jinja::Value template_variables() const;
   /// The files and folders that load() reads.
   std::vector<CommandInput> inputs() const;
 };

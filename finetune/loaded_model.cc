@@ -8,6 +8,7 @@
 #include "core/error.h"
 #include "core/io/file_system.h"
 #include "data/tokenizer/load.h"
+#include "finetune/chat_template_choice.h"
 #include "finetune/model_cache.h"
 #include "finetune/model_checks.h"
 #include "finetune/stop_ids.h"
@@ -120,40 +121,6 @@ void find_tokenizer(const LoadOptions& options, LoadedModel& out) {
   }
 }
 
-// The run config's chat_template: "auto", a name of the model's own, or a file.
-std::optional<ChatTemplate> find_chat_template(const std::string& wanted,
-                                               const LoadedModel& model) {
-  if (!model.tokenizer) {
-    return {};
-  }
-  const SpecialTokens& tokens = model.tokenizer->template_tokens();
-  const std::string own = model.name + ": chat template";
-  NamedTexts texts;
-  for (const NamedTemplate& t : model.tokenizer->chat_templates()) {
-    texts[t.name] = t.text;
-  }
-  if (wanted == "auto") {
-    return texts.empty() ? std::nullopt
-                         : std::optional(ChatTemplate::from_named(texts, tokens, own));
-  }
-  if (const auto named = texts.find(wanted); named != texts.end() && !is_file(wanted)) {
-    return ChatTemplate::from_text(named->second, tokens, str(own, " (", printable(wanted), ")"));
-  }
-  if (!exists(wanted) && !texts.empty() && is_plain_name(wanted)) {
-    std::vector<std::string> names;
-    std::string list;
-    for (const auto& [name, text] : texts) {
-      names.push_back(name);
-      list += str(list.empty() ? "\"" : ", \"", printable(name), '"');
-    }
-    throw IoError(str(printable(wanted),
-                      ": there is no such file, nor a chat template of the model ", "by this name",
-                      did_you_mean(wanted, names), "; it has ", list));
-  }
-  constexpr i64 kMaxTemplateBytes = 1 << 20;
-  return ChatTemplate::from_text(file_system().read(wanted, kMaxTemplateBytes), tokens, wanted);
-}
-
 }  // namespace
 
 std::vector<i32> LoadedModel::stop_ids() const {
@@ -194,7 +161,9 @@ LoadedModel open_model(const LoadOptions& options) {
     out.name = out.config->text("model_type");
   }
   find_tokenizer(options, out);
-  out.chat_template = find_chat_template(options.model.chat_template, out);
+  if (out.tokenizer) {
+    out.chat_template = choose_chat_template(options.model.chat_template, *out.tokenizer, out.name);
+  }
   out.now = options.model.template_date ? CivilTime::parse(*options.model.template_date)
                                         : CivilTime::now();
   return out;

@@ -28,6 +28,7 @@ Dataset load_rows(const std::string& path, const DataConfig& config, const Loade
   options.truncation = config.truncation;
   options.completion_only_loss = config.completion_only_loss;
   options.assistant_only_loss = config.assistant_only_loss;
+  options.train_on_thinking = config.train_on_thinking;
   options.add_eos = config.add_eos;
   options.now = model.now;
   options.parse_special_tokens = config.special_tokens_in_text == SpeltTokens::kParse;

@@ -72,8 +72,10 @@ const ChatTemplate& require_template(const LoadedModel& loaded) {
 }
 
 // A rendered template brings its own special tokens.
-std::vector<i32> encode_chat(const LoadedModel& loaded, std::span<const Message> messages) {
+std::vector<i32> encode_chat(const LoadedModel& loaded, std::span<const Message> messages,
+                             const jinja::Value& variables) {
   ChatOptions generation;
+  generation.variables = variables;
   generation.add_generation_prompt = true;
   generation.now = loaded.now;
   const std::string text = require_template(loaded).render(messages, generation);
@@ -186,12 +188,13 @@ int run_generate(std::span<const std::string> arguments) {
   if (!prompt_file.empty()) {
     prompt = read_text_file(prompt_file == "-" ? "/dev/stdin" : prompt_file, kMaxPromptBytes);
   }
+  const jinja::Value variables = model.template_variables();
   const LoadedModel loaded = model.load();
   const Tokenizer& tokenizer = loaded.require_tokenizer("a prompt");
   std::vector<i32> ids;
   if (chat) {
     const Message message("user", prompt);
-    ids = encode_chat(loaded, std::span(&message, 1));
+    ids = encode_chat(loaded, std::span(&message, 1), variables);
   } else {
     ids = tokenizer.encode(prompt);
     loaded.require_rows(ids);
@@ -243,6 +246,7 @@ int run_chat(std::span<const std::string> arguments) {
     throw ConfigError(str("--context: expected more than --max-new-tokens, ",
                           sampling.max_new_tokens, ", found ", context));
   }
+  const jinja::Value variables = model.template_variables();
   const LoadedModel loaded = model.load();
   const Tokenizer& tokenizer = loaded.require_tokenizer("a conversation");
   const GenerateOptions options = sampling.options(loaded, model.attention);
@@ -264,7 +268,7 @@ int run_chat(std::span<const std::string> arguments) {
     const StopSignals signals;
     Printer printer(tokenizer);
     const Generated reply =
-        session.reply(encode_chat(loaded, messages), options, std::ref(printer));
+        session.reply(encode_chat(loaded, messages, variables), options, std::ref(printer));
     printer.finish();
     require_mapped_files_unchanged();
     if (std::ferror(stdout) != 0) {

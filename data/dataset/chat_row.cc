@@ -8,6 +8,7 @@
 
 #include "core/config/json.h"
 #include "core/error.h"
+#include "data/template/thinking.h"
 
 namespace inlay {
 namespace {
@@ -89,6 +90,21 @@ Value read_tools(const Json& row) {
   return Value::from_json(tools, "/tools");
 }
 
+Value read_documents(const Json& row) {
+  if (!row.contains("documents") || row["documents"].is_null()) {
+    return Value();
+  }
+  const Json& documents = row["documents"];
+  const bool dicts = documents.is_array() &&
+                     std::all_of(documents.begin(), documents.end(),
+                                 [](const Json& document) { return document.is_object(); });
+  if (!dicts) {
+    throw DataError(str("/documents: must be a list of objects (title, text …) or null, not ",
+                        documents.is_array() ? "a list of others" : documents.type_name()));
+  }
+  return Value::from_json(documents, "/documents");
+}
+
 Value read_variables(const Json& row) {
   constexpr const char* kColumn = "chat_template_kwargs";
   if (!row.contains(kColumn) || row[kColumn].is_null()) {
@@ -149,7 +165,7 @@ RowText ChatRowReader::prompt_completion(const Json& row) {
 ChatRowReader::Conversation ChatRowReader::conversation(const Json& row,
                                                         const std::vector<std::string>& columns) {
   Json read = Json::object();
-  for (const char* column : {"tools", "chat_template_kwargs"}) {
+  for (const char* column : {"tools", "documents", "chat_template_kwargs"}) {
     if (row.contains(column)) {
       read[column] = row[column];
     }
@@ -162,6 +178,7 @@ ChatRowReader::Conversation ChatRowReader::conversation(const Json& row,
   chat.spells_control =
       options_.parse_control ? control_.is_in_any(read) : control_.break_all(read);
   chat.options.tools = read_tools(read);
+  chat.options.documents = read_documents(read);
   chat.options.variables = read_variables(read);
   chat.options.now = options_.now;
   for (const std::string& column : columns) {
@@ -185,6 +202,7 @@ RowText ChatRowReader::checked(const Conversation& chat, std::string text) {
   row.parse_control = options_.parse_control;
   row.leaves_out_message = left_out.message;
   row.leaves_out_tools = left_out.tools;
+  row.leaves_out_thinking = left_out.thinking;
   row.joins_parts = chat.joins_parts;
   return row;
 }
@@ -205,8 +223,8 @@ RowText ChatRowReader::answers(const Conversation& chat, i64 first) {
     // see it.
     row.cuts.push_back(static_cast<i64>(answer.begin));
     if (!weight || weight->learnt) {
-      row.learnt->push_back({static_cast<i64>(answer.begin), static_cast<i64>(answer.end)});
       const Message& message = chat.messages()[answer.message];
+      learn_answer(answer, message, row);
       row.empty_answer = row.empty_answer && message.text().empty() &&
                          message.value().as_dict().find("tool_calls") == nullptr;
     }
@@ -227,6 +245,53 @@ RowText ChatRowReader::answers(const Conversation& chat, i64 first) {
     throw EmptyRow("nothing to learn: no assistant message has another weight than 0");
   }
   return row;
+}
+
+/// All of it, or what is outside of the thoughts that are not to be learnt.
+void ChatRowReader::learn_answer(const AnswerSpan& answer, const Message& message,
+                                 RowText& row) const {
+  const TrainThinking thinking = options_.loss.thinking;
+  const bool all =
+      thinking == TrainThinking::kAll || (thinking == TrainThinking::kOwn && has_thinking(message));
+  i64 from = static_cast<i64>(answer.begin);
+  if (all) {
+    row.learnt->push_back({from, static_cast<i64>(answer.end)});
+    return;
+  }
+  for (const ThinkingBlock& block : thinking_in(row.text, answer.begin, answer.end)) {
+    if (from < static_cast<i64>(block.begin)) {
+      row.learnt->push_back({from, static_cast<i64>(block.begin)});
+    }
+    from = static_cast<i64>(block.end);
+    // Behind an empty thought the model begins to write as behind a prompt: who asks for answers
+    // without thinking puts it there.
+    row.cuts.push_back(from);
+  }
+  if (from < static_cast<i64>(answer.end)) {
+    row.learnt->push_back({from, static_cast<i64>(answer.end)});
+  }
+}
+
+RowText ChatRowReader::prompt(const Json& row) {
+  Json renamed = row;
+  const bool sharegpt = row.contains("conversations");
+  if (sharegpt) {
+    put_system_first(renamed);
+    frame_tools(renamed);
+  }
+  const std::vector<std::string> columns = {sharegpt                 ? "conversations"
+                                            : row.contains("prompt") ? "prompt"
+                                                                     : "messages"};
+  Conversation chat = conversation(renamed, columns);
+  const bool goes_on = chat.messages().back().is_assistant();
+  chat.options.continue_final_message = goes_on;
+  chat.options.add_generation_prompt = !goes_on;
+  RowText text;
+  text.origin = RowText::Origin::kTemplate;
+  text.text = chat_.render(chat.messages(), chat.options);
+  text.spells_control = chat.spells_control;
+  text.parse_control = options_.parse_control;
+  return text;
 }
 
 RowText ChatRowReader::behind_prompt(const Conversation& chat, i64 first) {

@@ -23,8 +23,8 @@ struct ChatRowOptions {
 };
 
 /// Rows with messages, through the model's chat template. Beside the messages a row may have
-/// `tools` (a list of JSON schemas, or its text) and `chat_template_kwargs` (an object of variables
-/// for the template).
+/// `tools` (a list of JSON schemas, or its text), `documents` (a list of objects) and
+/// `chat_template_kwargs` (an object of variables for the template, `enable_thinking` …).
 class ChatRowReader {
  public:
   /// Both must outlive this.
@@ -48,6 +48,11 @@ class ChatRowReader {
   /// all of it.
   RowText prompt_completion(const nlohmann::ordered_json& row);
 
+  /// What the model is given to answer the row's `messages` (or `conversations`, or `prompt`): them
+  /// with the start of an answer, or, where the last is the assistant's, up to its end, to go on
+  /// from there.
+  RowText prompt(const nlohmann::ordered_json& row);
+
  private:
   struct Conversation;
   Conversation conversation(const nlohmann::ordered_json& row,
@@ -56,6 +61,7 @@ class ChatRowReader {
   RowText behind_prompt(const Conversation& conversation, i64 first);
   RowText everything(const Conversation& conversation);
   void leave_out_unwanted(const Conversation& conversation, RowText& row) const;
+  void learn_answer(const AnswerSpan& answer, const Message& message, RowText& row) const;
   RowText checked(const Conversation& conversation, std::string text);
 
   const ChatTemplate& chat_;

@@ -8,6 +8,7 @@
 
 #include "core/config/choice.h"
 #include "core/types.h"
+#include "data/dataset/loss_options.h"
 #include "data/dataset/row_format.h"
 #include "data/dataset/row_reader.h"
 #include "data/example.h"
@@ -67,6 +68,8 @@ struct DatasetOptions {
   /// Learn the assistant's messages alone; by default where rows have messages. With a prompt and a
   /// completion of messages, what is learnt must pass both.
   std::optional<bool> assistant_only_loss = {};
+  /// Which thoughts in the assistant's messages are learnt with them.
+  TrainThinking train_on_thinking = TrainThinking::kAll;
   /// End text and completions with eos, if the tokenizer has one. Messages end as their template
   /// ends them.
   bool add_eos = true;

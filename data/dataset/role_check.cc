@@ -6,6 +6,7 @@
 
 #include "core/error.h"
 #include "data/template/characters.h"
+#include "data/template/thinking.h"
 
 namespace inlay {
 namespace {
@@ -52,6 +53,24 @@ bool all_named(const Value* list, std::string_view text) {
          });
 }
 
+/// Whether what the assistant thought, if it did, is in `text`.
+bool thought_is_in(const Message& message, std::string_view text) {
+  const std::string reasoning = message.reasoning();
+  if (!reasoning.empty()) {
+    return text.find(jinja::strip(reasoning)) != std::string_view::npos;
+  }
+  const std::string content = message.text();
+  for (const ThinkingBlock& block : thinking_in(content, 0, content.size())) {
+    const std::string_view framed =
+        std::string_view(content).substr(block.begin, block.end - block.begin);
+    // Templates set white space of their own around the thought.
+    if (text.find(thought_in(framed)) == std::string_view::npos) {
+      return false;
+    }
+  }
+  return true;
+}
+
 }  // namespace
 
 RoleCheck::LeftOut RoleCheck::check(const MessageList& list, const ChatOptions& options,
@@ -62,6 +81,8 @@ RoleCheck::LeftOut RoleCheck::check(const MessageList& list, const ChatOptions& 
     const Message& message = list.messages[i];
     const Value* calls = message.value().as_dict().find("tool_calls");
     left_out.message = left_out.message || !all_named(calls, text);
+    left_out.thinking =
+        left_out.thinking || (message.is_assistant() && !thought_is_in(message, text));
     if (calls != nullptr && calls->truthy()) {
       continue;  // many templates write calls in place of the content
     }

@@ -24,6 +24,7 @@ class RoleCheck {
   struct LeftOut {
     bool message = false;  // of a role that is known, or a call in it
     bool tools = false;
+    bool thinking = false;  // of the assistant
   };
   /// What is missing in `text`, which is the list as it was rendered with `options`. Throws
   /// DataError for a message whose role the template does not know.

@@ -76,6 +76,12 @@ RowText prompted(const std::string& prompt, const std::string& completion,
 
 }  // namespace
 
+std::span<const Choice<TrainThinking>> ChoicesOf<TrainThinking>::all() {
+  static constexpr Choice<TrainThinking> kChoices[] = {
+      {"all", TrainThinking::kAll}, {"own", TrainThinking::kOwn}, {"none", TrainThinking::kNone}};
+  return kChoices;
+}
+
 RowText text_row(std::string text) {
   if (text.empty()) {
     throw EmptyRow("/text: is empty");

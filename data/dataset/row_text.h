@@ -9,6 +9,7 @@
 
 #include "core/error.h"
 #include "core/types.h"
+#include "data/dataset/loss_options.h"
 #include "data/tokenizer/normalizer.h"
 
 namespace inlay {
@@ -41,6 +42,8 @@ struct RowText {
   // The chat template wrote nothing of a message, or of a tool.
   bool leaves_out_message = false;
   bool leaves_out_tools = false;
+  /// Nor of what the assistant thought.
+  bool leaves_out_thinking = false;
   /// A content of several parts was made one string, since the template takes no lists.
   bool joins_parts = false;
 };
@@ -49,12 +52,6 @@ struct RowText {
 class EmptyRow : public DataError {
  public:
   using DataError::DataError;
-};
-
-/// Which parts of a row are learnt; null: what its columns suggest.
-struct LossOptions {
-  std::optional<bool> completion_only;
-  std::optional<bool> assistant_only;
 };
 
 class ChatRowReader;

@@ -12,7 +12,8 @@ using Json = nlohmann::ordered_json;
 TextRows::TextRows(const RowFormat& format, const DatasetOptions& options,
                    const DatasetModel& model)
     : format_(format),
-      reading_{{options.completion_only_loss, options.assistant_only_loss}},
+      reading_{
+          {options.completion_only_loss, options.assistant_only_loss, options.train_on_thinking}},
       control_(*model.tokenizer),
       encoder_(*model.tokenizer, options.add_eos),
       add_eos_(options.add_eos),
@@ -40,6 +41,7 @@ std::vector<std::string> TextRows::notes() const {
   without_eos_.note("no end-of-sequence token at the end: the tokenizer has none", notes);
   leaving_out_messages_.note("a message of which the chat template writes nothing", notes);
   leaving_out_tools_.note("tools of which the chat template writes nothing", notes);
+  leaving_out_thinking_.note("thinking that the chat template leaves out of earlier turns", notes);
   joining_parts_.note(
       "a content of text parts, joined to one string: the chat template takes no lists", notes);
   return notes;
@@ -71,6 +73,7 @@ void TextRows::remark(const RowText& row, i64 line) {
   last_answer_is_empty_ = row.empty_answer;
   add_if(row.leaves_out_message, leaving_out_messages_);
   add_if(row.leaves_out_tools, leaving_out_tools_);
+  add_if(row.leaves_out_thinking, leaving_out_thinking_);
   add_if(row.joins_parts, joining_parts_);
 }
 

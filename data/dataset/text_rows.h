@@ -55,6 +55,7 @@ class TextRows {
   bool last_answer_is_empty_ = false;
   Remark leaving_out_messages_;
   Remark leaving_out_tools_;
+  Remark leaving_out_thinking_;
   Remark joining_parts_;
 };
 

@@ -168,7 +168,7 @@ Value ChatTemplate::context(std::span<const Message> messages, const ChatOptions
   // After the tokens, so that none can take the place of these; before the variables, which may.
   context.set("messages", Value::list(std::move(list)));
   context.set("tools", options.tools);
-  context.set("documents", Value());
+  context.set("documents", options.documents);
   context.set("add_generation_prompt", Value(options.add_generation_prompt));
   if (options.variables.is(Kind::kDict)) {
     for (const auto& [name, value] : options.variables.as_dict().entries()) {
@@ -185,7 +185,34 @@ std::string_view ChatTemplate::token(std::string_view name) const {
 
 std::string ChatTemplate::render(std::span<const Message> messages,
                                  const ChatOptions& options) const {
+  if (options.continue_final_message) {
+    return render_to_continue(messages, options);
+  }
   return chosen(options).render(context(messages, options), render_options(options));
+}
+
+/// Transformers' way: a mark behind the last content, and the text up to it.
+std::string ChatTemplate::render_to_continue(std::span<const Message> messages,
+                                             const ChatOptions& options) const {
+  INLAY_ASSERT(!messages.empty() && !options.add_generation_prompt);
+  // Its blank tells whether the template trims contents.
+  constexpr std::string_view kMark = "XcontinueshereX ";
+  std::vector<Message> marked(messages.begin(), messages.end());
+  marked.back() = marked.back().with_text_appended(kMark);
+  ChatOptions whole = options;
+  whole.continue_final_message = false;
+  std::string text = render(marked, whole);
+  const std::size_t at = text.rfind(jinja::strip(kMark));
+  // The last part of a content of several.
+  const std::string_view said = jinja::strip(messages.back().last_text());
+  if (at == std::string::npos || text.find(said) == std::string::npos) {
+    throw DataError(str(chosen(options).name(),
+                        ": the content of the last message is not in the text as it stands, so "
+                        "that it has no end to continue from"));
+  }
+  const bool kept = std::string_view(text).substr(at).starts_with(kMark);
+  text.resize(at);
+  return kept ? text : std::string(jinja::strip(text, Side::kRight));
 }
 
 RenderedChat ChatTemplate::render_with_spans(std::span<const Message> messages,
@@ -218,11 +245,30 @@ RenderedChat ChatTemplate::with_derived_spans(std::span<const Message> messages,
       // do else).
       const bool asked = std::any_of(before.begin(), before.end(),
                                      [](const Message& m) { return m.role() == "user"; });
-      chat.answers.push_back(asked ? derived_span(messages, i, chat.text, options)
+      chat.answers.push_back(asked ? place_of(messages, i, chat.text, options)
                                    : opening_span(messages, i, chat.text, options));
+      const std::size_t count = chat.answers.size();
+      if (count > 1 && chat.answers[count - 1].begin < chat.answers[count - 2].end) {
+        throw DataError(str(chosen(options).name(), ": the answer of message ", i,
+                            " seems to begin within the one before it: its place in the "
+                            "conversation cannot be told"));
+      }
     }
   }
   return chat;
+}
+
+AnswerSpan ChatTemplate::place_of(std::span<const Message> messages, i64 answer,
+                                  const std::string& whole, const ChatOptions& options) const {
+  try {
+    return derived_span(messages, answer, whole, options);
+  } catch (const DataError&) {
+    const auto span = rewritten_span(messages, answer, whole, options);
+    if (!span) {
+      throw;  // it says where the two texts part
+    }
+    return *span;
+  }
 }
 
 AnswerSpan ChatTemplate::derived_span(std::span<const Message> messages, i64 answer,
@@ -238,17 +284,16 @@ AnswerSpan ChatTemplate::derived_span(std::span<const Message> messages, i64 ans
   check_begins(used, answer, through, prompt,
                str("the text of the ", answer, " messages before it with the generation prompt"));
 
-  // Rule 2: what closes the conversation and not the turn.
+  if (asks_always(before, prompt, through, options)) {
+    throw DataError(str(used.name(), ": the answer of message ", answer,
+                        " has no fixed place: the template asks for another at the end of every "
+                        "conversation"));
+  }
+
   const std::string_view eos = token("eos_token");
   std::size_t end = through.size();
-  if (!eos.empty() && through.ends_with(eos) && !before.empty()) {
-    // Whether eos ends the conversation or the turn shows before the answer, where the same
-    // messages are rendered closed and asking.
-    const std::string closed = render(before, options);
-    const bool closes =
-        closed.ends_with(eos) && !prompt.starts_with(closed) &&
-        prompt.starts_with(std::string_view(closed).substr(0, closed.size() - eos.size()));
-    end -= closes ? eos.size() : 0;
+  if (through.ends_with(eos) && closes_by_eos(before, options)) {
+    end -= eos.size();
   }
   check_begins(used, answer, whole, std::string_view(through).substr(0, end),
                str("the text of the first ", answer + 1, " messages"));
@@ -260,6 +305,35 @@ AnswerSpan ChatTemplate::derived_span(std::span<const Message> messages, i64 ans
     return {answer, prompt.size(), prompt.size() + marked};
   }
   return {answer, prompt.size(), last ? through.size() : prompt.size() + length};
+}
+
+/// Rule 3: whether the template asks for an answer though not told to, behind the answer, too.
+bool ChatTemplate::asks_always(std::span<const Message> messages, std::string_view prompt,
+                               std::string_view through, const ChatOptions& options) const {
+  const auto parting = std::mismatch(prompt.rbegin(), prompt.rend(), through.rbegin(), through.rend());
+  const auto alike = static_cast<std::size_t>(parting.first - prompt.rbegin());
+  // Nearly all templates end here: the start of an answer and the end of one have nothing in common.
+  return !messages.empty() && !jinja::strip(prompt.substr(prompt.size() - alike)).empty() &&
+         render(messages, options) == prompt;
+}
+
+/// Rule 2: whether eos_token closes a conversation and no turn. That shows before an answer, where
+/// the same messages are rendered closed and asking.
+bool ChatTemplate::closes_by_eos(std::span<const Message> messages,
+                                 const ChatOptions& options) const {
+  const std::string_view eos = token("eos_token");
+  if (eos.empty() || messages.empty()) {
+    return false;
+  }
+  const std::string closed = render(messages, options);
+  if (!closed.ends_with(eos)) {
+    return false;
+  }
+  ChatOptions asking = options;
+  asking.add_generation_prompt = true;
+  const std::string prompt = render(messages, asking);
+  return !prompt.starts_with(closed) &&
+         prompt.starts_with(std::string_view(closed).substr(0, closed.size() - eos.size()));
 }
 
 }  // namespace inlay

@@ -33,12 +33,13 @@
 ///   through  <|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\nHello.<|im_end|>\n
 ///   answer                                                         ^^^^^^^^^^^^^^^^
 ///
-/// This is sound only if whole begins with through and through with prompt, byte for byte. Both are
-/// checked for every answer, and a template that breaks it (it drops the reasoning of earlier
-/// turns, moves the tools to the last question …) is refused: there is no stretch of such a text
-/// that the model would have written at that point.
+/// This is sound only if whole begins with through and through with prompt, byte for byte, which is
+/// checked for every answer. Templates that write earlier turns otherwise than they were (without
+/// their thoughts, with the tools at the last question …) break it; there the place is found from
+/// what stands around the answer, see rewritten_answer.cc. Where that gives none either, the
+/// conversation is refused: a mask is never guessed.
 ///
-/// Where the answer ends, three rules:
+/// Where the answer ends, four rules:
 ///   1. White space behind the end-of-turn marker ("\n" after <|im_end|>) is the template's, and
 ///      not part of the answer: generation stops at the marker. When nothing but white space
 ///      follows the content, it is the marker itself and stays.
@@ -46,7 +47,10 @@
 ///      asked for (Phi-3). It is recognised by the prompt: closing the messages before the answer
 ///      adds it, asking for the answer does not. It belongs to no answer, except to the last one of
 ///      a template whose turns have no marker of their own: something must teach the model to stop.
-///   3. Everything else between prompt and end is the answer: also a blank before the content
+///   3. A few ask for an answer at the end of every conversation (Nemotron Mini), which is seen in
+///      the same way and belongs to no answer: the turn then ends with the tag behind its content,
+///      or with the white space where there is none.
+///   4. Everything else between prompt and end is the answer: also a blank before the content
 ///      (Llama 2) or tool calls.
 ///
 /// An answer before the first question (a greeting, role play) may have nothing before it that a
@@ -71,8 +75,13 @@ struct RenderedChat {
 struct ChatOptions {
   /// Ends the text with the start of an answer, for generating one. For `render` only.
   bool add_generation_prompt = false;
+  /// Ends the text where the content of the last message ends, which is then to be continued. For
+  /// `render` only, and not with a generation prompt.
+  bool continue_final_message = false;
   /// A list of JSON schemas, or none.
   jinja::Value tools;
+  /// A list of texts to answer from, each a dict, or none.
+  jinja::Value documents;
   /// Further variables, as a dict, or none. They win over special tokens of the same name.
   jinja::Value variables;
   /// For templates that print the date; those that do fail without it.
@@ -101,8 +110,8 @@ class ChatTemplate {
   std::string render(std::span<const Message> messages, const ChatOptions& options = {}) const;
 
   /// The conversation with the places of its answers. Throws DataError also when a place cannot be
-  /// told (see above). Without generation blocks it renders twice for each answer, so its time
-  /// grows with the square of their number.
+  /// told (see above). Without generation blocks it renders two to eight times for each answer, so
+  /// its time grows with the square of their number.
   RenderedChat render_with_spans(std::span<const Message> messages,
                                  const ChatOptions& options = {}) const;
 
@@ -128,6 +137,26 @@ class ChatTemplate {
                                   const ChatOptions& options) const;
   AnswerSpan derived_span(std::span<const Message> messages, i64 answer, const std::string& whole,
                           const ChatOptions& options) const;
+  AnswerSpan place_of(std::span<const Message> messages, i64 answer, const std::string& whole,
+                      const ChatOptions& options) const;
+  std::string render_to_continue(std::span<const Message> messages,
+                                 const ChatOptions& options) const;
+
+  bool asks_always(std::span<const Message> messages, std::string_view prompt,
+                   std::string_view through, const ChatOptions& options) const;
+  bool closes_by_eos(std::span<const Message> messages, const ChatOptions& options) const;
+
+  /// rewritten_answer.cc: nothing where that way leads to no place either.
+  std::optional<AnswerSpan> rewritten_span(std::span<const Message> messages, i64 answer,
+                                           const std::string& whole,
+                                           const ChatOptions& options) const;
+  std::optional<std::size_t> rewritten_begin(std::span<const Message> messages, i64 answer,
+                                             const std::string& whole,
+                                             const ChatOptions& options) const;
+  std::optional<std::size_t> rewritten_end(std::span<const Message> messages, i64 answer,
+                                           const std::string& whole,
+                                           const ChatOptions& options) const;
+
   AnswerSpan opening_span(std::span<const Message> messages, i64 answer, const std::string& whole,
                           const ChatOptions& options) const;
   std::optional<AnswerSpan> span_from_within(std::span<const Message> messages, i64 answer,

@@ -95,6 +95,66 @@ Message Message::with_content(std::string_view content) const {
   return Message(Value(std::move(dict)));
 }
 
+Message Message::with_text_appended(std::string_view text) const {
+  const Value* content = value_.as_dict().find("content");
+  if (content == nullptr || !content->is(Kind::kSequence) || content->items().empty()) {
+    return with_content(str(this->text(), text));
+  }
+  std::vector<Value> parts(content->items().begin(), content->items().end());
+  Dict last = parts.back().as_dict();
+  last.set("text", Value(str(last.find("text")->as_string(), text)));
+  parts.back() = Value(std::move(last));
+  Dict dict = value_.as_dict();
+  dict.set("content", Value::list(std::move(parts)));
+  return Message(Value(std::move(dict)));
+}
+
+std::optional<Message> Message::with_call_argument(std::string_view name) const {
+  const Value* calls = value_.as_dict().find("tool_calls");
+  if (calls == nullptr || !calls->is(Kind::kSequence) || calls->items().empty() ||
+      !calls->items().back().is(Kind::kDict)) {
+    return std::nullopt;
+  }
+  Dict call = calls->items().back().as_dict();
+  const Value* framed = call.find("function");  // as OpenAI has it
+  const bool framed_dict = framed != nullptr && framed->is(Kind::kDict);
+  Dict function = framed_dict ? framed->as_dict() : call;
+  Dict arguments;
+  arguments.set(name, Value(i64{1}));
+  const Value* given = function.find("arguments");
+  const bool text = given != nullptr && given->is(Kind::kString);
+  function.set("arguments",
+               text ? Value(str("{\"", name, "\": 1}")) : Value(std::move(arguments)));
+  if (framed_dict) {
+    call.set("function", Value(std::move(function)));
+  } else {
+    call = std::move(function);
+  }
+  std::vector<Value> list(calls->items().begin(), calls->items().end());
+  list.back() = Value(std::move(call));
+  Dict dict = value_.as_dict();
+  dict.set("tool_calls", Value::list(std::move(list)));
+  return Message(Value(std::move(dict)));
+}
+
+std::string Message::last_call_name() const {
+  const Value* calls = value_.as_dict().find("tool_calls");
+  if (calls == nullptr || !calls->is(Kind::kSequence) || calls->items().empty() ||
+      !calls->items().back().is(Kind::kDict)) {
+    return "";
+  }
+  const Value& call = calls->items().back();
+  const Value* framed = call.as_dict().find("function");
+  const Value& function = framed != nullptr && framed->is(Kind::kDict) ? *framed : call;
+  const Value* name = function.as_dict().find("name");
+  return name != nullptr && name->is(Kind::kString) ? name->as_string() : "";
+}
+
+std::string Message::reasoning() const {
+  const Value* reasoning = value_.as_dict().find("reasoning_content");
+  return reasoning != nullptr && reasoning->is(Kind::kString) ? reasoning->as_string() : "";
+}
+
 const std::string& Message::role() const {
   return value_.as_dict().find("role")->as_string();
 }
@@ -112,6 +172,15 @@ std::string Message::text() const {
     text += part.as_dict().find("text")->as_string();
   }
   return text;
+}
+
+std::string_view Message::last_text() const {
+  const Value* content = value_.as_dict().find("content");
+  if (content != nullptr && content->is(Kind::kSequence) && !content->items().empty()) {
+    content = content->items().back().as_dict().find("text");
+  }
+  return content != nullptr && content->is(Kind::kString) ? content->as_string()
+                                                          : std::string_view();
 }
 
 }  // namespace inlay

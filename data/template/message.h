@@ -2,6 +2,7 @@
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -25,11 +26,21 @@ class Message {
 
   /// The same with another content.
   Message with_content(std::string_view content) const;
+  /// The same with more text at the end of the content, or of its last part.
+  Message with_text_appended(std::string_view text) const;
+  /// The same with a last call whose only argument has that name; nothing without a call.
+  std::optional<Message> with_call_argument(std::string_view name) const;
+  /// The name of the function that its last call is of, "" without a call.
+  std::string last_call_name() const;
+  /// What the assistant thought before the answer, where it stands in a key of its own; else "".
+  std::string reasoning() const;
 
   const std::string& role() const;
   bool is_assistant() const { return role() == "assistant"; }
   /// The content, its parts joined, or "" for none.
   std::string text() const;
+  /// The content, or the last of its parts.
+  std::string_view last_text() const;
   /// The dict the template sees.
   const jinja::Value& value() const { return value_; }
 

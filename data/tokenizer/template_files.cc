@@ -21,7 +21,8 @@ constexpr std::string_view kStandardTokens[] = {"bos_token", "eos_token", "unk_t
                                                 "pad_token", "cls_token", "mask_token"};
 
 /// What the tokenizer classes of Transformers set where the files say nothing. The others set
-/// nothing.
+/// nothing: Mistral, Llama, Phi 3, Granite, OLMo 2 and 3, ERNIE 4.5, EXAONE 4, GLM 4, SmolLM 3,
+/// Gemma 4, gpt-oss and all else that AutoTokenizer reads from tokenizer.json alone.
 struct ClassTokens {
   std::string_view name;  // without the ending "Fast", which older files have
   std::vector<std::string_view> model_types;
@@ -38,6 +39,11 @@ const std::vector<ClassTokens>& class_tokens() {
       {"Qwen2Tokenizer",
        {"qwen2", "qwen2_moe", "qwen2_vl", "qwen2_5_vl", "qwen3", "qwen3_moe", "qwen3_next",
         "qwen3_vl", "qwen3_vl_moe"},
+       {{"eos_token", "<|endoftext|>"},
+        {"unk_token", "<|endoftext|>"},
+        {"pad_token", "<|endoftext|>"}}},
+      {"Qwen3_5Tokenizer",
+       {"qwen3_5"},
        {{"eos_token", "<|endoftext|>"},
         {"unk_token", "<|endoftext|>"},
         {"pad_token", "<|endoftext|>"}}},

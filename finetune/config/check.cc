@@ -85,6 +85,10 @@ void check_data(const RunConfig& config, Problems& problems) {
     problems.add("/data/assistant_only_loss",
                  str("rows of format \"", format->name, "\" have no messages"));
   }
+  if (data.train_on_thinking != TrainThinking::kAll && data.assistant_only_loss == false) {
+    problems.add("/data/train_on_thinking",
+                 "is for the assistant's messages: it needs data.assistant_only_loss true or null");
+  }
   const bool ids_only = format == nullptr || format->is_ids();
   if (config.model.config && !config.model.tokenizer.has_value() && !ids_only) {
     problems.add("/model/tokenizer",

@@ -35,7 +35,9 @@ void ModelConfig::fields(FieldVisitor& v) {
   v.path_or("tokenizer", tokenizer, {"bytes"},
             "tokenizer directory or file, or \"bytes\" for 256 byte tokens; null: the model's own");
   v.path_or_name("chat_template", chat_template,
-                 "\"auto\", the name of one of the tokenizer's templates, or a Jinja file");
+                 "\"auto\", the name of one of the tokenizer's templates or of ours (chatml, "
+                 "llama3 ...), or a "
+                 "Jinja file");
   v.field("template_date", template_date,
           "day (2025-01-31, or with T12:30:00) that a template's strftime_now gives; null: today");
   v.choice("dtype", dtype, {DType::kF32, DType::kBf16},
@@ -79,6 +81,10 @@ void DataConfig::fields(FieldVisitor& v) {
           "train on the completion alone; null: yes where rows have a prompt");
   v.field("assistant_only_loss", assistant_only_loss,
           "train on the assistant's messages alone; null: yes where rows are messages");
+  v.field(
+      "train_on_thinking", train_on_thinking,
+      "thoughts in the assistant's messages that are trained on: \"all\" in the text, the rows' "
+      "\"own\" but not the empty <think></think> of a chat template, or \"none\"");
   v.field("add_eos", add_eos, "end text and completions with the end-of-sequence token");
   v.field("special_tokens_in_text", special_tokens_in_text,
           "what control tokens spelt out in the data are: \"literal\": letters; \"parse\": those "

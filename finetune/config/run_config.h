@@ -48,6 +48,7 @@ struct DataConfig {
   bool shuffle = true;
   std::optional<bool> completion_only_loss;
   std::optional<bool> assistant_only_loss;
+  TrainThinking train_on_thinking = TrainThinking::kAll;
   bool add_eos = true;
   SpeltTokens special_tokens_in_text = SpeltTokens::kLiteral;
   EmptyRows on_empty_row = EmptyRows::kSkip;

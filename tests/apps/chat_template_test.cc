@@ -135,7 +135,10 @@ TEST(NamedChatTemplates, CanBeChosenByName) {
   EXPECT_EQ(with("default"), "one:u=Hi;a=Yo;");  // tools or not
   EXPECT_EQ(with("tool-use"),
             "inlay: tool-use: there is no such file, nor a chat template of the model by this name "
-            "(did you mean \"tool_use\"?); it has \"default\", \"rag\", \"tool_use\"\n");
+            "(did you mean \"tool_use\"?); it has \"default\", \"rag\", \"tool_use\"; those "
+            "that need no model are chatml, qwen3, llama2, llama3, mistral, gemma, phi3, phi4, "
+            "zephyr, granite, olmo2, exaone4, glm4, command-r, gpt-oss, nanochat, nemotron, "
+            "vicuna, alpaca\n");
   workshop.write("rag", named("file"));
   EXPECT_EQ(with("rag"), "file:u=Hi;a=Yo;");  // a file comes before a name
 }
@@ -210,6 +213,44 @@ TEST(ChatTemplates, GoAlongWithMergedAndTrainedModels) {
     EXPECT_EQ(workshop.read("merged/" + name), text) << name;
     EXPECT_EQ(workshop.read("out/model/" + name), text) << name;
   }
+}
+
+TEST(NamedChatTemplates, AreOursWhereTheModelHasNone) {
+  const ChatWorkshop workshop;
+  const auto rows = [&](const std::string& name) {
+    const Finished finished = workshop.run({"tokenize", "--tokenizer", "tok", "--chat", "--file",
+                                            "chat.jsonl", "--chat-template", name});
+    return finished.out + finished.err;
+  };
+  EXPECT_EQ(rows("chatml"), "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\nYo<|im_end|>\n\n");
+  EXPECT_EQ(rows("phi4"), "<|user|>Hi<|end|><|assistant|>Yo<|end|>\n");
+  // The model's own of that name comes first.
+  workshop.set_config({{"chat_template",
+                        {{{"name", "default"}, {"template", named("one")}},
+                         {{"name", "chatml"}, {"template", named("own")}}}}});
+  EXPECT_EQ(rows("chatml"), "own:u=Hi;a=Yo;\n");
+}
+
+TEST(TokenizeChat, PrintsConversationsAsTheTemplateWritesThem) {
+  const ChatWorkshop workshop;
+  const auto rendered = [&](const std::vector<std::string>& options) {
+    std::vector<std::string> arguments = {"tokenize", "--tokenizer", "tok",   "--chat",
+                                          "--file",   "chat.jsonl",  "--json"};
+    arguments.insert(arguments.end(), options.begin(), options.end());
+    const Finished finished = workshop.run(arguments);
+    return finished.exit_code == 0 ? Json::parse(finished.out) : Json(finished.err);
+  };
+  const Json whole = rendered({"--chat-template", "qwen3"});
+  EXPECT_EQ(whole["text"],
+            "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\nYo<|im_end|>\n");
+  EXPECT_EQ(whole["trained"], Json::array({"Yo<|im_end|>"}));
+  workshop.set_row(R"(, "chat_template_kwargs": {"enable_thinking": false})");
+  EXPECT_EQ(rendered({"--chat-template", "qwen3", "--train-on-thinking", "own"})["trained"],
+            Json::array({"Yo<|im_end|>"}));
+  EXPECT_EQ(rendered({"--chat-template", "chatml", "--prompt"})["text"],
+            "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\nYo");
+  EXPECT_EQ(rendered({}),
+            "inlay: tok: this tokenizer has no chat template (see --chat-template)\n");
 }
 
 }  // namespace

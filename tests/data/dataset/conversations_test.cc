@@ -322,5 +322,61 @@ TEST(Conversations, ThatBeginWithAnAnswerWithoutAPlaceAreRefused) {
             "blocks in the template would mark it");
 }
 
+/// A template that puts a thought before every answer, an empty one where there is none.
+TestModel thinking_model() {
+  TestModel model;
+  model.chat = ChatTemplate::from_text(
+      "{% for m in messages %}{% if m.role == 'user' %}{{ 'U:' + m.content + '\n' }}"
+      "{% else %}{{ 'A:<think>\n' + m.reasoning_content|default('') + '\n</think>\n\n' + "
+      "m.content + '<|im_end|>\n' }}{% endif %}{% endfor %}"
+      "{% if add_generation_prompt %}A:{% endif %}",
+      {}, "thinking.jinja");
+  return model;
+}
+
+TEST(Conversations, LeaveThoughtsOutOfTheLossWhereTold) {
+  const std::string row = messages(message("user", "Hi") + "," + message("assistant", "Yo.") + "," +
+                                   message("user", "Why?") + "," +
+                                   message("assistant", "So.", R"(, "reasoning_content": "Hm.")"));
+  const auto with = [&](TrainThinking thinking) {
+    return learnt_rows(row, thinking_model(), {.train_on_thinking = thinking});
+  };
+  const std::string empty = "<think>\n\n</think>\n\n";
+  const std::string own = "<think>\nHm.\n</think>\n\n";
+  EXPECT_EQ(with(TrainThinking::kAll), Rows{"U:Hi\nA:[" + empty + "Yo.<|im_end|>]\nU:Why?\nA:[" +
+                                            own + "So.<|im_end|>]\n"});
+  EXPECT_EQ(with(TrainThinking::kOwn), Rows{"U:Hi\nA:" + empty + "[Yo.<|im_end|>]\nU:Why?\nA:[" +
+                                            own + "So.<|im_end|>]\n"});
+  EXPECT_EQ(with(TrainThinking::kNone), Rows{"U:Hi\nA:" + empty + "[Yo.<|im_end|>]\nU:Why?\nA:" +
+                                             own + "[So.<|im_end|>]\n"});
+}
+
+TEST(Conversations, NoteThoughtsThatTheTemplateLeavesOut) {
+  const TestModel model = chatml_model();
+  const std::string row = messages(message("user", "Hi") + "," +
+                                   message("assistant", "Yo.", R"(, "thinking": "Hm.")"));
+  const Dataset data = load_text(row, model.model());
+  ASSERT_EQ(data.report.notes.size(), 1U);
+  EXPECT_NE(data.report.notes[0].find("thinking that the chat template leaves out"),
+            std::string::npos)
+      << data.report.notes[0];
+}
+
+TEST(Conversations, MayHaveDocuments) {
+  TestModel model;
+  model.chat = ChatTemplate::from_text(
+      "{% for d in documents or [] %}{{ d.title + ';' }}{% endfor %}{% for m in messages %}"
+      "{{ m.role[0] + ':' + m.content + '<|im_end|>' }}{% endfor %}"
+      "{% if add_generation_prompt %}a:{% endif %}",
+      {}, "documents.jinja");
+  const std::string list = message("user", "Hi") + "," + message("assistant", "Yo.");
+  EXPECT_EQ(
+      learnt_rows("{\"documents\": [{\"title\": \"One\"}], \"messages\": [" + list + "]}", model),
+      Rows{"One;u:Hi<|im_end|>a:[Yo.<|im_end|>]"});
+  EXPECT_EQ(load_error("{\"documents\": [\"One\"], \"messages\": [" + list + "]}", model.model()),
+            "train.jsonl: line 1: /documents: must be a list of objects (title, text …) or null, "
+            "not a list of others");
+}
+
 }  // namespace
 }  // namespace inlay

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "data/template/named_templates.h"
 #include "tests/data/template/golden.h"
 
 namespace inlay {
@@ -198,22 +199,201 @@ std::string span_error(const std::string& name, const std::string& chat,
       [&] { golden_template(name).render_with_spans(conversation(chat), options_from(options)); });
 }
 
-TEST(ChatTemplate, RefusesTemplatesThatChangeEarlierTurns) {
-  // Reasoning is dropped from all but the last answer, and asked for before the last.
-  EXPECT_EQ(
-      span_error("qwen3", "reasoning"),
-      "qwen3: the answer of message 1 has no fixed place: the text of the first 2 messages is "
-      "not how the conversation begins; from byte 54 on it reads \"<think>\\x0aHm.\\x0a"
-      "</think>\\x0a\\x0aBecause.<|im_end|>...\", the conversation \"Because.<|im_end|>\\x0a<|"
-      "im_start|>user\\x0aAnd ...\". The template changes earlier turns; {% generation %} "
-      "blocks in it would mark the answers");
+TEST(ChatTemplate, FindsAnswersWhereEarlierTurnsAreWrittenOtherwise) {
+  // Thoughts of earlier answers are left out, and an empty one is put before the last.
+  EXPECT_EQ(answers_of(golden_template("qwen3").render_with_spans(conversation("reasoning"),
+                                                                  options_from({}))),
+            (Strings{"1:Because.<|im_end|>",
+                     "3:<think>\nLet me see.\n</think>\n\nIt just is.<|im_end|>"}));
+  // What the model is given to answer without thinking is another text than the conversation has.
+  EXPECT_EQ(answers_of(golden_template("qwen3").render_with_spans(
+                conversation("reasoning"), options_from({{"enable_thinking", false}}))),
+            (Strings{"1:Because.<|im_end|>",
+                     "3:<think>\nLet me see.\n</think>\n\nIt just is.<|im_end|>"}));
   // The tools move to the last question.
-  EXPECT_NE(
-      span_error("mistral_tools", "system", {{"tools", "weather"}}).find("has no fixed place"),
-      std::string::npos);
+  EXPECT_EQ(answers_of(golden_template("mistral_tools")
+                           .render_with_spans(conversation("system"),
+                                              options_from({{"tools", "weather"}}))),
+            (Strings{"2: Hello.</s>", "4: So long.</s>"}));
+}
+
+/// Both answers of two questions with thoughts and a call, by a template of the text given.
+std::vector<std::string> answers_by(const std::string& text, const ordered_json& messages,
+                                    const SpecialTokens& tokens = {}) {
+  const ChatTemplate chat = ChatTemplate::from_text(text, tokens, "it");
+  return answers_of(chat.render_with_spans(messages_from(messages), {}));
+}
+
+const ordered_json& thinking_chat() {
+  static const ordered_json messages = {
+      {{"role", "user"}, {"content", "Why?"}},
+      {{"role", "assistant"}, {"content", "So."}, {"reasoning_content", "Hm."}},
+      {{"role", "user"}, {"content", "Sure?"}},
+      {{"role", "assistant"}, {"content", "Yes."}, {"reasoning_content", "Well."}}};
+  return messages;
+}
+
+TEST(ChatTemplate, FindsAnswersBehindPromptsThatOpenAThought) {
+  const std::string loop =
+      "{% for m in messages %}{% if m.role == 'user' %}{{ '<U>' + m.content }}{% else %}"
+      "{{ '<A>' + drop + m.content + '</s>' }}{% endif %}{% endfor %}";
+  const auto with = [&](const std::string& drop, const std::string& prompt) {
+    return "{% set drop = '" + drop + "' %}" + loop + "{% if add_generation_prompt %}{{ '" +
+           prompt + "' }}{% endif %}";
+  };
+  EXPECT_EQ(answers_by(with("", "<A><think>\\n"), thinking_chat()),
+            (Strings{"1:So.</s>", "3:Yes.</s>"}));
+  EXPECT_EQ(answers_by(with("</think>", "<A><think>"), thinking_chat()),
+            (Strings{"1:</think>So.</s>", "3:</think>Yes.</s>"}));
+  EXPECT_EQ(answers_by(with("<think></think>", "<A><think>\\n"), thinking_chat()),
+            (Strings{"1:<think></think>So.</s>", "3:<think></think>Yes.</s>"}));
+  // Something else than a thought is given to the model and not in the text.
+  EXPECT_NE(data_error([&] { answers_by(with("", "<A>Sure: "), thinking_chat()); })
+                .find("has no fixed place"),
+            std::string::npos);
+}
+
+TEST(ChatTemplate, FindsAnswersWhoseLastTurnEndsOtherwise) {
+  const std::string harmony =
+      "{% for m in messages %}{% if m.role == 'user' %}{{ '<|start|>user<|message|>' + m.content + "
+      "'<|end|>' }}{% elif m.tool_calls %}{{ '<|start|>assistant to=' + m.tool_calls[0].name + "
+      "'<|message|>' + m.tool_calls[0].arguments|tojson + '<|call|>' }}{% elif m.role == 'tool' %}"
+      "{{ '<|start|>tool<|message|>' + m.content + '<|end|>' }}{% else %}{{ '<|start|>assistant' }}"
+      "{% if loop.last and m.thinking %}{{ '<|channel|>analysis<|message|>' + m.thinking + "
+      "'<|end|><|start|>assistant' }}{% endif %}{{ '<|channel|>final<|message|>' + m.content + "
+      "('<|return|>' if loop.last else '<|end|>') }}{% endif %}{% endfor %}"
+      "{% if add_generation_prompt %}{{ '<|start|>assistant' }}{% endif %}";
+  EXPECT_EQ(answers_by(harmony, thinking_chat()),
+            (Strings{"1:<|channel|>final<|message|>So.<|end|>",
+                     "3:<|channel|>analysis<|message|>Well.<|end|><|start|>assistant<|channel|>"
+                     "final<|message|>Yes.<|return|>"}));
+  const ordered_json called = {
+      {{"role", "user"}, {"content", "Why?"}},
+      {{"role", "assistant"}, {"tool_calls", {{{"name", "f"}, {"arguments", {{"a", 1}}}}}}},
+      {{"role", "tool"}, {"content", "42"}},
+      {{"role", "assistant"}, {"content", "So."}},
+      {{"role", "user"}, {"content", "Sure?"}},
+      {{"role", "assistant"}, {"content", "Yes."}}};
+  EXPECT_EQ(answers_by(harmony, called),
+            (Strings{"1: to=f<|message|>{\"a\": 1}<|call|>",
+                     "3:<|channel|>final<|message|>So.<|end|>",
+                     "5:<|channel|>final<|message|>Yes.<|return|>"}));
+}
+
+TEST(ChatTemplate, LeavesOutAQuestionForMoreThatEndsEveryConversation) {
+  const std::string always =
+      "{% for m in messages %}{{ '<1>' + m.role + '\\n' + m.content + '\\n' }}{% endfor %}"
+      "{{ '<1>assistant\\n' }}";
+  EXPECT_EQ(answers_by(always, thinking_chat()), (Strings{"1:So.\n", "3:Yes.\n"}));
+}
+
+TEST(ChatTemplate, RefusesAnswersItCannotPlace) {
+  const auto refused = [](const std::string& text) {
+    return data_error([&] { answers_by(text, thinking_chat()); });
+  };
+  // In another order, and in other letters.
+  for (const std::string text :
+       {"{% for m in messages|reverse %}{{ '<' + m.role + '>' + m.content }}{% endfor %}",
+        "{{ messages|length }}{% for m in messages %}{{ m.role + m.content|upper }}{% endfor %}"}) {
+    EXPECT_NE(refused(text).find("place"), std::string::npos) << text << ": " << refused(text);
+  }
+  // What a tool said stands between an answer's call and its text.
+  const std::string within =
+      "{% for m in messages %}{% if m.role == 'user' %}{{ '<U>' + m.content }}{% elif m.role == "
+      "'assistant' %}{{ '<A>' + m.tool_calls|default([])|map(attribute='name')|join }}"
+      "{% if loop.nextitem is defined and loop.nextitem.role == 'tool' %}{{ '<T>' + "
+      "loop.nextitem.content + '</T>' }}{% endif %}{{ m.content + '</A>' }}{% endif %}{% endfor %}"
+      "{% if add_generation_prompt %}{{ '<A>' }}{% endif %}";
+  const ordered_json called = {
+      {{"role", "user"}, {"content", "Why?"}},
+      {{"role", "assistant"}, {"content", "Let me see."}, {"tool_calls", {{{"name", "f"}}}}},
+      {{"role", "tool"}, {"content", "42"}}};
+  EXPECT_NE(data_error([&] { answers_by(within, called); }).find("has no fixed place"),
+            std::string::npos);
   // What the template itself refuses.
   EXPECT_EQ(span_error("gemma", "system"),
             "gemma: line 1: the template refuses this conversation: System role not supported");
+}
+
+TEST(NamedTemplates, TeachAnswersWithTheirEnds) {
+  const std::vector<std::tuple<std::string, std::string, std::string>> cases = {
+      {"chatml", "", "<|im_end|>"},
+      {"qwen3", "", "<|im_end|>"},
+      {"llama2", " ", " </s>"},
+      {"llama3", "", "<|eot_id|>"},
+      {"mistral", "", "</s>"},
+      {"gemma", "", "<end_of_turn>"},
+      {"phi3", "", "<|end|>"},
+      {"phi4", "", "<|end|>"},
+      {"zephyr", "", "</s>"},
+      {"granite", "", "<|end_of_text|>"},
+      {"olmo2", "", "<|endoftext|>"},
+      {"exaone4", "", "[|endofturn|]"},
+      {"glm4", "", "<|user|>"},
+      {"command-r", "", "<|END_OF_TURN_TOKEN|>"},
+      {"gpt-oss", "<|channel|>final<|message|>", "<|return|>"},
+      {"nanochat", "", "<|assistant_end|>"},
+      {"nemotron", "", "\n"},
+      {"vicuna", " ", "</s>"},
+      {"alpaca", "", "</s>"},
+  };
+  ASSERT_EQ(cases.size(), named_templates().size());
+  for (const auto& [name, before, end] : cases) {
+    ASSERT_NE(find_named_template(name), nullptr) << name;
+    const ChatTemplate chat =
+        ChatTemplate::from_text(std::string(find_named_template(name)->text), {}, name);
+    const RenderedChat result =
+        chat.render_with_spans(conversation("system"), options_from({}));
+    const std::string earlier = end == "<|return|>" ? "<|end|>" : end;
+    EXPECT_EQ(answers_of(result), (Strings{"2:" + before + "Hello." + earlier,
+                                           "4:" + before + "So long." + end}))
+        << name;
+    EXPECT_NE(result.text.find("You are terse.\nVery."), std::string::npos) << name;
+  }
+}
+
+TEST(NamedTemplates, KnowCallsAndThoughtsWhereTheFormatHasThem) {
+  const ChatTemplate chat =
+      ChatTemplate::from_text(std::string(find_named_template("qwen3")->text), {}, "qwen3");
+  const RenderedChat result =
+      chat.render_with_spans(conversation("two calls"), options_from({{"tools", "weather"}}));
+  const std::string call =
+      "<tool_call>\n{\"name\": \"get_weather\", \"arguments\": {\"city\": \"Z\u00fcrich\", \"days\": "
+      "2, \"units\": [\"C\", \"\\\"F\\\"\"], \"exact\": true, \"note\": null}}\n</tool_call>";
+  EXPECT_EQ(answers_of(result), (Strings{"2:Looking.\n" + call + "\n" + call + "<|im_end|>",
+                                         "5:Mixed.<|im_end|>"}));
+  EXPECT_EQ(answers_of(chat.render_with_spans(messages_from(thinking_chat()), {})),
+            (Strings{"1:<think>\nHm.\n</think>\n\nSo.<|im_end|>",
+                     "3:<think>\nWell.\n</think>\n\nYes.<|im_end|>"}));
+}
+
+TEST(ChatTemplate, EndsWhereTheLastMessageIsToBeContinued) {
+  ChatOptions options = options_from({});
+  options.continue_final_message = true;
+  const auto continued = [&](const std::string& name, const std::string& chat) {
+    return golden_template(name).render(conversation(chat), options);
+  };
+  EXPECT_EQ(continued("chatml", "pair"),
+            "<|im_start|>user\nWhat is 2 + 2?<|im_end|>\n<|im_start|>assistant\nFour.");
+  // A blank at the end stays where the template keeps it, and is gone where it trims.
+  const ordered_json half = {{{"role", "user"}, {"content", "Go on."}},
+                             {{"role", "assistant"}, {"content", "One, two, "}}};
+  EXPECT_TRUE(golden_template("chatml").render(messages_from(half), options).ends_with("two, "));
+  EXPECT_TRUE(golden_template("llama3").render(messages_from(half), options).ends_with("two,"));
+  const ordered_json parts = {
+      {{"role", "user"}, {"content", "Go on."}},
+      {{"role", "assistant"},
+       {"content",
+        {{{"type", "text"}, {"text", "One,"}}, {{"type", "text"}, {"text", "two,"}}}}}};
+  EXPECT_TRUE(golden_template("gemma3").render(messages_from(parts), options).ends_with("One,two,"));
+  // A thought that the template takes out of the content leaves no end to go on from.
+  EXPECT_NE(data_error([&] {
+              const ordered_json thought = {
+                  {{"role", "user"}, {"content", "Go on."}},
+                  {{"role", "assistant"}, {"content", "<think>\nA\n</think>One"}}};
+              golden_template("qwen3").render(messages_from(thought), options);
+            }).find("no end to continue from"),
+            std::string::npos);
 }
 
 ChatTemplate from_source(const std::string& source) {
