@@ -40,9 +40,9 @@ std::optional<ChatTemplate> choose_chat_template(const std::string& wanted,
     own[t.name] = t.text;
   }
   if (wanted == "auto") {
-    return own.empty() ? std::nullopt
-                       : std::optional(
-                             ChatTemplate::from_named(own, tokens, model + ": chat template"));
+    return own.empty()
+               ? std::nullopt
+               : std::optional(ChatTemplate::from_named(own, tokens, model + ": chat template"));
   }
   if (!is_file(wanted)) {
     if (const auto named = own.find(wanted); named != own.end()) {

@@ -310,7 +310,8 @@ AnswerSpan ChatTemplate::derived_span(std::span<const Message> messages, i64 ans
 /// Rule 3: whether the template asks for an answer though not told to, behind the answer, too.
 bool ChatTemplate::asks_always(std::span<const Message> messages, std::string_view prompt,
                                std::string_view through, const ChatOptions& options) const {
-  const auto parting = std::mismatch(prompt.rbegin(), prompt.rend(), through.rbegin(), through.rend());
+  const auto parting =
+      std::mismatch(prompt.rbegin(), prompt.rend(), through.rbegin(), through.rend());
   const auto alike = static_cast<std::size_t>(parting.first - prompt.rbegin());
   // Nearly all templates end here: the start of an answer and the end of one have nothing in common.
   return !messages.empty() && !jinja::strip(prompt.substr(prompt.size() - alike)).empty() &&

@@ -123,8 +123,7 @@ std::optional<Message> Message::with_call_argument(std::string_view name) const 
   arguments.set(name, Value(i64{1}));
   const Value* given = function.find("arguments");
   const bool text = given != nullptr && given->is(Kind::kString);
-  function.set("arguments",
-               text ? Value(str("{\"", name, "\": 1}")) : Value(std::move(arguments)));
+  function.set("arguments", text ? Value(str("{\"", name, "\": 1}")) : Value(std::move(arguments)));
   if (framed_dict) {
     call.set("function", Value(std::move(function)));
   } else {

@@ -53,8 +53,9 @@ std::size_t common_length(std::string_view a, std::string_view b) {
 /// `at`, or the start of the tag that it stands in: "<|im_e" is no place to part.
 std::size_t start_of_tag(std::string_view text, std::size_t at) {
   const std::size_t open = text.substr(0, at).find_last_of("<[");
-  const bool inside = open != std::string_view::npos &&
-                      text.substr(open, at - open).find_first_of(">] \n\t") == std::string_view::npos;
+  const bool inside =
+      open != std::string_view::npos &&
+      text.substr(open, at - open).find_first_of(">] \n\t") == std::string_view::npos;
   return inside ? open : at;
 }
 
@@ -198,10 +199,10 @@ std::optional<std::size_t> ChatTemplate::rewritten_begin(std::span<const Message
     if (!behind || !asked) {
       continue;
     }
-    const auto parting = behind->starts_with(*asked)
-                             ? std::optional(asked->size())
-                             : start_of_thinking(*asked, start_of_tag(*asked, common_length(
-                                                                                  *asked, *behind)));
+    const auto parting =
+        behind->starts_with(*asked)
+            ? std::optional(asked->size())
+            : start_of_thinking(*asked, start_of_tag(*asked, common_length(*asked, *behind)));
     if (parting) {
       return place_in(whole, *behind, *parting);
     }
@@ -217,11 +218,9 @@ std::optional<std::size_t> ChatTemplate::rewritten_end(std::span<const Message> 
   ChatOptions asking = options;
   asking.add_generation_prompt = true;
   const auto before = messages.first(static_cast<std::size_t>(answer));
-  const bool closed = through.size() == messages.size() &&
-                      whole.ends_with(token("eos_token")) &&
+  const bool closed = through.size() == messages.size() && whole.ends_with(token("eos_token")) &&
                       closes_by_eos(before, options);
-  const bool asks =
-      asks_always(before, render(before, asking), render(through, options), options);
+  const bool asks = asks_always(before, render(before, asking), render(through, options), options);
   // A call stands behind the content where there are both.
   for (const Holder holder : {Holder::kCall, Holder::kContent}) {
     const auto behind = behind_probe(messages, answer, holder, plainly);
@@ -229,8 +228,8 @@ std::optional<std::size_t> ChatTemplate::rewritten_end(std::span<const Message> 
     if (!behind || !turn) {
       continue;
     }
-    auto length = asks ? length_of_marker(*turn)
-                       : length_of_turn(*turn, *behind, token("eos_token"));
+    auto length =
+        asks ? length_of_marker(*turn) : length_of_turn(*turn, *behind, token("eos_token"));
     if (length && closed) {
       *length -= token("eos_token").size();
     }

@@ -19,15 +19,15 @@ struct Frame {
   std::string_view after = "";
 };
 constexpr Frame kFrames[] = {
-    {"<think>", "</think>"},                                                     // most families
+    {"<think>", "</think>"},  // most families
     {"<thinking>", "</thinking>"},
-    {"<thought>", "</thought>"},                                                 // EXAONE Deep
+    {"<thought>", "</thought>"},  // EXAONE Deep
     {"<reasoning>", "</reasoning>"},
-    {"<seed:think>", "</seed:think>"},                                           // Seed-OSS
-    {"[THINK]", "[/THINK]"},                                                     // Mistral
-    {"<|START_THINKING|>", "<|END_THINKING|>"},                                  // Cohere
-    {"<|channel>thought", "<channel|>"},                                         // Gemma 4
-    {"<|channel|>analysis<|message|>", "<|end|>", "<|start|>assistant"},         // gpt-oss
+    {"<seed:think>", "</seed:think>"},                                    // Seed-OSS
+    {"[THINK]", "[/THINK]"},                                              // Mistral
+    {"<|START_THINKING|>", "<|END_THINKING|>"},                           // Cohere
+    {"<|channel>thought", "<channel|>"},                                  // Gemma 4
+    {"<|channel|>analysis<|message|>", "<|end|>", "<|start|>assistant"},  // gpt-oss
 };
 
 std::size_t behind_white_space(std::string_view text, std::size_t at) {

@@ -222,7 +222,8 @@ TEST(NamedChatTemplates, AreOursWhereTheModelHasNone) {
                                             "chat.jsonl", "--chat-template", name});
     return finished.out + finished.err;
   };
-  EXPECT_EQ(rows("chatml"), "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\nYo<|im_end|>\n\n");
+  EXPECT_EQ(rows("chatml"),
+            "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\nYo<|im_end|>\n\n");
   EXPECT_EQ(rows("phi4"), "<|user|>Hi<|end|><|assistant|>Yo<|end|>\n");
   // The model's own of that name comes first.
   workshop.set_config({{"chat_template",
@@ -241,8 +242,7 @@ TEST(TokenizeChat, PrintsConversationsAsTheTemplateWritesThem) {
     return finished.exit_code == 0 ? Json::parse(finished.out) : Json(finished.err);
   };
   const Json whole = rendered({"--chat-template", "qwen3"});
-  EXPECT_EQ(whole["text"],
-            "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\nYo<|im_end|>\n");
+  EXPECT_EQ(whole["text"], "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\nYo<|im_end|>\n");
   EXPECT_EQ(whole["trained"], Json::array({"Yo<|im_end|>"}));
   workshop.set_row(R"(, "chat_template_kwargs": {"enable_thinking": false})");
   EXPECT_EQ(rendered({"--chat-template", "qwen3", "--train-on-thinking", "own"})["trained"],

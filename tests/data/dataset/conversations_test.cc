@@ -343,18 +343,18 @@ TEST(Conversations, LeaveThoughtsOutOfTheLossWhereTold) {
   };
   const std::string empty = "<think>\n\n</think>\n\n";
   const std::string own = "<think>\nHm.\n</think>\n\n";
-  EXPECT_EQ(with(TrainThinking::kAll), Rows{"U:Hi\nA:[" + empty + "Yo.<|im_end|>]\nU:Why?\nA:[" +
-                                            own + "So.<|im_end|>]\n"});
-  EXPECT_EQ(with(TrainThinking::kOwn), Rows{"U:Hi\nA:" + empty + "[Yo.<|im_end|>]\nU:Why?\nA:[" +
-                                            own + "So.<|im_end|>]\n"});
-  EXPECT_EQ(with(TrainThinking::kNone), Rows{"U:Hi\nA:" + empty + "[Yo.<|im_end|>]\nU:Why?\nA:" +
-                                             own + "[So.<|im_end|>]\n"});
+  EXPECT_EQ(with(TrainThinking::kAll),
+            Rows{"U:Hi\nA:[" + empty + "Yo.<|im_end|>]\nU:Why?\nA:[" + own + "So.<|im_end|>]\n"});
+  EXPECT_EQ(with(TrainThinking::kOwn),
+            Rows{"U:Hi\nA:" + empty + "[Yo.<|im_end|>]\nU:Why?\nA:[" + own + "So.<|im_end|>]\n"});
+  EXPECT_EQ(with(TrainThinking::kNone),
+            Rows{"U:Hi\nA:" + empty + "[Yo.<|im_end|>]\nU:Why?\nA:" + own + "[So.<|im_end|>]\n"});
 }
 
 TEST(Conversations, NoteThoughtsThatTheTemplateLeavesOut) {
   const TestModel model = chatml_model();
-  const std::string row = messages(message("user", "Hi") + "," +
-                                   message("assistant", "Yo.", R"(, "thinking": "Hm.")"));
+  const std::string row =
+      messages(message("user", "Hi") + "," + message("assistant", "Yo.", R"(, "thinking": "Hm.")"));
   const Dataset data = load_text(row, model.model());
   ASSERT_EQ(data.report.notes.size(), 1U);
   EXPECT_NE(data.report.notes[0].find("thinking that the chat template leaves out"),

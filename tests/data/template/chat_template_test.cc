@@ -248,8 +248,9 @@ TEST(ChatTemplate, FindsAnswersBehindPromptsThatOpenAThought) {
   EXPECT_EQ(answers_by(with("<think></think>", "<A><think>\\n"), thinking_chat()),
             (Strings{"1:<think></think>So.</s>", "3:<think></think>Yes.</s>"}));
   // Something else than a thought is given to the model and not in the text.
-  EXPECT_NE(data_error([&] { answers_by(with("", "<A>Sure: "), thinking_chat()); })
-                .find("has no fixed place"),
+  EXPECT_NE(data_error([&] {
+              answers_by(with("", "<A>Sure: "), thinking_chat());
+            }).find("has no fixed place"),
             std::string::npos);
 }
 
@@ -274,10 +275,9 @@ TEST(ChatTemplate, FindsAnswersWhoseLastTurnEndsOtherwise) {
       {{"role", "assistant"}, {"content", "So."}},
       {{"role", "user"}, {"content", "Sure?"}},
       {{"role", "assistant"}, {"content", "Yes."}}};
-  EXPECT_EQ(answers_by(harmony, called),
-            (Strings{"1: to=f<|message|>{\"a\": 1}<|call|>",
-                     "3:<|channel|>final<|message|>So.<|end|>",
-                     "5:<|channel|>final<|message|>Yes.<|return|>"}));
+  EXPECT_EQ(answers_by(harmony, called), (Strings{"1: to=f<|message|>{\"a\": 1}<|call|>",
+                                                  "3:<|channel|>final<|message|>So.<|end|>",
+                                                  "5:<|channel|>final<|message|>Yes.<|return|>"}));
 }
 
 TEST(ChatTemplate, LeavesOutAQuestionForMoreThatEndsEveryConversation) {
@@ -342,11 +342,10 @@ TEST(NamedTemplates, TeachAnswersWithTheirEnds) {
     ASSERT_NE(find_named_template(name), nullptr) << name;
     const ChatTemplate chat =
         ChatTemplate::from_text(std::string(find_named_template(name)->text), {}, name);
-    const RenderedChat result =
-        chat.render_with_spans(conversation("system"), options_from({}));
+    const RenderedChat result = chat.render_with_spans(conversation("system"), options_from({}));
     const std::string earlier = end == "<|return|>" ? "<|end|>" : end;
-    EXPECT_EQ(answers_of(result), (Strings{"2:" + before + "Hello." + earlier,
-                                           "4:" + before + "So long." + end}))
+    EXPECT_EQ(answers_of(result),
+              (Strings{"2:" + before + "Hello." + earlier, "4:" + before + "So long." + end}))
         << name;
     EXPECT_NE(result.text.find("You are terse.\nVery."), std::string::npos) << name;
   }
@@ -358,10 +357,11 @@ TEST(NamedTemplates, KnowCallsAndThoughtsWhereTheFormatHasThem) {
   const RenderedChat result =
       chat.render_with_spans(conversation("two calls"), options_from({{"tools", "weather"}}));
   const std::string call =
-      "<tool_call>\n{\"name\": \"get_weather\", \"arguments\": {\"city\": \"Z\u00fcrich\", \"days\": "
+      "<tool_call>\n{\"name\": \"get_weather\", \"arguments\": {\"city\": \"Z\u00fcrich\", "
+      "\"days\": "
       "2, \"units\": [\"C\", \"\\\"F\\\"\"], \"exact\": true, \"note\": null}}\n</tool_call>";
-  EXPECT_EQ(answers_of(result), (Strings{"2:Looking.\n" + call + "\n" + call + "<|im_end|>",
-                                         "5:Mixed.<|im_end|>"}));
+  EXPECT_EQ(answers_of(result),
+            (Strings{"2:Looking.\n" + call + "\n" + call + "<|im_end|>", "5:Mixed.<|im_end|>"}));
   EXPECT_EQ(answers_of(chat.render_with_spans(messages_from(thinking_chat()), {})),
             (Strings{"1:<think>\nHm.\n</think>\n\nSo.<|im_end|>",
                      "3:<think>\nWell.\n</think>\n\nYes.<|im_end|>"}));
@@ -383,9 +383,9 @@ TEST(ChatTemplate, EndsWhereTheLastMessageIsToBeContinued) {
   const ordered_json parts = {
       {{"role", "user"}, {"content", "Go on."}},
       {{"role", "assistant"},
-       {"content",
-        {{{"type", "text"}, {"text", "One,"}}, {{"type", "text"}, {"text", "two,"}}}}}};
-  EXPECT_TRUE(golden_template("gemma3").render(messages_from(parts), options).ends_with("One,two,"));
+       {"content", {{{"type", "text"}, {"text", "One,"}}, {{"type", "text"}, {"text", "two,"}}}}}};
+  EXPECT_TRUE(
+      golden_template("gemma3").render(messages_from(parts), options).ends_with("One,two,"));
   // A thought that the template takes out of the content leaves no end to go on from.
   EXPECT_NE(data_error([&] {
               const ordered_json thought = {
