@@ -139,13 +139,13 @@ std::vector<std::vector<float>> all_results(
 
 TEST(MlpOp, OfGateAndUpInOneHasTheBitsOfItsParts) {
   const Trained trainings[] = {{}, {false}, {false, false, false}, {.down = false}};
-  const Adapters plain, dropping{0.1F, false}, scaled{0.0F, true}, both{0.1F, true};
+  const Adapters plain, both{0.1F, true};
   for_each_isa([&] {
     for (const auto compute : {GemmCompute::kF32, GemmCompute::kBf16, GemmCompute::kInt8}) {
       const DType wide = kernels::has_bf16_operands(compute) ? DType::kBf16 : DType::kF32;
       for (const Trained& trained : trainings) {
-        for (const Adapters& adapters : {plain, dropping, scaled, both}) {
-          for (const i64 rows : {1, 33, 130}) {
+        for (const Adapters& adapters : {plain, both}) {
+          for (const i64 rows : {1, 130}) {
             const auto expected = all_results(rows, fused_parts(trained, adapters), trained, true,
                                               [&](const Tensor& r, const Tensor& x, const auto& p) {
                                                 return composed(r, x, p, compute, wide);
