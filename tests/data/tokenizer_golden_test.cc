@@ -56,6 +56,39 @@ TEST(TokenizerGolden, GivesTheSameFromGgufMetadata) {
   }
 }
 
+/// Llama 2's style as a GGUF file has it: the earlier a merge, the higher the score of its token.
+GgufTokenizerData as_scored_gguf() {
+  const nlohmann::json json = golden_tokenizer_json("llama2_style");
+  GgufTokenizerData data;
+  data.model = "llama";
+  data.tokens.resize(json["model"]["vocab"].size());
+  data.token_types.assign(data.tokens.size(), 1);
+  data.scores.assign(data.tokens.size(), -1e6F);
+  for (const auto& [piece, id] : json["model"]["vocab"].items()) {
+    data.tokens[id.get<i64>()] = piece;
+  }
+  float score = 0;
+  for (const auto& merge : json["model"]["merges"]) {
+    const std::string piece = merge[0].get<std::string>() + merge[1].get<std::string>();
+    data.scores[json["model"]["vocab"][piece].get<i64>()] = score--;
+  }
+  data.token_types[0] = 2;
+  data.token_types[1] = data.token_types[2] = 3;
+  data.unk_id = 0;
+  data.bos_id = 1;
+  data.eos_id = 2;
+  return data;
+}
+
+TEST(TokenizerGolden, GivesTheSameByScores) {
+  const Tokenizer tokenizer = tokenizer_from_gguf(as_scored_gguf(), "model.gguf");
+  for (const GoldenCase& c : golden_cases("llama2_style")) {
+    SCOPED_TRACE(testing::PrintToString(c.text));
+    EXPECT_EQ(tokenizer.encode(c.text), c.ids);
+    EXPECT_EQ(tokenizer.decode(c.ids_no_special), c.decoded);
+  }
+}
+
 TEST(TokenizerGolden, OffsetsCoverTheTextInOrder) {
   for (const std::string& style : golden_styles()) {
     const Tokenizer tokenizer = load_tokenizer(golden_directory(style));
