@@ -80,12 +80,16 @@ std::size_t tag_length(std::string_view text) {
   return tag ? close + 1 : 0;
 }
 
-/// The length of the tag, else of the white space, that ends a turn; nothing for neither.
-std::optional<std::size_t> length_of_marker(std::string_view behind) {
-  const std::size_t tag = tag_length(behind);
-  const std::size_t blanks = behind.size() - jinja::strip(behind, jinja::Side::kLeft).size();
-  const std::size_t length = tag > 0 ? tag : blanks;
-  return length > 0 ? std::optional(length) : std::nullopt;
+/// How much of `turn`, the text behind an answer's probe, ends the turn where the question for
+/// another answer stands behind it, as it stands at the end of `prompt`: what is only in the former,
+/// and the tag, or the white space, that ends messages; nothing for neither.
+std::optional<std::size_t> length_before_question(std::string_view turn, std::string_view prompt) {
+  const auto parting = std::mismatch(turn.rbegin(), turn.rend(), prompt.rbegin(), prompt.rend());
+  const std::string_view alike = turn.substr(static_cast<std::size_t>(turn.rend() - parting.first));
+  const std::size_t tag = tag_length(alike);
+  const std::size_t blanks = alike.size() - jinja::strip(alike, jinja::Side::kLeft).size();
+  const std::size_t marker = tag > 0 ? tag : blanks;
+  return marker > 0 ? std::optional(turn.size() - alike.size() + marker) : std::nullopt;
 }
 
 /// How much of `whole`, the text behind a probe, belongs to the turn that `through` ends with.
@@ -220,7 +224,8 @@ std::optional<std::size_t> ChatTemplate::rewritten_end(std::span<const Message> 
   const auto before = messages.first(static_cast<std::size_t>(answer));
   const bool closed = through.size() == messages.size() && whole.ends_with(token("eos_token")) &&
                       closes_by_eos(before, options);
-  const bool asks = asks_always(before, render(before, asking), render(through, options), options);
+  const std::string prompt = render(before, asking);
+  const bool asks = asks_always(before, prompt, render(through, options), options);
   // A call stands behind the content where there are both.
   for (const Holder holder : {Holder::kCall, Holder::kContent}) {
     const auto behind = behind_probe(messages, answer, holder, plainly);
@@ -228,8 +233,8 @@ std::optional<std::size_t> ChatTemplate::rewritten_end(std::span<const Message> 
     if (!behind || !turn) {
       continue;
     }
-    auto length =
-        asks ? length_of_marker(*turn) : length_of_turn(*turn, *behind, token("eos_token"));
+    auto length = asks ? length_before_question(*turn, prompt)
+                       : length_of_turn(*turn, *behind, token("eos_token"));
     if (length && closed) {
       *length -= token("eos_token").size();
     }
