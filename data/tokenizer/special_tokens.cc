@@ -92,7 +92,10 @@ class Reader {
     };
     compare_flag(root, "add_bos_token", has(parts_.prefix, parts_.bos_id));
     compare_flag(root, "add_eos_token", has(parts_.suffix, parts_.eos_id));
-    compare_flag(root, "add_prefix_space", parts_.pre_tokenizer.has_prefix_blank());
+    // Of SentencePiece's pieces it is an old spelling, which newer files keep beside what counts.
+    if (parts_.is_byte_level) {
+      compare_flag(root, "add_prefix_space", parts_.pre_tokenizer.has_prefix_blank());
+    }
     if (const auto split = root.find("split_special_tokens"); split && split->boolean()) {
       parts_.split_special_tokens = true;
       parts_.notes.push_back(str(split->path(),
