@@ -42,7 +42,12 @@ class ModuleNames final : public Visitor {
 PeftConfig with_targets(const FinishedPeftConfig& config, const CausalLM& model) {
   PeftConfig out = config;
   if (!config.named_targets) {
-    out.target_modules = find_family(model.family())->default_lora_targets;
+    const Family& family = *find_family(model.family());
+    if (family.default_lora_targets.empty()) {
+      throw ConfigError(str("target_modules: missing, and PEFT adapts no modules of ",
+                            family.article, " by default"));
+    }
+    out.target_modules = family.default_lora_targets;
   }
   return out;
 }

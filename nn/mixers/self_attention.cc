@@ -10,6 +10,7 @@
 #include "core/error.h"
 #include "core/ops/clamp.h"
 #include "core/ops/shape.h"
+#include "core/ops/support.h"
 #include "nn/mixers/attention_state.h"
 
 namespace inlay {
@@ -109,6 +110,10 @@ SelfAttention::Heads SelfAttention::project(const Tensor& x, const Pass& pass) c
   }
   Tensor k = prepared(std::exchange(parts[1], {}), k_norm_, k_turn, pass);
   Tensor v = prepared(std::exchange(parts[2], {}), v_norm_, {}, pass);
+  if (qkv_ != nullptr && rotary_ != nullptr) {
+    // q and k lie elsewhere now: a view of v would keep their part of the product, too.
+    v = contiguous(v);
+  }
   if (plan_.lends_kv && pass.cache == nullptr) {
     *pass.shared = {k, v};
   }

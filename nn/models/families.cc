@@ -29,15 +29,55 @@ const Family& nanochat_family();
 const Family& nemotron_family();
 const Family& stablelm_family();
 const Family& starcoder2_family();
+const Family& qwen2_family();
+const Family& qwen3_family();
+const Family& mistral_family();
+const Family& ministral3_family();
+const Family& smollm3_family();
+const Family& phi3_family();
+const Family& granite_family();
+const Family& granite_hybrid_family();
+const Family& hunyuan_family();
+const Family& ernie4_5_family();
+const Family& olmo2_family();
+const Family& olmo3_family();
+const Family& exaone4_family();
 
 const std::vector<const Family*>& families() {
+  // clang-format off: a line each
   static const std::vector<const Family*> rows = {
-      &llama_family(),       &gpt2_family(),     &qwen3_moe_family(),   &olmoe_family(),
-      &gpt_oss_family(),     &gemma2_family(),   &gemma3_text_family(), &gemma3_family(),
-      &gemma4_text_family(), &gemma4_family(),   &cohere2_family(),     &glm4_family(),
-      &gpt_neox_family(),    &nanochat_family(), &nemotron_family(),    &stablelm_family(),
+      &llama_family(),
+      &gpt2_family(),
+      &qwen2_family(),
+      &qwen3_family(),
+      &mistral_family(),
+      &ministral3_family(),
+      &smollm3_family(),
+      &phi3_family(),
+      &granite_family(),
+      &granite_hybrid_family(),
+      &hunyuan_family(),
+      &ernie4_5_family(),
+      &olmo2_family(),
+      &olmo3_family(),
+      &exaone4_family(),
+      &qwen3_moe_family(),
+      &olmoe_family(),
+      &gpt_oss_family(),
+      &gemma2_family(),
+      &gemma3_text_family(),
+      &gemma3_family(),
+      &gemma4_text_family(),
+      &gemma4_family(),
+      &cohere2_family(),
+      &glm4_family(),
+      &gpt_neox_family(),
+      &nanochat_family(),
+      &nemotron_family(),
+      &stablelm_family(),
       &starcoder2_family(),
   };
+  // clang-format on
   return rows;
 }
 
@@ -91,7 +131,7 @@ const Family* find_family(std::string_view model_type) {
 const Family* find_gguf_family(std::string_view architecture) {
   for (const Family* family : families()) {
     if (family->gguf && family->gguf->architecture == architecture) {
-      return family;
+      return family;  // the first: its more_settings may say it is another
     }
   }
   return nullptr;

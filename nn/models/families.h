@@ -67,7 +67,7 @@ struct Family {
   /// The token id that the class in Transformers has by default for begin and end, and writes into
   /// the config of models with a smaller vocabulary, too.
   std::optional<i64> default_token_id = {};
-  /// The modules that PEFT adapts where an adapter's config names none.
+  /// The modules that PEFT adapts where an adapter's config names none; empty: it then refuses.
   std::vector<std::string> default_lora_targets = {};
   /// Of a model of several parts: the object of config.json that has the settings of its language
   /// model. Empty: the config itself.
@@ -89,7 +89,7 @@ Family text_part_of(Family text, const WrapperRow& wrapper);
 
 /// All rows.
 const std::vector<const Family*>& families();
-/// By `model_type`, by architecture of a GGUF file; null when there is none.
+/// By `model_type`; by architecture of a GGUF file, the first that has it; null when there is none.
 const Family* find_family(std::string_view model_type);
 const Family* find_gguf_family(std::string_view architecture);
 /// The family of a config. Throws DataError naming the families there are.

@@ -20,7 +20,8 @@ const Family& gguf_family_of(const GgufFile& file) {
   }
   std::string known;
   for (const Family* family : families()) {
-    if (family->gguf) {
+    // Two families may share one.
+    if (family->gguf && find_gguf_family(family->gguf->architecture) == family) {
       known += str(known.empty() ? "" : ", ", family->gguf->architecture);
     }
   }

@@ -34,6 +34,9 @@ class GgufKeys {
   double number(const std::string& name, double otherwise) const {
     return file_.find_float(prefix_ + name).value_or(otherwise);
   }
+  bool flag(const std::string& name, bool otherwise) const {
+    return file_.find_bool(prefix_ + name).value_or(otherwise);
+  }
   std::string text(const std::string& name, const std::string& otherwise) const {
     return std::string(file_.find_string(prefix_ + name).value_or(otherwise));
   }

@@ -54,6 +54,14 @@ i64 HfConfig::integer(std::string_view key, std::optional<i64> otherwise, i64 le
   return value->get<i64>();
 }
 
+std::optional<i64> HfConfig::integer_or_null(std::string_view key,
+                                             std::optional<i64> otherwise) const {
+  if (!values_->contains(key)) {
+    return otherwise;
+  }
+  return has(key) ? std::optional(integer(key)) : std::nullopt;
+}
+
 i64 HfConfig::layers(std::string_view key, std::optional<i64> otherwise) const {
   constexpr i64 kMaxLayers = 4096;
   const i64 count = integer(key, otherwise);
@@ -115,6 +123,18 @@ std::vector<double> HfConfig::numbers(std::string_view key) const {
     fail(key, "expected a list of numbers");
   }
   return value->get<std::vector<double>>();
+}
+
+std::vector<std::string> HfConfig::texts(std::string_view key) const {
+  const nlohmann::json* value = find(key);
+  if (value == nullptr) {
+    fail(key, "missing");
+  }
+  const auto is_string = [](const nlohmann::json& x) { return x.is_string(); };
+  if (!value->is_array() || !std::ranges::all_of(*value, is_string)) {
+    fail(key, "expected a list of strings");
+  }
+  return value->get<std::vector<std::string>>();
 }
 
 std::optional<HfConfig> HfConfig::object(std::string_view key) const {

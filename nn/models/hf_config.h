@@ -26,11 +26,15 @@ class HfConfig {
   bool has(std::string_view key) const;
   /// At least `least`; without a default the key must be there.
   i64 integer(std::string_view key, std::optional<i64> otherwise = {}, i64 least = 1) const;
+  /// The same where null is a value of its own, and the key left out means `otherwise`.
+  std::optional<i64> integer_or_null(std::string_view key, std::optional<i64> otherwise) const;
   double number(std::string_view key, std::optional<double> otherwise = {}) const;
   bool flag(std::string_view key, bool otherwise) const;
   std::string text(std::string_view key, std::optional<std::string> otherwise = {}) const;
   /// A list of numbers, which must be there.
   std::vector<double> numbers(std::string_view key) const;
+  /// A list of strings, which must be there.
+  std::vector<std::string> texts(std::string_view key) const;
   /// The object under `key`, or nothing.
   std::optional<HfConfig> object(std::string_view key) const;
 

@@ -158,7 +158,7 @@ TEST_F(BadSafetensors, AFolderIsToldWhatItLacks) {
   };
   with("model_type", "mistrall");
   expect(str("model/config.json: /model_type: \"mistrall\" is not a family inlay knows (",
-             testing::known_families(), ")"));
+             testing::known_families(), ") (did you mean \"mistral\"?)"));
   with("num_hidden_layers", 3);
   expect(R"(model/config.json: /num_hidden_layers: 3, but the file has 2 layers, up to )"
          R"("model.layers.1.input_layernorm.weight"; set it to 2)");
