@@ -64,9 +64,8 @@ Tensor Experts::logits(const Tensor& x, const Tensor& whole, const Pass& pass) c
     return router_->forward(x, router_pass(pass));
   }
   const auto width = static_cast<float>(whole.dim(-1));
-  const Tensor normed =
-      rms_norm(whole, router_scale_,
-               {.eps = static_cast<float>(norm_plan_.eps), .keep = pass.keep});
+  const Tensor normed = rms_norm(whole, router_scale_,
+                                 {.eps = static_cast<float>(norm_plan_.eps), .keep = pass.keep});
   return router_->forward(scale(normed, 1.0F / std::sqrt(width)), router_pass(pass));
 }
 

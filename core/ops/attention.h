@@ -25,7 +25,7 @@ struct AttentionOptions {
   float softcap = 0.0F;  // 0: none
   float dropout = 0.0F;
   RandomKey dropout_key{0};
-  Tensor sinks;  // [heads] f32, or undefined: see AttentionParams; gets its gradient
+  Tensor sinks = {};  // [heads] f32, or undefined: see AttentionParams; gets its gradient
   AttentionKind kind = AttentionKind::kTiled;
   AttentionCompute compute = AttentionCompute::kF32;  // of the tiled form's products
   Keep keep = Keep::kExact;                           // of q, k, v and the result

@@ -79,9 +79,8 @@ PeftConfig with_expert_targets(const PeftConfig& config, std::string_view model_
   std::vector<std::string> remaining, parameters = own_keys<LoraKeys>(config).target_parameters;
   bool gate = false, up = false;
   for (const std::string& target : *list) {
-    const auto converted = std::ranges::find_if(kParameterOf, [&](const auto& pair) {
-      return ends_with_module(target, pair.first);
-    });
+    const auto converted = std::ranges::find_if(
+        kParameterOf, [&](const auto& pair) { return ends_with_module(target, pair.first); });
     if (converted == std::ranges::end(kParameterOf)) {
       remaining.push_back(target);
       continue;

@@ -27,14 +27,14 @@ std::vector<i64> largest_logits(const Array& logits, i64 row, i64 k) {
   const i64 E = logits.shape[1];
   std::vector<i64> order(E);
   std::iota(order.begin(), order.end(), 0);
-  std::ranges::stable_sort(
-      order, [&](i64 a, i64 b) { return logits[row * E + a] > logits[row * E + b]; });
+  std::ranges::stable_sort(order,
+                           [&](i64 a, i64 b) { return logits[row * E + a] > logits[row * E + b]; });
   order.resize(k);
   return order;
 }
 
 std::vector<double> choice_weights(const Array& logits, i64 row, const std::vector<i64>& chosen,
-                               bool normalised) {
+                                   bool normalised) {
   const i64 E = logits.shape[1];
   double all = 0.0, some = 0.0;
   for (i64 e = 0; e < E; ++e) {
@@ -50,7 +50,9 @@ std::vector<double> choice_weights(const Array& logits, i64 row, const std::vect
   return weights;
 }
 
-double sigmoid_of(double x) { return 1.0 / (1.0 + std::exp(-x)); }
+double sigmoid_of(double x) {
+  return 1.0 / (1.0 + std::exp(-x));
+}
 
 double gated_value(const ExpertGate& gate, double g, double u) {
   if (!gate.clamped) {
@@ -108,11 +110,11 @@ struct ExpertInputs {
 
 constexpr float kUpdateFactor = 0.5F;
 
-ExpertMatrices trained_matrices(const ExpertCase& c, const std::vector<Tensor>& in, const std::vector<int>& which,
-                        std::size_t first, std::size_t count, i64 ins, i64 outs) {
-  ExpertMatrices m = {.in = ins,
-                      .out = outs,
-                      .layout = c.in_out ? WeightLayout::kInOut : WeightLayout::kOutIn};
+ExpertMatrices trained_matrices(const ExpertCase& c, const std::vector<Tensor>& in,
+                                const std::vector<int>& which, std::size_t first, std::size_t count,
+                                i64 ins, i64 outs) {
+  ExpertMatrices m = {
+      .in = ins, .out = outs, .layout = c.in_out ? WeightLayout::kInOut : WeightLayout::kOutIn};
   for (std::size_t i = first; i < first + count; ++i) {
     m.trained.push_back(in[which[i]]);
   }
@@ -143,8 +145,8 @@ ExpertMlp experts_of(const ExpertCase& c, const ExpertInputs& at, const std::vec
 }
 
 // W_e[o][i] of a projection with its update, for the twin.
-double expert_weight(const ExpertCase& c, const ExpertInputs& at, const std::vector<Array>& in, bool wide, i64 e,
-              i64 o, i64 i) {
+double expert_weight(const ExpertCase& c, const ExpertInputs& at, const std::vector<Array>& in,
+                     bool wide, i64 e, i64 o, i64 i) {
   const i64 ins = wide ? c.C : c.I, outs = wide ? 2 * c.I : c.C;
   const std::vector<int>& which = wide ? at.gate_up : at.down;
   double w = 0.0;
@@ -198,14 +200,15 @@ Array experts_twin(const ExpertCase& c, const ExpertInputs& at, const std::vecto
 
 std::vector<ExpertCase> expert_cases() {
   const ExpertGate clamped = {.clamped = true, .alpha = 1.3F, .limit = 0.4F, .interleaved = true};
-  return {{.name = "normalised"},
-          {.name = "shares of all", .normalised = false},
-          {.name = "one expert a row", .k = 1},
-          {.name = "all experts", .E = 3, .k = 3, .normalised = false},
-          {.name = "more experts than pairs", .N = 2, .E = 17, .k = 3},
-          {.name = "with updates", .I = 4, .rank = 2},
-          {.name = "clamped", .gate = clamped, .in_out = true, .bias = true},
-          {.name = "clamped, with updates", .gate = clamped, .in_out = true, .bias = true, .rank = 3}};
+  return {
+      {.name = "normalised"},
+      {.name = "shares of all", .normalised = false},
+      {.name = "one expert a row", .k = 1},
+      {.name = "all experts", .E = 3, .k = 3, .normalised = false},
+      {.name = "more experts than pairs", .N = 2, .E = 17, .k = 3},
+      {.name = "with updates", .I = 4, .rank = 2},
+      {.name = "clamped", .gate = clamped, .in_out = true, .bias = true},
+      {.name = "clamped, with updates", .gate = clamped, .in_out = true, .bias = true, .rank = 3}};
 }
 
 TEST(Experts, MatchATwinInDoubleAndItsCentralDifferences) {
@@ -217,8 +220,7 @@ TEST(Experts, MatchATwinInDoubleAndItsCentralDifferences) {
         gradcheck(
             "experts", at.shapes,
             [&](const std::vector<Tensor>& in) {
-              const Routing routing =
-                  route(in[2], {.chosen = c.k, .normalised = c.normalised});
+              const Routing routing = route(in[2], {.chosen = c.k, .normalised = c.normalised});
               return expert_mlp(in[0], in[1], routing, experts_of(c, at, in), GemmCompute::kF32,
                                 {.wide = wide});
             },
@@ -262,7 +264,9 @@ TEST(Routing, PairsAreInTheOrderOfExpertsAndThenOfRows) {
 }
 
 TEST(Routing, MoreExpertsThanThereAreIsAShapeError) {
-  EXPECT_EQ(error_text<ShapeError>([] { route(Tensor::zeros({2, 3}), {.chosen = 4}); }),
+  EXPECT_EQ(error_text<ShapeError>([] {
+              route(Tensor::zeros({2, 3}), {.chosen = 4});
+            }),
             "route: 4 experts of logits [2, 3]");
 }
 

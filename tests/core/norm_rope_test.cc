@@ -24,7 +24,7 @@ using testing::Tensors;
 using testing::uniform;
 
 const std::vector<i32> kPositions = {0, 3, 1, 2, 3};
-constexpr i64 kRows = 5;
+constexpr i64 kTokens = 5;
 constexpr i64 kHalf = 4;
 
 RopeTables some_tables() {
@@ -102,9 +102,9 @@ void check_case(const Case& c) {
     return norm_heads(split_columns(t[0], widths)[1], t[1], norm, turn);
   };
   const auto twin = [&](const Arrays& a) {
-    Array y = zeros({kRows, width});
+    Array y = zeros({kTokens, width});
     const i64 from = a[0].shape[-1];
-    for (i64 i = 0; i < kRows * width; ++i) {
+    for (i64 i = 0; i < kTokens * width; ++i) {
       y[i] = a[0][i / width * from + from - width + i % width];
     }
     if (c.turns && c.after_rope) {
@@ -116,8 +116,8 @@ void check_case(const Case& c) {
     }
     return y;
   };
-  gradcheck("norm_heads", {{kRows, width + (c.strided ? 7 : 0)}, {c.own_weights ? width : c.group}},
-            op, twin);
+  gradcheck("norm_heads",
+            {{kTokens, width + (c.strided ? 7 : 0)}, {c.own_weights ? width : c.group}}, op, twin);
 }
 
 TEST(NormRope, MatchesItsTwin) {
@@ -136,12 +136,12 @@ TEST(NormRope, MatchesItsTwin) {
 
 TEST(NormRope, IsTheNormThenTheTurn) {
   const RopeTables tables = some_tables();
-  const Tensor x = uniform({kRows, 64}, RandomKey(1));
+  const Tensor x = uniform({kTokens, 64}, RandomKey(1));
   const Tensor weight = uniform({16}, RandomKey(2));
   const HeadTurn turn{16, kPositions, tables};
   const HeadNorm norm{.group = 16, .eps = 1e-6F};
   const Tensor apart =
-      rope(rms_norm(x.view({kRows * 4, 16}), weight, {.eps = 1e-6F}).view({kRows, 64}), 16,
+      rope(rms_norm(x.view({kTokens * 4, 16}), weight, {.eps = 1e-6F}).view({kTokens, 64}), 16,
            kPositions, tables);
   EXPECT_EQ(norm_heads(x, weight, norm, turn).to_vector(), apart.to_vector());
 }
@@ -149,7 +149,7 @@ TEST(NormRope, IsTheNormThenTheTurn) {
 TEST(NormRope, KeptRoundedTheResultIsMadeAgainFromTheRoundedInput) {
   for (const bool after : {false, true}) {
     const RopeTables tables = some_tables();
-    const Tensor leaf = uniform({kRows, 32}, RandomKey(3));
+    const Tensor leaf = uniform({kTokens, 32}, RandomKey(3));
     leaf.set_requires_grad(true);
     const Tensor weight = Tensor::full({16}, 1.5F);
     const HeadNorm norm{.group = 16, .after_rope = after};
@@ -168,7 +168,7 @@ TEST(NormRope, KeptRoundedTheResultIsMadeAgainFromTheRoundedInput) {
 
 TEST(NormRope, IsWrittenOverWhatNobodyElseHolds) {
   for (const bool after : {false, true}) {
-    Tensor x = uniform({kRows, 32}, RandomKey(4));
+    Tensor x = uniform({kTokens, 32}, RandomKey(4));
     const float* memory = x.values().data();
     const HeadTurn turn{16, kPositions, some_tables()};
     const HeadNorm norm{.group = 16, .after_rope = after};

@@ -397,7 +397,7 @@ TEST_F(AdapterFile, NeedsAConfigThatInlayComputes) {
                {"kasa_config", {{"a", 1}}},
                {"alora_invocation_tokens", {1}},
                {"arrow_config", {{"a", 1}}},
-               {"target_parameters", {"experts"}},
+               {"target_parameters", 3},
                {"trainable_token_indices", {"a"}},
                {"trainable_token_indices", -1},
                {"trainable_token_indices", {{"embed_tokens", 3}}},

@@ -30,7 +30,7 @@ TEST(ExampleConfig, MakesALlamaOfItsOwnLonger) {
   run("llama-bytes", {});
   const std::string model = directory.file("llama-bytes/model");
   const RecordingListener longer = run("longer-llama-bytes", {"model.model_name_or_path=" + model});
-  EXPECT_EQ(longer.plan.rope, "linear, factor 2, 256 positions");
+  EXPECT_EQ(longer.plan.rope, "yarn, factor 2, 256 positions");
   EXPECT_EQ(longer.steps.size(), 3U);
 }
 

@@ -42,11 +42,22 @@ std::vector<FamilyRun> family_runs() {
   return runs;
 }
 
+// Gemma 4's small model is restless: where its frozen weights change by one part in ten million, the
+// reference's own losses move by 1.6e-5, its gradient norms by 8.7e-5 and its adapter by 1.2e-5
+// (others: 5e-6, 4e-5 and 3e-6 at most). Three times that is allowed here.
+PeftRunBounds family_bounds(const std::string& fixture) {
+  PeftRunBounds bounds;
+  if (fixture == "gemma4_e") {
+    bounds = {.loss = 5e-5, .grad_norm = 3e-4, .adapter = 4e-5, .logits = 3e-4};
+  }
+  return bounds;
+}
+
 class FamilyLoraRun : public ::testing::TestWithParam<FamilyRun> {
  protected:
   static PeftRun run_of_peft() {
     const std::string folder = family_fixtures_root() + "/" + GetParam().fixture;
-    return {folder, GetParam().run, {folder}};
+    return {folder, GetParam().run, {folder}, family_bounds(GetParam().fixture)};
   }
 
   LoadedModel with_adapter(const std::string& adapter) const {

@@ -113,8 +113,6 @@ TEST(PeftConfig, RefusesEachKeyThatWouldChangeTheMaths) {
        "expected null, found a list: activated LoRA is not supported"},
       {"trainable_token_indices", "[1]",
        "expected null, found a list: training single tokens is not supported"},
-      {"target_parameters", R"(["experts"])",
-       "expected null or [], found a list: LoRA on bare parameters is not supported"},
       {"layer_replication", "[[0, 2]]",
        "expected null, found a list: replicated layers are not supported"},
       {"ensure_weight_tying", "true",

@@ -25,7 +25,7 @@ namespace {
 // mechanism that is not there, or in the wrong place, moves logits by 1e-3 and more.
 constexpr double kFixtureLogits = 4e-5;
 constexpr double kFixtureLoss = 1e-5;
-constexpr double kFixtureGradient = 2e-5;  // relative, Euclidean
+constexpr double kFixtureGradient = 3e-5;  // relative, Euclidean: 2.0e-5 was measured (Gemma 4)
 
 // Sums with signs of a tensor's values: what is stored where all of them would be too much. Any
 // difference shows in its norm or, by its share of the norm, in some of seven sums

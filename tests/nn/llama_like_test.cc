@@ -19,8 +19,8 @@ using Json = nlohmann::json;
 
 // Large enough for the defaults of every class: up to 32 heads of keys.
 Json large(const std::string& type, const Json& more = {}) {
-  Json json = {{"model_type", type},          {"vocab_size", 10},       {"hidden_size", 256},
-               {"intermediate_size", 12},     {"num_hidden_layers", 8}, {"num_attention_heads", 32}};
+  Json json = {{"model_type", type},      {"vocab_size", 10},       {"hidden_size", 256},
+               {"intermediate_size", 12}, {"num_hidden_layers", 8}, {"num_attention_heads", 32}};
   if (type == "granitemoehybrid") {
     json["num_local_experts"] = 0;
     json["layer_types"] = std::vector<std::string>(8, "attention");
@@ -104,9 +104,9 @@ TEST(LlamaLike, WindowsAreThoseOfTheirLayers) {
   EXPECT_EQ(windows(plan_with("ministral3")), all(0));
   EXPECT_EQ(windows(plan_with("phi3", {{"sliding_window", 7}})), all(7));
   EXPECT_EQ(windows(plan_with("qwen2", {{"sliding_window", 7}})), all(0));
-  EXPECT_EQ(windows(plan_with("qwen2", {{"use_sliding_window", true},
-                                        {"sliding_window", 7},
-                                        {"max_window_layers", 6}})),
+  EXPECT_EQ(windows(plan_with(
+                "qwen2",
+                {{"use_sliding_window", true}, {"sliding_window", 7}, {"max_window_layers", 6}})),
             (std::vector<i64>{0, 0, 0, 0, 0, 0, 7, 7}));
   EXPECT_EQ(windows(plan_with("qwen3", {{"use_sliding_window", true}, {"max_window_layers", 7}})),
             (std::vector<i64>{0, 0, 0, 0, 0, 0, 0, 4096}));
@@ -165,25 +165,33 @@ TEST(LlamaLike, SaysWhatIsNotSupported) {
     Json more;
     const char* sentence;
   } cases[] = {
-      {"qwen2", {{"layer_types", {"full_attention"}}},
+      {"qwen2",
+       {{"layer_types", {"full_attention"}}},
        "/layer_types: expected 8 types, one a layer, found 1"},
-      {"qwen2", {{"layer_types", std::vector<std::string>(8, "mamba")}},
+      {"qwen2",
+       {{"layer_types", std::vector<std::string>(8, "mamba")}},
        "/layer_types: \"mamba\" is not supported (full_attention, sliding_attention are)"},
-      {"qwen3", {{"layer_types", std::vector<std::string>(8, "sliding_attention")}},
+      {"qwen3",
+       {{"layer_types", std::vector<std::string>(8, "sliding_attention")}},
        "/sliding_window: missing: layer 0 is of sliding_attention"},
       {"qwen3", {{"layer_types", 3}}, "/layer_types: expected a list of strings"},
-      {"exaone4", {{"sliding_window_pattern", "LXG"}},
+      {"exaone4",
+       {{"sliding_window_pattern", "LXG"}},
        "/sliding_window_pattern: expected letters L and G, or a number, found \"LXG\""},
-      {"granite", {{"logits_scaling", 0.0}},
+      {"granite",
+       {{"logits_scaling", 0.0}},
        "/logits_scaling: expected another number than 0: logits are divided by it"},
-      {"granitemoehybrid", {{"layer_types", nullptr}},
+      {"granitemoehybrid",
+       {{"layer_types", nullptr}},
        "/layers_block_type: \"linear_attention\" is not supported: only attention is, in every "
        "layer"},
-      {"granitemoehybrid", {{"num_local_experts", 4}},
+      {"granitemoehybrid",
+       {{"num_local_experts", 4}},
        "/num_local_experts: 4 is not supported: models without experts are"},
       {"hunyuan_v1_dense", {{"use_qk_norm", false}}, "/use_qk_norm: false is not supported"},
       {"hunyuan_v1_dense", {{"use_cla", true}}, "/use_cla: true is not supported"},
-      {"mistral", {{"embedding_multiplier", 2.0}},
+      {"mistral",
+       {{"embedding_multiplier", 2.0}},
        "/embedding_multiplier: 2 is not supported: a Mistral has no such setting"},
   };
   for (const auto& c : cases) {

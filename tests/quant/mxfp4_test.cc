@@ -37,8 +37,7 @@ struct Codes {
       codes.push_back(static_cast<u8>(random_bits(RandomKey(8), i) % 16));
     }
     for (i64 b = 0; b < rows * cols / 32; ++b) {
-      scales.push_back(
-          static_cast<u8>(least_scale + random_bits(RandomKey(9), b) % scale_count));
+      scales.push_back(static_cast<u8>(least_scale + random_bits(RandomKey(9), b) % scale_count));
     }
   }
   std::vector<float> values() const {
@@ -62,8 +61,8 @@ struct Codes {
     parts.rows = rows;
     parts.cols = cols;
     parts.row_bytes = cols / 32 * 17;
-    parts.data = Tensor::from_bytes(std::as_bytes(std::span(bytes)), {std::ssize(bytes)},
-                                    DType::kU8);
+    parts.data =
+        Tensor::from_bytes(std::as_bytes(std::span(bytes)), {std::ssize(bytes)}, DType::kU8);
     return FrozenMatrix(parts);
   }
   // Values 2 i and 2 i + 1 in a byte, and the scales apart.
@@ -96,10 +95,10 @@ TEST(Mxfp4, ABlockDecodesAsGgufPyDecodesIt) {
   }
   block[0] = 123;
   const std::array<float, 32> expected = {
-      0.0625F, -0.09375F, 0.125F, -0.1875F, 0.25F, -0.375F, 0.0F, 0.03125F,
-      -0.0625F, 0.09375F, -0.125F, 0.1875F, -0.25F, 0.375F, 0.0F, -0.03125F,
-      0.375F, -0.09375F, 0.0F, 0.125F, -0.03125F, -0.1875F, 0.0625F, 0.375F,
-      -0.09375F, 0.0F, 0.125F, -0.03125F, -0.1875F, 0.0625F, 0.375F, -0.09375F};
+      0.0625F,   -0.09375F, 0.125F,  -0.1875F,  0.25F,     -0.375F,  0.0F,    0.03125F,
+      -0.0625F,  0.09375F,  -0.125F, 0.1875F,   -0.25F,    0.375F,   0.0F,    -0.03125F,
+      0.375F,    -0.09375F, 0.0F,    0.125F,    -0.03125F, -0.1875F, 0.0625F, 0.375F,
+      -0.09375F, 0.0F,      0.125F,  -0.03125F, -0.1875F,  0.0625F,  0.375F,  -0.09375F};
   kernels::MatrixRef ref;
   ref.format = kernels::MatrixFormat::kMxfp4;
   ref.rows = 1;
