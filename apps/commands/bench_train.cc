@@ -18,6 +18,14 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+std::string shapes() {
+  std::string names;
+  for (const std::string& name : bench_shape_names()) {
+    names += (names.empty() ? "" : ", ") + name;
+  }
+  return names;
+}
+
 // The options as typed; 0 and "" are those that were left out.
 struct TrainBenchArguments {
   std::string file;
@@ -29,8 +37,7 @@ struct TrainBenchArguments {
 
   void declare(Arguments& args) {
     args.positional("RUN.json", file, "a run config; its data is not read", false)
-        .option("--shape", shape,
-                "instead: smollm2-135m (default), gpt2-124m, qwen2-0.5b, qwen2-7b or tiny")
+        .option("--shape", shape, "instead: " + shapes() + "; the first is the default")
         .choice("--peft", peft, "with --shape: lora (default), qlora, or none for full training")
         .option("--rank", rank, "with --shape: rank of the adapter (default: 8)")
         .option("--dtype", dtype, "with --shape: storage of the weights, as model.dtype")

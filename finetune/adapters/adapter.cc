@@ -6,10 +6,19 @@
 
 #include "core/error.h"
 #include "finetune/adapters/injector.h"
+#include "finetune/adapters/parameter_targets.h"
 #include "nn/models/families.h"
 
 namespace inlay {
 namespace {
+
+std::string escaped(std::string_view name) {
+  std::string out;
+  for (const char c : name) {
+    out += c == '.' ? "\\." : std::string(1, c);
+  }
+  return out;
+}
 
 // In a model of several parts "q_proj" is a module of the part for images, too, of which an adapter
 // that PEFT loads would then have to have factors. The list as an expression that chooses the same
@@ -22,10 +31,7 @@ std::string within_language_model(const std::vector<std::string>& targets,
     const std::size_t at = target.find(kPart);
     const std::string name = at == std::string::npos ? target : target.substr(at + kPart.size());
     std::string& list = target == head ? outside : inside;
-    list += list.empty() ? "" : "|";
-    for (const char c : name) {
-      list += c == '.' ? "\\." : std::string(1, c);
-    }
+    list += str(list.empty() ? "" : "|", escaped(name));
   }
   const std::string part = "(?:.*\\.)?language_model\\.(?:.*\\.)?(?:" + inside + ")";
   return outside.empty() ? part : inside.empty() ? outside : str("(?:", part, "|", outside, ")");
@@ -37,11 +43,17 @@ class NewAdapter final : public Injector {
       : Injector(model, config, options) {
     const Family* family = find_family(model.family());
     part_of_model_ = family != nullptr && !family->text_key.empty();
+    experts_go_by_names_ = converts_expert_targets(model.family());
   }
 
   void linear(const std::string& name, std::unique_ptr<LinearLike>& slot) override {
     const bool saved = matcher_.saves(name);
-    const auto choice = matcher_.match(name, name != head_);
+    // "all-linear" leaves out what PEFT would not find again: a dense layer's "down_proj" in a model
+    // whose experts' it takes the name for.
+    const bool taken_for_expert = experts_go_by_names_ && names_expert_parameter(name);
+    left_out_ += taken_for_expert && matcher_.all_linear() ? 1 : 0;
+    const bool linear = name != head_ && !taken_for_expert;
+    const auto choice = matcher_.match(name, linear);
     if (saved) {
       save_linear(name, slot);
     } else if (choice) {
@@ -96,6 +108,11 @@ class NewAdapter final : public Injector {
     if (adapter_.modules.empty()) {
       throw ConfigError(options_.pointer + "/target_modules: no module of this model matches");
     }
+    if (left_out_ > 0) {
+      adapter_.notices.push_back(str("\"all-linear\" leaves out ", left_out_,
+                                     " layers of dense feed-forward blocks: PEFT takes their names "
+                                     "for parameters of experts"));
+    }
     adapter_.config = config_;
     if (matcher_.all_linear()) {  // PEFT, too, replaces the word by the names it came to
       adapter_.config.target_modules =
@@ -112,6 +129,8 @@ class NewAdapter final : public Injector {
 
  private:
   bool part_of_model_ = false;  // the model is the language model of one of several parts
+  i64 left_out_ = 0;
+  bool experts_go_by_names_ = false;  // PEFT reads names of linear layers as parameters of experts
 
   void save_linear(const std::string& name, std::unique_ptr<LinearLike>& slot) {
     // Trained in the layout of checkpoints, so that it is saved as PEFT saves it.

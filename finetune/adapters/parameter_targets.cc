@@ -68,12 +68,20 @@ void ParameterTargets::check_all_used(const std::string& pointer) const {
   }
 }
 
+bool converts_expert_targets(std::string_view model_type) {
+  return std::ranges::find(kConvertedTypes, model_type) != std::ranges::end(kConvertedTypes);
+}
+
+bool names_expert_parameter(std::string_view path) {
+  return std::ranges::any_of(kParameterOf,
+                             [&](const auto& pair) { return ends_with_module(path, pair.first); });
+}
+
 PeftConfig with_expert_targets(const PeftConfig& config, std::string_view model_type,
                                const std::string& pointer) {
   PeftConfig out = config;
   const auto* list = std::get_if<std::vector<std::string>>(&config.target_modules);
-  if (list == nullptr || config.peft_type != "LORA" ||
-      std::ranges::find(kConvertedTypes, model_type) == std::ranges::end(kConvertedTypes)) {
+  if (list == nullptr || config.peft_type != "LORA" || !converts_expert_targets(model_type)) {
     return out;
   }
   std::vector<std::string> remaining, parameters = own_keys<LoraKeys>(config).target_parameters;

@@ -25,6 +25,12 @@ class ParameterTargets {
   std::vector<std::string> seen_;
 };
 
+/// Whether PEFT 0.21 converts lists of names for models of this type as with_expert_targets does.
+bool converts_expert_targets(std::string_view model_type);
+
+/// Whether a module of this path goes, for such a model, by a name that PEFT converts.
+bool names_expert_parameter(std::string_view path);
+
 /// What PEFT 0.21 makes of target_modules that were linear layers of single experts once, and are
 /// parts of parameters of all experts now: they move to target_parameters, and gate_proj and
 /// up_proj, which must come together, become gate_up_proj with twice the rank and alpha. For the

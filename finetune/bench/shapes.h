@@ -8,8 +8,7 @@
 
 namespace inlay {
 
-/// The shapes benchmarks know by name: "smollm2-135m", "gpt2-124m", "qwen2-0.5b", "qwen2-7b",
-/// "tiny".
+/// The shapes benchmarks know by name: "smollm2-135m", "gemma3-270m" and so on.
 std::vector<std::string> bench_shape_names();
 
 /// The model keys (as in config.json) of a shape, as JSON text. Throws ConfigError for a name there

@@ -174,7 +174,7 @@ TEST(BadConfig, WhatOnlyTheModelShowsIsTold) {
       {{{"/model/tokenizer", "none"}}, kData, "none: there is no such tokenizer file or folder"},
       {{{"/model/chat_template", "none.jinja"}},
        kData,
-       "none.jinja: cannot open: no such file or directory"},
+       "none.jinja: there is no such file, nor a chat template of the model by this name; …"},
       {{{"/peft/target_modules", {"q_prj"}}},
        kUsage,
        R"(/peft/target_modules: "q_prj" matches no module of this model (did you mean "q_proj"?); )"

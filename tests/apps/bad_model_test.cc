@@ -310,7 +310,8 @@ class BadGgufModel : public ::testing::Test {
 
 TEST_F(BadGgufModel, NamesTheKey) {
   set("general.architecture", std::string("qwen9"));
-  expect(R"("general.architecture": "qwen9" is not an architecture inlay knows (llama, gpt2))");
+  expect(
+      R"("general.architecture": "qwen9" is not an architecture inlay knows (llama, gpt2, qwen2, …)");
   set("general.architecture", std::string("llama"));
   set("llama.embedding_length", std::string("x"));
   expect(R"("llama.embedding_length": expected a whole number below 2^63, found a string)");

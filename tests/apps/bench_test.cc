@@ -246,7 +246,8 @@ TEST(Bench, RefusesWhatMakesNoSense) {
        "attention, gemm, quant, generate"},
       {"train --shape smollm2-135",
        "--shape: expected one of smollm2-135m, gpt2-124m, qwen2-0.5b, qwen2-7b, "
-       "tiny, found \"smollm2-135\" (did you mean \"smollm2-135m\"?)"},
+       "qwen3-0.6b, gemma3-270m, smollm3-3b, tiny, found \"smollm2-135\" (did you mean "
+       "\"smollm2-135m\"?)"},
       {"train run.json --shape tiny",
        "bench train: --shape, --peft, --rank and --dtype describe a run without RUN.json (--set "
        "changes its keys)"},

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <ostream>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -17,6 +18,10 @@ namespace {
 struct FamilyRun {
   std::string fixture, run;
 };
+
+void PrintTo(const FamilyRun& run, std::ostream* out) {
+  *out << run.fixture << ", " << run.run;
+}
 
 std::string family_run_name(const ::testing::TestParamInfo<FamilyRun>& instance) {
   return instance.param.fixture + "_" + instance.param.run;

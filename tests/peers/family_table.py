@@ -12,6 +12,8 @@ import json
 import pathlib
 import sys
 
+from family_variants import NOT_IN_GGUF
+
 # model_type: what the family is called, and models of it that people tune.
 NAMES = {
     "gpt2": ("GPT-2", "124M to 1.5B"),
@@ -57,7 +59,7 @@ def lines_of(adapters, files):
             wrong.append(f"{name}: {'; '.join(found['wrong'])}")
         rows.setdefault(found["model_type"], {"folders": [], "gguf": []})["folders"].append(found["differences"])
     for name, found in files.items():
-        if found["model_type"] in rows and found["difference"] is not None:
+        if found["model_type"] in rows and found["difference"] is not None and name not in NOT_IN_GGUF:
             if found["difference"] <= found["limit"]:
                 rows[found["model_type"]]["gguf"].append((found["architecture"], found["difference"]))
             else:

@@ -274,6 +274,22 @@ VARIANTS = {
     ),
 }
 
+# What a GGUF file has no word for, so that one made of these is another model, in llama.cpp as here.
+NOT_IN_GGUF = {
+    "cohere2-hub": "which layers have a window",
+    "gemma2-caps-hub": "query_pre_attn_scalar",
+    "gemma3-pattern": "query_pre_attn_scalar, which layers have a window",
+    "gpt_neox-sequential": "rope_theta",
+    "llama-dynamic": "dynamic RoPE",
+    "mistral-window-hub": "the window",
+    "olmoe-clip": "clip_qkv",
+    "olmoe-renormalised": "norm_topk_prob",
+    "qwen2-window-hub": "the window",
+    "smollm3-interval-hub": "which layers have no RoPE",
+    "smollm3-no-ropes": "which layers have no RoPE",
+    "starcoder2-window": "the window",
+}
+
 
 def randomise(model):
     """Values at which everything in the model matters."""

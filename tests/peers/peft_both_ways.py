@@ -61,10 +61,13 @@ def linear_layers(model):
     from transformers.pytorch_utils import Conv1D
 
     head = model.get_output_embeddings()
+    # PEFT takes a dense layer's "down_proj" for the experts' in a model that has both.
+    mixed = any(name.endswith(".experts") for name, _ in model.named_modules())
     return {
         name
         for name, module in model.named_modules()
-        if isinstance(module, (torch.nn.Linear, Conv1D))
+        if not (mixed and name.endswith(("gate_proj", "up_proj", "down_proj")))
+        and isinstance(module, (torch.nn.Linear, Conv1D))
         and module is not head
         and not re.search(r"vision|visual|audio|projector|embed_vision|embed_audio", name)
     }
