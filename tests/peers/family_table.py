@@ -74,7 +74,9 @@ def lines_of(adapters, files):
         model, theirs, ours, merged = (f"{d:.0e}" for d in differences)
         adapter = f"{max(differences[1:3]):.0e}"
         made = rows[kind]["gguf"]
-        gguf = ", ".join(sorted({f"`{a}`" for a, _ in made})) + (f" {max(d for _, d in made):.0e}" if made else "none")
+        names = ", ".join(sorted({f"`{a}`" for a, _ in made}))
+        worst = max((d for _, d in made), default=0.0)
+        gguf = f"{names} {f'{worst:.0e}' if worst else 'equal'}" if made else "not tried"
         table.append(f"| {name} | `{kind}` | {sizes} | {len(rows[kind]['folders'])} | {model} | {adapter} | {merged} | {gguf} |")
     return table, wrong
 

@@ -157,6 +157,8 @@ VARIANTS = {
         "gemma2",
         {"head_dim": 8, "sliding_window": 64, "attn_logit_softcapping": None, "final_logit_softcapping": None},
     ),
+    "gemma2-plain": ("gemma2", {"head_dim": 12, "query_pre_attn_scalar": 12, "sliding_window": 6}),
+    "gemma3-plain": ("gemma3_text", {"num_hidden_layers": 6, "head_dim": 16, "query_pre_attn_scalar": 16, "sliding_window": 7}),
     "gemma3-pattern": (
         "gemma3_text",
         {
@@ -242,6 +244,11 @@ VARIANTS = {
         "qwen3_moe",
         {"head_dim": 8, "num_experts": 5, "num_experts_per_tok": 3, "moe_intermediate_size": 24, "norm_topk_prob": False, "mlp_only_layers": [1]},
     ),
+    "qwen3_moe-plain": (
+        "qwen3_moe",
+        {"head_dim": 8, "num_experts": 6, "num_experts_per_tok": 2, "moe_intermediate_size": 24, "norm_topk_prob": True},
+    ),
+    "olmoe-plain": ("olmoe", {"num_experts": 6, "num_experts_per_tok": 2, "norm_topk_prob": False}),
     "olmoe-clip": ("olmoe", {"num_experts": 6, "num_experts_per_tok": 2, "norm_topk_prob": False, "clip_qkv": 0.8}),
     "olmoe-renormalised": ("olmoe", {"num_experts": 4, "num_experts_per_tok": 3, "norm_topk_prob": True, "num_key_value_heads": 6}),
     "gpt_oss": (
