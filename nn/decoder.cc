@@ -191,7 +191,7 @@ void DecoderLayer::visit(Visitor& visitor, const std::string& name) {
   }
 }
 
-Decoder::Decoder(std::string family, const DecoderPlan& plan, WeightSource& weights)
+DecoderModel::DecoderModel(std::string family, const DecoderPlan& plan, WeightSource& weights)
     : family_(std::move(family)),
       plan_(plan),
       embedding_(weights.embedding(plan.names.embedding, plan.sizes.vocab_size,
@@ -228,7 +228,7 @@ Decoder::Decoder(std::string family, const DecoderPlan& plan, WeightSource& weig
                     plan.init_std, weights);
 }
 
-void Decoder::visit(Visitor& visitor, const std::string& name) {
+void DecoderModel::visit(Visitor& visitor, const std::string& name) {
   visitor.embedding(dotted(name, plan_.names.embedding), embedding_);
   if (positions_ != nullptr) {
     visitor.embedding(dotted(name, plan_.names.positions), positions_);
@@ -244,7 +244,7 @@ void Decoder::visit(Visitor& visitor, const std::string& name) {
   visitor.linear(dotted(name, plan_.names.head), head_);
 }
 
-Tensor Decoder::embed(const Pass& pass) const {
+Tensor DecoderModel::embed(const Pass& pass) const {
   Tensor x =
       maybe_scale(embedding_->forward(pass.tokens->id_list(), pass), plan_.embedding_multiplier);
   if (positions_ != nullptr) {
@@ -254,8 +254,8 @@ Tensor Decoder::embed(const Pass& pass) const {
                        0);
 }
 
-Tensor Decoder::run_layer(std::size_t i, Tensor x, const Tensor& input, Lent& lent,
-                          const Pass& pass) const {
+Tensor DecoderModel::run_layer(std::size_t i, Tensor x, const Tensor& input, Lent& lent,
+                               const Pass& pass) const {
   const std::unique_ptr<DecoderLayer>& layer = layers_[i];
   const auto* attention = std::get_if<SelfAttentionPlan>(&layer->plan().mixer);
   SharedHeads shared;
@@ -289,7 +289,7 @@ Tensor Decoder::run_layer(std::size_t i, Tensor x, const Tensor& input, Lent& le
   return x;
 }
 
-Tensor Decoder::hidden(const Pass& pass, std::optional<std::span<const i32>> rows) const {
+Tensor DecoderModel::hidden(const Pass& pass, std::optional<std::span<const i32>> rows) const {
   Tensor x = embed(pass);
   const std::vector<Tensor> inputs =
       layer_inputs_ ? layer_inputs_->forward(x, pass) : std::vector<Tensor>(layers_.size());
@@ -304,17 +304,17 @@ Tensor Decoder::hidden(const Pass& pass, std::optional<std::span<const i32>> row
   return norm_.forward(rows ? gather_rows(x, *rows) : x, pass);
 }
 
-Tensor Decoder::logits(const Tensor& h, const Pass& pass) const {
+Tensor DecoderModel::logits(const Tensor& h, const Pass& pass) const {
   Tensor z = maybe_scale(head_->forward(h, head_pass(pass)), plan_.logits_multiplier);
   return plan_.logits_softcap > 0.0F ? softcap(std::move(z), plan_.logits_softcap) : z;
 }
 
-DType Decoder::logit_gradient(const Pass& pass) const {
+DType DecoderModel::logit_gradient(const Pass& pass) const {
   const bool product_alone = plan_.logits_multiplier == 1.0F && plan_.logits_softcap == 0.0F;
   return product_alone && takes_bf16({head_.get()}, head_pass(pass)) ? DType::kBf16 : DType::kF32;
 }
 
-SequenceCache Decoder::make_cache(i64 slots, i64 capacity) const {
+SequenceCache DecoderModel::make_cache(i64 slots, i64 capacity) const {
   std::vector<std::unique_ptr<LayerState>> states;
   for (const std::unique_ptr<DecoderLayer>& layer : layers_) {
     states.push_back(layer->mixer().make_state(slots, capacity));
@@ -322,7 +322,7 @@ SequenceCache Decoder::make_cache(i64 slots, i64 capacity) const {
   return {std::move(states), slots, capacity};
 }
 
-double Decoder::mixing_work(i64 T) const {
+double DecoderModel::mixing_work(i64 T) const {
   double sum = 0.0;
   for (const std::unique_ptr<DecoderLayer>& layer : layers_) {
     sum += layer->mixer().mixing_work(T);

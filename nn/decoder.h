@@ -63,10 +63,10 @@ class DecoderLayer final : public Module {
 };
 
 /// The model of a plan.
-class Decoder final : public CausalLM {
+class DecoderModel final : public CausalLM {
  public:
   /// Of the given family, with weights of the source. Throws what the source throws.
-  Decoder(std::string family, const DecoderPlan& plan, WeightSource& weights);
+  DecoderModel(std::string family, const DecoderPlan& plan, WeightSource& weights);
 
   Tensor hidden(const Pass& pass, std::optional<std::span<const i32>> rows = {}) const override;
   Tensor logits(const Tensor& h, const Pass& pass) const override;

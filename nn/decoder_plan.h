@@ -14,7 +14,7 @@
 #include "nn/norm.h"
 #include "nn/rotary.h"
 
-/// A decoder as data: what a family's row makes of config.json, and Decoder a model of.
+/// A decoder as data: what a family's row makes of config.json, and DecoderModel a model of.
 ///
 ///   x = norm(embedding(ids) * multiplier (+ position table))
 ///   each layer:   x += multiplier * after(mixer(before(x)))

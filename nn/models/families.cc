@@ -219,7 +219,7 @@ ModelSizes sizes_of(const HfConfig& config) {
 }
 
 std::unique_ptr<CausalLM> make_model(const HfConfig& config, WeightSource& weights) {
-  return std::make_unique<Decoder>(config.text("model_type"), plan_of(config), weights);
+  return std::make_unique<DecoderModel>(config.text("model_type"), plan_of(config), weights);
 }
 
 bool says_tied(const HfConfig& config, const Family& family) {

@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <regex>
 #include <set>
 #include <sstream>
 #include <string>
@@ -287,6 +288,33 @@ TEST(Sources, HeadersAreReadOnce) {
       EXPECT_NE(read(file).find("\n#pragma once\n"), std::string::npos) << file;
     }
   }
+}
+
+// Two classes of one name are one to the linker, which keeps the functions of either.
+TEST(Sources, NoTwoHeadersDefineAClassOfOneName) {
+  const std::regex opens(R"(namespace ([\w:]+) \{)");
+  const std::regex defines(R"((?:class|struct) (\w+)(?: final)?(?: : .*)? \{)");
+  std::map<std::string, std::string> first;
+  for (const std::string& file : files()) {
+    const std::string text = read(file);
+    // What is compiled for each instruction set lies in a namespace of its own.
+    if (!file.ends_with(".h") || file.starts_with("tests/") ||
+        text.find("INLAY_ISA") != std::string::npos) {
+      continue;
+    }
+    std::string space;
+    std::istringstream lines(text);
+    std::smatch found;
+    for (std::string line; std::getline(lines, line);) {
+      if (std::regex_match(line, found, opens)) {
+        space = found[1];
+      } else if (std::regex_match(line, found, defines)) {
+        const auto [it, added] = first.emplace(space + "::" + found[1].str(), file);
+        EXPECT_TRUE(added) << it->first << " in " << it->second << " and " << file;
+      }
+    }
+  }
+  EXPECT_GT(first.size(), 200U) << "hardly any class was seen";
 }
 
 TEST(Sources, NoFileIsOverAMegabyte) {

@@ -405,7 +405,7 @@ std::vector<Case> cases() {
 }
 
 // The plan's model, with every weight a leaf and no norm or bias at the value it starts with.
-std::unique_ptr<Decoder> make(const DecoderPlan& plan) {
+std::unique_ptr<DecoderModel> make(const DecoderPlan& plan) {
   // Scalars of layers are no leaves, and from scratch there are none.
   struct Weights final : WeightSource {
     std::unique_ptr<LinearLike> linear(const std::string& name, const LinearSpec& spec) override {
@@ -431,7 +431,7 @@ std::unique_ptr<Decoder> make(const DecoderPlan& plan) {
     }
     RandomWeights random{RandomKey(3)};
   } weights;
-  auto model = std::make_unique<Decoder>("test", plan, weights);
+  auto model = std::make_unique<DecoderModel>("test", plan, weights);
   for (const NamedTensor& p : parameters(*model)) {
     if (p.value.rank() == 1) {
       Tensor noise = Tensor::empty(p.value.shape());

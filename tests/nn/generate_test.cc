@@ -206,7 +206,7 @@ std::unique_ptr<CausalLM> longrope_model() {
   layer.mlp_norms.before = "post_attention_layernorm";
   plan.layers.assign(2, layer);
   RandomWeights weights(RandomKey(3));
-  return std::make_unique<Decoder>("phi3", plan, weights);
+  return std::make_unique<DecoderModel>("phi3", plan, weights);
 }
 
 // What follows when every token is computed from all before it.
