@@ -16,6 +16,7 @@
 #include "core/kernels/matrix.h"
 #include "core/kernels/norm.h"
 #include "core/kernels/norm_rope.h"
+#include "core/kernels/output_scale.h"
 #include "core/kernels/rope.h"
 #include "core/kernels/rows.h"
 #include "core/kernels/softcap.h"

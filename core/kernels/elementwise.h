@@ -27,24 +27,6 @@ void column_sums(std::span<const float> x, std::span<float> out, bool accumulate
 /// out[c] = sum over rows of a[r, c] * b[r, c], in double.
 void column_dots(std::span<const float> a, std::span<const float> b, std::span<float> out);
 
-/// y = z * factors (+ bias) (+ addend), row by row: what scales the outputs of a product. `bias`
-/// and `addend` may be empty.
-struct OutputScale {
-  std::span<const float> factors;  // [columns]
-  std::span<const float> bias;     // [columns]
-  std::span<const float> addend;   // like y
-};
-void scale_output(std::span<const float> z, const OutputScale& scale, std::span<float> y);
-void scale_output_bf16(std::span<const u16> z, const OutputScale& scale, std::span<u16> y);
-/// dz = dy * factors, which may be written over dy; and dfactors = sums over the rows of dy * z,
-/// unless z is empty.
-void scale_output_backward(std::span<const float> dy, std::span<const float> z,
-                           std::span<const float> factors, std::span<float> dz,
-                           std::span<float> dfactors);
-void scale_output_backward_bf16(std::span<const u16> dy, std::span<const u16> z,
-                                std::span<const float> factors, std::span<u16> dz,
-                                std::span<float> dfactors);
-
 /// Inverted dropout: y[i] = keep ? x[i] / (1 - p) : 0, where value i is dropped iff word i % 4 of
 /// philox(key, i / 4, 0) is below p * 2^32. Its own backward.
 void dropout(std::span<const float> x, float p, u64 key, std::span<float> y);

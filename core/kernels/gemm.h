@@ -17,6 +17,11 @@ namespace inlay::kernels {
 ///          (dx = dy W), or any right-hand factor.
 ///   never_int8  with kInt8: this product is rounded to bf16 and not to 8 bits. For an adapter's
 ///          factors, which are trained.
+///   kept   null, or the elements of the product that are added, a bit each: (i, j) where bit
+///          i * N + j is set, bit n % 32 of word n / 32. For what passes back through dropout.
+///   a_kept  null, or, where has_bf16_operands(compute), the values of A that count, likewise:
+///          (i, k) where bit i * K + k is set; the others are zeros. For what dropout has dropped.
+/// Of both kinds of bits, eight bytes behind the last may be read.
 struct GemmTerm {
   i64 K = 0;
   const float* a = nullptr;
@@ -25,6 +30,8 @@ struct GemmTerm {
   MatrixRef b;
   bool b_transposed = false;
   bool never_int8 = false;
+  const u32* kept = nullptr;
+  const u32* a_kept = nullptr;
 };
 
 /// What the operands are rounded to before they are multiplied; products are summed in f32.
@@ -71,7 +78,7 @@ struct PackedPanels {
 i64 panels_floats(const MatrixRef& m, bool b_transposed, GemmCompute compute);
 void pack_panels(const MatrixRef& m, bool b_transposed, GemmCompute compute, std::span<float> to);
 
-/// C[M, N] = alpha * (A B + the products of `more`) (+ bias[N]) (+ addend), f32 sums.
+/// C[M, N] = scale[N] * alpha * (A B + the products of `more`) (+ bias[N]) (+ addend), f32 sums.
 ///   C: f32, row i at c + i * c_row_stride. Or bf16, at c_bf16 + i * c_row_stride, where
 ///      has_bf16_operands(compute): the same value, rounded to the nearest, ties to even.
 /// More than one product is how an adapter's update, or the gradients that meet in one input, are
@@ -83,7 +90,11 @@ struct GemmArgs : GemmTerm {
   u16* c_bf16 = nullptr;
   i64 c_row_stride = 0;
   float alpha = 1.0F;
-  const float* bias = nullptr;  // [N], added once; not scaled by alpha
+  const float* scale = nullptr;  // [N], or null for 1
+  /// Null, or where C goes before it is scaled, in f32 or in bf16 (with a scale only): [M, N].
+  float* unscaled = nullptr;
+  u16* unscaled_bf16 = nullptr;
+  const float* bias = nullptr;  // [N], added once; not scaled
   /// [M, N] like C, or null: a residual, or C itself for C +=.
   const float* addend = nullptr;
   i64 addend_row_stride = 0;

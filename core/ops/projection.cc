@@ -28,8 +28,12 @@ std::vector<Tensor> run_group(const Tensor& addend, const Tensor& x,
   for (const Projection& p : group->parts()) {
     ys.push_back(Tensor::empty(x.shape().with(-1, p.out()), result));
   }
+  ProjectionRun run;
+  if (grad_enabled()) {
+    run.sums = sums_type(result, keep);
+  }
   const auto state =
-      std::make_shared<SavedProjectionState>(run_projections(*group, input, t, residual, ys), keep);
+      std::make_shared<SavedProjectionState>(run_projections(*group, input, t, residual, ys, run));
   std::vector<Tensor> inputs = {input, residual};
   group->append_inputs(inputs);
   const GroupSaves saved = {save(input, keep, group->trains_a()),
@@ -40,7 +44,11 @@ std::vector<Tensor> run_group(const Tensor& addend, const Tensor& x,
                        if (wants[1]) {
                          grads[1] = dys[0];
                        }
-                       group_gradients(*group, saved, state->take(), dys, wants, kFirstPart, grads);
+                       ProjectionState made = state->take();
+                       const std::vector<Tensor> dzs =
+                           sum_gradients(*group, dys, made.sums, wants, kFirstPart, grads);
+                       made.sums.clear();
+                       group_gradients(*group, saved, made.kept, dzs, wants, kFirstPart, grads);
                        return grads;
                      });
 }

@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "core/error.h"
-#include "core/kernels/elementwise.h"
+#include "core/kernels/output_scale.h"
 #include "core/ops/product.h"
 #include "core/ops/shape.h"
 #include "core/ops/support.h"
@@ -97,28 +97,36 @@ u32* bits_of(const Tensor& kept) {
 
 }  // namespace
 
+std::vector<Tensor> ProjectionGroup::draw_kept(i64 values) const {
+  std::vector<Tensor> kept(updates_.size());
+  std::vector<kernels::KeptDraw> draws;
+  Tensor last;
+  for (std::size_t j = 0; j < updates_.size(); ++j) {
+    if (const LowRankUpdate& update = updates_[j].what; updates_[j].drops()) {
+      kept[j] = Tensor::empty({kernels::kept_words(values)});
+      draws.push_back({update.dropout, update.dropout_key.value(), bits_of(kept[j])});
+      last = kept[j];
+    }
+  }
+  if (!draws.empty()) {
+    on(last).draw_kept(values, draws);
+  }
+  return kept;
+}
+
 std::vector<DroppedFactor> ProjectionGroup::dropped_factors(std::span<const Tensor> kept) const {
   std::vector<DroppedFactor> factors;
-  for (const Update& update : updates_) {
-    if (update.drops()) {
+  for (std::size_t j = 0; j < updates_.size(); ++j) {
+    if (const Update& update = updates_[j]; update.drops()) {
       factors.push_back({update.what.a.data<const float>(), update.rank, update.first,
-                         update.what.factor, update.what.dropout, bits_of(kept[factors.size()])});
+                         update.factor(), bits_of(kept[j])});
     }
   }
   return factors;
 }
 
-std::vector<Tensor> ProjectionGroup::draw_kept(i64 values) const {
-  std::vector<Tensor> kept;
-  for (const Update& update : updates_) {
-    if (update.drops()) {
-      kept.push_back(Tensor::empty({kernels::kept_words(values)}));
-      on(kept.back())
-          .draw_kept(values, update.what.dropout, update.what.dropout_key.value(),
-                     bits_of(kept.back()));
-    }
-  }
-  return kept;
+bool ProjectionGroup::products_drop() const {
+  return current_kernels().has_bf16_operands(unquantised(compute_));
 }
 
 Tensor ProjectionGroup::low_rank(const Tensor& x) const {
@@ -129,7 +137,7 @@ Tensor ProjectionGroup::stacked_a(bool scaled) const {
   const i64 in = parts_[0].in();
   Tensor out = Tensor::empty({ranks_, in});
   for (const Update& update : updates_) {
-    const float factor = scaled ? update.what.factor : 1.0F;
+    const float factor = scaled ? update.factor() : 1.0F;
     const Tensor rows = out.slice(0, update.first, update.first + update.rank);
     on(out).scale(update.what.a.in(), factor, rows.out());
   }
@@ -175,10 +183,10 @@ void set_columns(GemmArgs& args, const Tensor& t, const ProjectionGroup::Update&
   args.c_row_stride = t.dim(-1);
 }
 
-// t = x [factor A]^T of updates that drop nothing: all of them as one product, or each beside those
-// that do. `stacked_a` keeps what the products read.
+// t = x [factor A]^T: all of them as one product, or, where some drop values of x, each its own (but
+// for those that the products cannot leave out). `stacked_a` keeps what the products read.
 std::vector<GemmArgs> inner_products(const ProjectionGroup& group, const Tensor& x, const Tensor& t,
-                                     Tensor& stacked_a) {
+                                     std::span<const Tensor> kept, Tensor& stacked_a) {
   if (!t.defined()) {
     return {};
   }
@@ -191,11 +199,13 @@ std::vector<GemmArgs> inner_products(const ProjectionGroup& group, const Tensor&
     return {args};
   }
   std::vector<GemmArgs> products;
-  for (const ProjectionGroup::Update& update : group.updates()) {
-    if (!update.drops()) {
+  for (std::size_t j = 0; j < group.updates().size(); ++j) {
+    const ProjectionGroup::Update& update = group.updates()[j];
+    if (!update.drops() || group.products_drop()) {
       static_cast<GemmTerm&>(args) = product_term(x, matrix_ref(update.what.a), true);
+      args.a_kept = update.drops() ? bits_of(kept[j]) : nullptr;
       set_columns(args, t, update);
-      args.alpha = update.what.factor;
+      args.alpha = update.factor();
       products.push_back(args);
     }
   }
@@ -214,66 +224,77 @@ void run_inner_and_outer(const ProjectionGroup& group, std::span<const GemmArgs>
   }
 }
 
-// y = scale z + bias + addend
-void scale_sums(const Projection& p, const Tensor& z, const Tensor& addend, const Tensor& y) {
-  kernels::OutputScale scale;
-  scale.factors = p.output_scale.in();
-  if (p.bias.defined()) {
-    scale.bias = p.bias.in();
+kernels::ValuesIn values_in(const Tensor& t) {
+  if (!t.defined()) {
+    return {};
   }
-  if (addend.defined()) {
-    scale.addend = addend.in();
-  }
-  if (y.dtype() == DType::kBf16) {
-    on(y).scale_output_bf16(z.span<const u16>(), scale, y.span<u16>());
-  } else {
-    on(y).scale_output(z.in(), scale, y.out());
-  }
+  return t.dtype() == DType::kBf16 ? kernels::ValuesIn{nullptr, t.data<const u16>()}
+                                   : kernels::ValuesIn{t.data<const float>(), nullptr};
 }
 
-// dz = scale dy, over dy if it is no one else's; and dscale, if it is defined.
-Tensor unscaled_gradient(const Tensor& scale, Tensor dy, const Tensor& z, const Tensor& dscale) {
-  const auto [values, dz] = take(std::move(dy));
-  const bool wanted = dscale.defined();
-  const std::span<float> to = wanted ? dscale.out() : std::span<float>();
-  if (dz.dtype() == DType::kBf16) {
-    const Tensor sums = wanted ? z.to(DType::kBf16) : Tensor();
-    on(dz).scale_output_backward_bf16(values.span<const u16>(),
-                                      wanted ? sums.span<const u16>() : std::span<const u16>(),
-                                      scale.in(), dz.span<u16>(), to);
+// dz = scale dy; and dscale, if it is defined.
+Tensor unscaled_gradient(const Tensor& scale, Tensor dy, const Tensor& z, bool to_bf16,
+                         const Tensor& dscale) {
+  kernels::ScaleBackward args;
+  args.rows = rows_of(dy);
+  args.columns = dy.dim(-1);
+  Tensor values = dy, dz;
+  if (to_bf16 && dy.dtype() == DType::kF32) {
+    dz = Tensor::empty(dy.shape(), DType::kBf16);
   } else {
-    on(dz).scale_output_backward(values.in(), wanted ? z.in() : std::span<const float>(),
-                                 scale.in(), dz.out(), to);
+    Taken taken = take(std::move(dy));
+    values = taken.values;
+    dz = taken.result;
   }
+  args.dy = values_in(values);
+  if (dz.dtype() == DType::kBf16) {
+    args.dz.bf16 = dz.data<u16>();
+  } else {
+    args.dz.f32 = dz.data<float>();
+  }
+  args.factors = scale.in();
+  if (dscale.defined()) {
+    args.z = values_in(z);
+    args.dfactors = dscale.out();
+  }
+  const MemoryScope scope(MemoryClass::kScratch);
+  const Tensor scratch =
+      Tensor::empty({current_kernels().column_sums_scratch(args.rows, args.columns)});
+  on(dz).scale_output_backward(args, scratch.out());
   return dz;
 }
 
 }  // namespace
 
+DType sums_type(DType result, Keep keep) {
+  return result == DType::kBf16 || keep == Keep::kRounded ? DType::kBf16 : DType::kF32;
+}
+
 Tensor scaled_sums(const Projection& projection, const Tensor& z) {
   Tensor y = Tensor::empty(z.shape(), z.dtype());
-  scale_sums(projection, z, {}, y);
+  const std::span<const float> bias =
+      projection.bias.defined() ? projection.bias.in() : std::span<const float>();
+  if (y.dtype() == DType::kBf16) {
+    on(y).scale_output_bf16(z.span<const u16>(), projection.output_scale.in(), bias, y.span<u16>());
+  } else {
+    on(y).scale_output(z.in(), projection.output_scale.in(), bias, y.out());
+  }
   return y;
 }
 
-SavedProjectionState::SavedProjectionState(const ProjectionState& state, Keep keep) {
+SavedProjectionState::SavedProjectionState(const ProjectionState& state) {
   for (const Tensor& z : state.sums) {
-    sums_.emplace_back();
-    if (z.defined()) {
-      sums_.back() = save(as_kept(z, keep), Keep::kExact);
-      type_ = z.dtype();
-    }
+    sums_.push_back(save(z, Keep::kExact, z.defined()));
   }
   for (const Tensor& kept : state.kept) {
-    kept_.push_back(save(kept, Keep::kExact));
+    kept_.push_back(save(kept, Keep::kExact, kept.defined()));
   }
 }
 
 ProjectionState SavedProjectionState::take() {
   ProjectionState state;
   for (Saved& z : sums_) {
-    const Tensor held = z.take();
-    state.sums.push_back(held.defined() ? held.to(type_) : Tensor());
+    state.sums.push_back(z.take());
   }
   for (Saved& kept : kept_) {
     state.kept.push_back(kept.take());
@@ -281,15 +302,50 @@ ProjectionState SavedProjectionState::take() {
   return state;
 }
 
+namespace {
+
+// What becomes of the sums of part i: y, and z where it is asked for.
+Tensor set_outputs(GemmArgs& args, const ProjectionGroup& group, std::size_t i,
+                   const Tensor& addend, const Tensor& y, const ProjectionRun& run) {
+  const Projection& p = group.parts()[i];
+  Tensor z;
+  set_result(args, y);
+  if (run.unscaled) {
+    return z;
+  }
+  if (group.scaled(i)) {
+    args.scale = p.output_scale.data<const float>();
+    if (run.sums && group.trains_scale(i)) {
+      z = Tensor::empty(y.shape(), *run.sums);
+      if (*run.sums == DType::kBf16) {
+        args.unscaled_bf16 = z.data<u16>();
+      } else {
+        args.unscaled = z.data<float>();
+      }
+    }
+  }
+  args.bias = p.bias.defined() ? p.bias.data<const float>() : nullptr;
+  if (addend.defined()) {
+    args.addend = addend.data<const float>();
+    args.addend_row_stride = args.N;
+  }
+  return z;
+}
+
+}  // namespace
+
 ProjectionState run_projections(const ProjectionGroup& group, const Tensor& x, const Tensor& t,
-                                const Tensor& addend, std::span<const Tensor> ys) {
-  std::vector<Tensor> kept = group.draw_kept(x.numel());
-  if (!kept.empty()) {
-    on(t).dropped_products(dropped_input(x), group.dropped_factors(kept), t.data<float>(),
-                           group.ranks());
+                                const Tensor& addend, std::span<const Tensor> ys,
+                                const ProjectionRun& run) {
+  ProjectionState state;
+  if (group.drops()) {
+    state.kept = group.draw_kept(x.numel());
+    if (!group.products_drop()) {
+      on(t).dropped_products(dropped_input(x), group.dropped_factors(state.kept), t.data<float>(),
+                             group.ranks());
+    }
   }
   const std::size_t count = group.parts().size();
-  std::vector<Tensor> sums(ys.begin(), ys.end());
   std::vector<GemmArgs> outer(count);
   std::vector<GemmTerm> terms;
   for (const ProjectionGroup::Update& update : group.updates()) {
@@ -308,38 +364,19 @@ ProjectionState run_projections(const ProjectionGroup& group, const Tensor& x, c
       static_cast<GemmTerm&>(args) = more[0];
       args.more = more.subspan(1);
     }
-    if (group.scaled(i)) {
-      sums[i] = Tensor::empty(ys[i].shape(), ys[i].dtype());
-    }
-    set_result(args, sums[i]);
-    if (!group.scaled(i)) {
-      args.bias = p.bias.defined() ? p.bias.data<const float>() : nullptr;
-      if (addend.defined()) {
-        args.addend = addend.data<const float>();
-        args.addend_row_stride = args.N;
-      }
-    }
+    state.sums.push_back(set_outputs(args, group, i, addend, ys[i], run));
     args.compute = group.compute();
   }
-  {
-    Tensor stacked_a;
-    const std::vector<GemmArgs> inner = inner_products(group, x, t, stacked_a);
-    run_inner_and_outer(group, inner, outer);
-  }
-  for (std::size_t i = 0; i < count; ++i) {
-    if (group.scaled(i)) {
-      scale_sums(group.parts()[i], sums[i], addend, ys[i]);
-    }
-    if (!group.trains_scale(i)) {
-      sums[i] = Tensor();
-    }
-  }
-  return {std::move(sums), std::move(kept)};
+  Tensor stacked_a;
+  const std::vector<GemmArgs> inner = inner_products(group, x, t, state.kept, stacked_a);
+  run_inner_and_outer(group, inner, outer);
+  return state;
 }
 
 std::vector<Tensor> sum_gradients(const ProjectionGroup& group, std::span<Tensor> dys,
                                   std::span<const Tensor> sums, Wants wants, int first,
                                   Grads& grads) {
+  const bool to_bf16 = current_kernels().has_bf16_operands(group.compute());
   std::vector<Tensor> dzs;
   for (std::size_t i = 0; i < dys.size(); ++i) {
     Tensor dy = std::move(dys[i]);
@@ -351,7 +388,8 @@ std::vector<Tensor> sum_gradients(const ProjectionGroup& group, std::span<Tensor
       if (wants[scale]) {
         grads[scale] = Tensor::empty({dy.dim(-1)});
       }
-      dy = unscaled_gradient(group.parts()[i].output_scale, std::move(dy), sums[i], grads[scale]);
+      dy = unscaled_gradient(group.parts()[i].output_scale, std::move(dy), sums[i], to_bf16,
+                             grads[scale]);
     }
     dzs.push_back(std::move(dy));
   }
@@ -359,8 +397,8 @@ std::vector<Tensor> sum_gradients(const ProjectionGroup& group, std::span<Tensor
 }
 
 InputGradient::InputGradient(const ProjectionGroup& group, std::span<const Tensor> dzs,
-                             std::span<const Tensor> kept, i64 rows, bool wants_a)
-    : group_(group), dzs_(dzs), kept_(kept), wants_a_(wants_a) {
+                             std::span<const Tensor> kept, i64 rows)
+    : group_(group), dzs_(dzs), kept_(kept) {
   const bool whole = std::ranges::all_of(dzs, [](const Tensor& dz) { return dz.defined(); });
   if (group.ranks() > 0) {
     const Shape shape = {rows, group.ranks()};
@@ -380,7 +418,7 @@ std::vector<GemmArgs> update_gradients(const ProjectionGroup& group, std::span<c
       static_cast<GemmTerm&>(args) =
           product_term(dzs[update.part], matrix_ref(update.what.b), false);
       set_columns(args, u, update);
-      args.alpha = update.what.factor;
+      args.alpha = update.factor();
       args.compute = unquantised(group.compute());
     }
   }
@@ -395,64 +433,36 @@ void InputGradient::to_updates() {
   }
 }
 
-void InputGradient::run_dropped(const Tensor& x, const Tensor& dx, const Tensor& dA) const {
-  DroppedInput input;
-  input.rows = rows_of(u_);
-  input.columns = group_.parts()[0].in();
-  if (dA.defined()) {
-    input = dropped_input(x);
-  }
-  kernels::DroppedGradients out;
-  out.u = u_.data<const float>();
-  out.u_columns = group_.ranks();
-  out.dx = dx.defined() ? dx.data<float>() : nullptr;
-  out.dA = dA.defined() ? dA.data<float>() : nullptr;
-  const MemoryScope scope(MemoryClass::kScratch);
-  const Tensor scratch = Tensor::empty({on(u_).dropped_gradients_scratch(input, out)});
-  on(scratch).dropped_gradients(input, group_.dropped_factors(kept_), out, scratch.out());
-}
-
-void InputGradient::to_input(const Tensor& dx, const Tensor& x) {
+void InputGradient::to_input(const Tensor& dx) {
   std::vector<GemmTerm> terms;
   for (std::size_t i = 0; i < dzs_.size(); ++i) {
     if (dzs_[i].defined() && group_.has_weights()) {
       terms.push_back(product_term(dzs_[i], group_.parts()[i].weight.ref(), !group_.straight(i)));
     }
   }
-  std::vector<GemmArgs> inner;
-  Tensor stacked_a, dropped;
-  if (group_.drops()) {
-    to_updates();
-    dropped = Tensor::empty(dx.shape());
-    if (wants_a_ && x.defined()) {
-      dropped_da_ = Tensor::empty({group_.ranks(), dx.dim(-1)});
-    }
-    run_dropped(x, dropped, dropped_da_);
-    for (const ProjectionGroup::Update& update : group_.updates()) {
-      if (!update.drops()) {
-        terms.push_back(group_.low_rank_term(u_, update, update.what.a, false));
-      }
-    }
-  } else if (u_.defined()) {
-    inner = update_gradients(group_, dzs_, u_);
+  Tensor stacked_a;
+  if (u_.defined() && !group_.drops()) {
     stacked_a = group_.stacked_a(false);
     terms.push_back(product_term(u_, matrix_ref(stacked_a), false));
     terms.back().never_int8 = true;
-  }
-  if (terms.empty()) {  // updates alone, and all of them drop values
-    dx.copy_from(dropped.to(dx.dtype()));
-    return;
+  } else {
+    // Those of which a part is kept come last: the others are one sum.
+    for (const bool drops : {false, true}) {
+      for (std::size_t j = 0; j < group_.updates().size(); ++j) {
+        const ProjectionGroup::Update& update = group_.updates()[j];
+        if (update.drops() == drops) {
+          terms.push_back(group_.low_rank_term(u_, update, update.what.a, false));
+          terms.back().kept = drops ? bits_of(kept_[j]) : nullptr;
+        }
+      }
+    }
   }
   GemmArgs outer;
   static_cast<GemmTerm&>(outer) = terms[0];
   outer.more = std::span(terms).subspan(1);
   set_result(outer, dx);
-  if (dropped.defined()) {
-    outer.addend = dropped.data<const float>();
-    outer.addend_row_stride = outer.N;
-  }
   outer.compute = group_.compute();
-  run_inner_and_outer(group_, inner, {&outer, 1});
+  run_inner_and_outer(group_, update_gradients(group_, dzs_, u_), {&outer, 1});
 }
 
 // The sums over tokens (dA, dB) have so few rows that they stay in f32: they read their large
@@ -460,23 +470,15 @@ void InputGradient::to_input(const Tensor& dx, const Tensor& x) {
 Tensor InputGradient::stacked_da(const Tensor& x) const {
   const bool drops = group_.drops();
   const bool all = drops && std::ranges::all_of(group_.updates(), &ProjectionGroup::Update::drops);
-  Tensor dA = all ? Tensor() : sum_of_outer_products(u_, x, 1.0F, GemmCompute::kF32);
-  if (!drops) {
-    return dA;
-  }
-  Tensor dropped = dropped_da_;
-  if (!dropped.defined()) {
-    dropped = Tensor::empty({group_.ranks(), x.dim(-1)});
-    run_dropped(x, {}, dropped);
-  }
-  if (all) {
-    return dropped;
-  }
-  for (const ProjectionGroup::Update& update : group_.updates()) {
-    if (update.drops()) {
-      dA.slice(0, update.first, update.first + update.rank)
-          .copy_from(dropped.slice(0, update.first, update.first + update.rank));
-    }
+  Tensor dA = all ? Tensor::empty({group_.ranks(), x.dim(-1)})
+                  : sum_of_outer_products(u_, x, 1.0F, GemmCompute::kF32);
+  if (drops) {  // over the rows of those that do
+    const DroppedInput input = dropped_input(x);
+    const MemoryScope scope(MemoryClass::kScratch);
+    const Tensor scratch =
+        Tensor::empty({current_kernels().dropped_outer_products_scratch(input, group_.ranks())});
+    on(dA).dropped_outer_products(input, group_.dropped_factors(kept_), u_.data<const float>(),
+                                  group_.ranks(), dA.data<float>(), scratch.out());
   }
   return dA;
 }
@@ -524,23 +526,20 @@ void factor_gradients(const ProjectionGroup& group, const InputGradient& input, 
   }
 }
 
-void group_gradients(const ProjectionGroup& group, const GroupSaves& saved, ProjectionState state,
-                     std::span<Tensor> dys, Wants wants, int first, Grads& grads) {
+void group_gradients(const ProjectionGroup& group, const GroupSaves& saved,
+                     std::span<const Tensor> kept, std::span<const Tensor> dzs, Wants wants,
+                     int first, Grads& grads) {
   const i64 in = group.parts()[0].in();
   const i64 rows = in == 0 ? 0 : saved.in_shape.numel() / in;
-  const std::vector<Tensor> dzs = sum_gradients(group, dys, state.sums, wants, first, grads);
-  state.sums.clear();
-  const bool wants_a = group.wants_a(wants, first);
-  InputGradient input(group, dzs, state.kept, rows, wants_a);
-  // Without masks to share, x is not there before dx is done: one of the two at a time.
-  Tensor x = group.drops() && wants_a ? saved.x.get() : Tensor();
+  InputGradient input(group, dzs, kept, rows);
   if (wants[0]) {
     grads[0] = Tensor::empty(saved.in_shape, saved.in_dtype);
-    input.to_input(grads[0], x);
-  } else if (wants_a) {
+    input.to_input(grads[0]);
+  } else if (group.wants_a(wants, first)) {
     input.to_updates();
   }
-  x = saved.x.get();
+  // Only now: x and dx are not there at once if x is made again.
+  const Tensor x = saved.x.get();
   factor_gradients(group, input, x, saved.t.get(), dzs, wants, first, grads);
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -22,6 +23,8 @@ class ProjectionGroup {
     LowRankUpdate what;
     i64 first, rank;
     bool drops() const { return what.dropout > 0.0F; }
+    /// Of t and u: with what dropout multiplies the values by that it keeps.
+    float factor() const { return what.factor * (1.0F / (1.0F - what.dropout)); }
   };
 
   /// Throws ShapeError unless each of them takes an x of that shape. A projection without a weight
@@ -44,10 +47,13 @@ class ProjectionGroup {
   bool trains_b() const;
   /// Whether some update drops values of x.
   bool drops() const;
-  /// The factors of those that do, in order, with the bits of what they kept.
-  std::vector<kernels::DroppedFactor> dropped_factors(std::span<const Tensor> kept) const;
-  /// Draws these bits, for an x of so many values.
+  /// Draws the bits of what is kept of an x of so many values, for each update that drops some; for
+  /// others undefined.
   std::vector<Tensor> draw_kept(i64 values) const;
+  /// The factors of those that do, in order, with these bits.
+  std::vector<kernels::DroppedFactor> dropped_factors(std::span<const Tensor> kept) const;
+  /// Whether products leave out by themselves what an update has dropped of x.
+  bool products_drop() const;
 
   /// t [rows of x, ranks], not yet filled; undefined without updates.
   Tensor low_rank(const Tensor& x) const;
@@ -79,32 +85,43 @@ class ProjectionGroup {
 
 /// What forward leaves for backward beside x and t.
 struct ProjectionState {
-  std::vector<Tensor> sums;  // z_i where its scale is trained, else undefined
-  std::vector<Tensor> kept;  // by each update that drops values, a bit a value
+  std::vector<Tensor> sums;  // z_i where its scale is trained and it is asked for, else undefined
+  std::vector<Tensor> kept;  // of each update that drops values, a bit a value
 };
+
+struct ProjectionRun {
+  /// z_i instead of y_i: neither scales nor biases.
+  bool unscaled = false;
+  /// The z_i of trained scales are wanted, too, in this type.
+  std::optional<DType> sums;
+};
+
+/// The type in which z_i is held where y_i is of type `result`.
+DType sums_type(DType result, Keep keep);
 
 /// y_i = s_i z_i + bias_i + addend, to `ys`, and t on the way; `addend`, for a single part, may be
 /// undefined.
 ProjectionState run_projections(const ProjectionGroup& group, const Tensor& x, const Tensor& t,
-                                const Tensor& addend, std::span<const Tensor> ys);
+                                const Tensor& addend, std::span<const Tensor> ys,
+                                const ProjectionRun& run);
 /// s_i z + bias_i
 Tensor scaled_sums(const Projection& projection, const Tensor& z);
 
-/// The same, held: the z_i as `keep` says.
+/// The same, held.
 class SavedProjectionState {
  public:
   SavedProjectionState() = default;
-  SavedProjectionState(const ProjectionState& state, Keep keep);
+  explicit SavedProjectionState(const ProjectionState& state);
   /// And no longer.
   ProjectionState take();
 
  private:
   std::vector<Saved> sums_, kept_;
-  DType type_ = DType::kF32;  // of the z_i
 };
 
-/// The dz_i, undefined where no dy_i came, over the dys where they are no one else's; and to
-/// `grads` the gradients of biases and scales, where they are wanted.
+/// The dz_i, undefined where no dy_i came; and to `grads` the gradients of biases and scales, where
+/// they are wanted. A dz_i that differs from dy_i is bf16 where products take it so, else it is
+/// over dy_i where that is no one else's.
 std::vector<Tensor> sum_gradients(const ProjectionGroup& group, std::span<Tensor> dys,
                                   std::span<const Tensor> sums, Wants wants, int first,
                                   Grads& grads);
@@ -114,24 +131,18 @@ class InputGradient {
  public:
   /// Nothing is computed yet. `dzs` and `kept` must outlive it.
   InputGradient(const ProjectionGroup& group, std::span<const Tensor> dzs,
-                std::span<const Tensor> kept, i64 rows, bool wants_a);
-  /// dx = sum_i dz_i W_i + sum_j u_j A_j, with the masks of those that drop values. Where x is
-  /// given and an A wanted, the dA of these come on the way, and need not draw their masks once
-  /// more.
-  void to_input(const Tensor& dx, const Tensor& x);
+                std::span<const Tensor> kept, i64 rows);
+  /// dx = sum_i dz_i W_i + sum_j u_j A_j, of which nothing goes to what was dropped.
+  void to_input(const Tensor& dx);
   /// The u alone.
   void to_updates();
   /// dA_j = u_j^T drop_j(x) of all updates, one below the other: [ranks, in].
   Tensor stacked_da(const Tensor& x) const;
 
  private:
-  void run_dropped(const Tensor& x, const Tensor& dx, const Tensor& dA) const;
-
   const ProjectionGroup& group_;
   std::span<const Tensor> dzs_, kept_;
-  bool wants_a_;
-  Tensor u_;           // [rows, ranks], zeros where no dz came; undefined without updates
-  Tensor dropped_da_;  // [ranks, in], of which the rows of updates that drop values are filled
+  Tensor u_;  // [rows, ranks], zeros where no dz came; undefined without updates
 };
 
 /// The gradients of the A and B, where they are wanted. `x` is undefined where no A is trained, `t`
@@ -147,8 +158,9 @@ struct GroupSaves {
   DType in_dtype;
 };
 
-/// The gradients of x, to grads[0], and of all parts, from grads[first] on.
-void group_gradients(const ProjectionGroup& group, const GroupSaves& saved, ProjectionState state,
-                     std::span<Tensor> dys, Wants wants, int first, Grads& grads);
+/// The gradients of x, to grads[0], and of all A and B, from grads[first] on.
+void group_gradients(const ProjectionGroup& group, const GroupSaves& saved,
+                     std::span<const Tensor> kept, std::span<const Tensor> dzs, Wants wants,
+                     int first, Grads& grads);
 
 }  // namespace inlay

@@ -39,13 +39,16 @@ struct Adapters {
   bool scaled = false;
   // Those whose inputs are scaled: all of them, or the last.
   bool inputs_scaled = false, down_input_scaled = false;
+  bool biased = true;  // without biases the gate scales what it reads
 };
 
 Projection projection(const std::string& name, i64 in, i64 out, i64 rank, bool trained,
                       const Adapters& adapters = {}) {
   Projection p;
   p.weight = FrozenMatrix(uniform({out, in}, name + ".w", false));
-  p.bias = uniform({out}, name + ".bias", trained);
+  if (adapters.biased) {
+    p.bias = uniform({out}, name + ".bias", trained);
+  }
   if (rank > 0) {
     p.updates.push_back({uniform({rank, in}, name + ".a", trained),
                          uniform({out, rank}, name + ".b", trained), 0.5F, adapters.dropout,
@@ -139,12 +142,13 @@ std::vector<std::vector<float>> all_results(
 
 TEST(MlpOp, OfGateAndUpInOneHasTheBitsOfItsParts) {
   const Trained trainings[] = {{}, {false}, {false, false, false}, {.down = false}};
-  const Adapters plain, both{0.1F, true};
+  const Adapters plain, both{0.1F, true},
+      unbiased{.dropout = 0.1F, .scaled = true, .biased = false};
   for_each_isa([&] {
     for (const auto compute : {GemmCompute::kF32, GemmCompute::kBf16, GemmCompute::kInt8}) {
       const DType wide = kernels::has_bf16_operands(compute) ? DType::kBf16 : DType::kF32;
       for (const Trained& trained : trainings) {
-        for (const Adapters& adapters : {plain, both}) {
+        for (const Adapters& adapters : {plain, both, unbiased}) {
           for (const i64 rows : {1, 130}) {
             const auto expected = all_results(rows, fused_parts(trained, adapters), trained, true,
                                               [&](const Tensor& r, const Tensor& x, const auto& p) {
@@ -231,7 +235,10 @@ TEST(MlpOp, HasTheBitsOfItsParts) {
 TEST(MlpOp, HasTheBitsOfItsPartsWithDropoutAndScales) {
   const Trained trainings[] = {{}, {false}, {false, false, false}, {.down = false}};
   for_each_isa([&] {
-    for (const Adapters& adapters : {Adapters{0.1F, false}, {0.0F, true}, {0.1F, true}}) {
+    for (const Adapters& adapters : {Adapters{0.1F, false},
+                                     {0.0F, true},
+                                     {0.1F, true},
+                                     {.dropout = 0.1F, .scaled = true, .biased = false}}) {
       for (const Trained& trained : trainings) {
         for (const bool gated : {true, false}) {
           const auto composed_results = all_results(
@@ -249,8 +256,8 @@ TEST(MlpOp, HasTheBitsOfItsPartsWithDropoutAndScales) {
                           },
                           adapters),
                       composed_results)
-                << "dropout " << adapters.dropout << " scaled " << adapters.scaled << " gated "
-                << gated << " recompute " << recompute;
+                << "dropout " << adapters.dropout << " scaled " << adapters.scaled << " biased "
+                << adapters.biased << " gated " << gated << " recompute " << recompute;
           }
         }
       }
@@ -273,8 +280,11 @@ double distance(const std::vector<float>& from, const std::vector<float>& to) {
 // elsewhere; all others are the parts one after the other.
 TEST(MlpOp, HasTheValuesOfItsPartsWithScaledInputs) {
   const Trained trainings[] = {{}, {false}, {false, false, false}, {.down = false}};
-  for (const Adapters& adapters :
-       {Adapters{0.1F, false, true}, {0.0F, false, false, true}, {0.1F, true, false, true}}) {
+  for (const Adapters& adapters : {Adapters{0.1F, false, true},
+                                   {0.0F, false, false, true},
+                                   {0.0F, false, false, true, false},
+                                   {0.1F, true, false, true},
+                                   {0.1F, true, false, true, false}}) {
     for (const Trained& trained : trainings) {
       for (const bool gated : {true, false}) {
         const auto apart = all_results(
@@ -297,6 +307,35 @@ TEST(MlpOp, HasTheValuesOfItsPartsWithScaledInputs) {
             EXPECT_LE(distance(together[i], apart[i]), gated ? 1e-6 : 0.0)
                 << "result " << i << " gated " << gated << " recompute " << recompute;
           }
+        }
+      }
+    }
+  }
+}
+
+// On every processor, whether it has instructions for bf16 or not.
+TEST(MlpOp, InBf16IsNearThatInF32WithDropoutAndScales) {
+  for (const kernels::Isa isa : testing::all_supported_isas()) {
+    const testing::IsaScope scope(isa);
+    for (const bool fused : {true, false}) {
+      for (const bool biased : {true, false}) {
+        const Adapters adapters = {.dropout = 0.1F, .scaled = true, .biased = biased};
+        const auto in = [&](GemmCompute compute) {
+          const DType wide = kernels::has_bf16_operands(compute) ? DType::kBf16 : DType::kF32;
+          const MlpProjections all =
+              fused ? fused_parts({}, adapters) : parts_of(true, {}, adapters);
+          return all_results(200, all, {}, true,
+                             [&](const Tensor& r, const Tensor& x, const auto& p) {
+                               return project_mlp(r, x, p, compute, wide);
+                             });
+        };
+        const auto expected = in(GemmCompute::kF32), got = in(GemmCompute::kBf16);
+        ASSERT_EQ(got.size(), expected.size());
+        for (std::size_t i = 0; i < expected.size(); ++i) {
+          // Some ten roundings to 8 bits on the way to each value.
+          EXPECT_LE(distance(got[i], expected[i]), 0.02)
+              << kernels::isa_name(isa) << " result " << i << " fused " << fused << " biased "
+              << biased;
         }
       }
     }

@@ -3,12 +3,15 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "core/error.h"
 #include "core/ops/elementwise.h"
 #include "core/ops/linear.h"
 #include "tests/core/op_twins.h"
 #include "tests/support/error_text.h"
 #include "tests/support/gradcheck.h"
+#include "tests/support/isas.h"
 
 // Products with weights, and what adapters make of them.
 namespace inlay {
@@ -333,6 +336,61 @@ TEST(Ops, EightBitProjectionsKeepTheirAdaptersInBf16) {
     for (std::size_t i = 0; i < int8[r].size(); ++i) {
       // Sums of 5 products of at most 40, taken in another order; 8 bits would be off by 0.1.
       ASSERT_NEAR(int8[r][i], bf16[r][i], 40.0 * 10 * 0x1p-24) << "result " << r;
+    }
+  }
+}
+
+double relative_distance(const std::vector<float>& from, const std::vector<float>& to) {
+  double apart = 0.0, size = 1e-30;
+  for (std::size_t i = 0; i < to.size(); ++i) {
+    const auto value = static_cast<double>(to[i]);
+    const double difference = static_cast<double>(from[i]) - value;
+    apart += difference * difference;
+    size += value * value;
+  }
+  return std::sqrt(apart / size);
+}
+
+// Three layers: one with a scale, a bias and an update that drops values, one with a scale and an
+// update that drops none, one with two that drop some. On every processor, whether it has
+// instructions for bf16 or not, the masks and the sums are those of f32.
+TEST(Ops, ProjectInBf16IsNearThatInF32WithDropoutAndScales) {
+  constexpr i64 kRows = 150, kIn = 600, kOut = 100;
+  const Tensor w = uniform({kOut, kIn}, RandomKey(3));
+  const auto leaf = [](const Shape& shape, u64 seed) { return uniform_leaf(shape, seed, true); };
+  const Tensors leaves = {leaf({kRows, kIn}, 1), leaf({kOut}, 2),    leaf({kOut}, 3),
+                          leaf({8, kIn}, 4),     leaf({kOut, 8}, 5), leaf({kOut}, 6),
+                          leaf({5, kIn}, 7),     leaf({kOut, 5}, 8), leaf({3, kIn}, 9),
+                          leaf({kOut, 3}, 10),   leaf({9, kIn}, 11), leaf({kOut, 9}, 12)};
+  const RandomKey key(7);
+  const auto in = [&](GemmCompute compute, Keep keep) {
+    return results_of(leaves, [&](const Tensors& t) {
+      Projection parts[3];
+      for (Projection& part : parts) {
+        part.weight = FrozenMatrix(w);
+      }
+      parts[0].bias = t[1];
+      parts[0].output_scale = t[2];
+      parts[0].updates = {{t[3], t[4], 1.0F, 0.1F, key.with("first")}};
+      parts[1].output_scale = t[5];
+      parts[1].updates = {{t[6], t[7]}};
+      parts[2].updates = {{t[8], t[9], 1.0F, 0.3F, key.with("second")},
+                          {t[10], t[11], 1.0F, 0.6F, key.with("third")}};
+      const std::vector<Tensor> y = project(scale(t[0], 1.0F), parts, compute, DType::kF32, keep);
+      return add(y[0], add(y[1], y[2]));
+    });
+  };
+  const auto expected = in(GemmCompute::kF32, Keep::kExact);
+  for (const kernels::Isa isa : testing::all_supported_isas()) {
+    const testing::IsaScope scope(isa);
+    for (const Keep keep : {Keep::kExact, Keep::kRounded}) {
+      const auto got = in(GemmCompute::kBf16, keep);
+      ASSERT_EQ(got.size(), expected.size());
+      for (std::size_t i = 0; i < expected.size(); ++i) {
+        // Two or three roundings to 8 bits on the way to each value.
+        EXPECT_LE(relative_distance(got[i], expected[i]), 0.01)
+            << kernels::isa_name(isa) << " " << i;
+      }
     }
   }
 }

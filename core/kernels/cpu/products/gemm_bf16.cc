@@ -50,13 +50,21 @@ constexpr i64 kPackedWide = 16;
 constexpr i64 kPackedSteps = 64;
 // With fewer tasks, some threads would wait for others at the end.
 constexpr i64 kMinTasks = 32;
-constexpr i64 kTileValues = i64{32} * 48;
+constexpr i64 kTileRows = 32;
+constexpr i64 kTileValues = kTileRows * 48;
+// Steps of a tile's rows copied without what is dropped: they stay in the first-level cache.
+constexpr i64 kKeptSteps = 512;
 // Everything starts on a cache line.
 constexpr i64 kLineFloats = 16;
 
 bool same_a(const GemmTerm& one, const GemmTerm& other) {
   return one.a == other.a && one.a_bf16 == other.a_bf16 && one.K == other.K &&
          one.a_row_stride == other.a_row_stride && one.a_col_stride == other.a_col_stride;
+}
+
+// Whether the product's C is, or is a part of, the term's A.
+bool makes(const GemmArgs& args, const GemmTerm& term) {
+  return term.a != nullptr && args.c >= term.a && args.c < term.a + args.M * term.a_row_stride;
 }
 
 bool is_short(const GemmTerm& term) {
@@ -132,8 +140,9 @@ class Bf16Nest {
     Rows a[kMaxPieces];
     const u32* prepacked[kMaxPieces] = {};  // the panels of a piece's B, where it has them
     i64 first_panel = 0, end_panel = 0;
-    bool streams = false;  // to C, which is complete after this chunk
-    i64 sums = -1;         // where in `sums_` [M, N] of the chunks so far are, if not in C
+    bool in_parts = false;  // some products are kept in parts
+    bool streams = false;   // to C, which is complete after this chunk
+    i64 sums = -1;          // where in `sums_` [M, N] of the chunks so far are, if not in C
 
     bool across() const {
       return chunk.count > 0 && !chunk.pieces[0].term->b_transposed && prepacked[0] == nullptr;
@@ -210,6 +219,7 @@ class Bf16Nest {
     part.chunk = chunk;
     part.first_panel = first;
     part.end_panel = first + ceil_div(args.N, kernels_.width);
+    part.in_parts = keeps_parts(chunk);
     part.streams = chunk.last && can_stream(args);
     i64 steps = 0;
     i64 packed = 0;
@@ -433,25 +443,87 @@ class Bf16Nest {
                      bool fetch) const {
     const u32* b = b_ + (panel - group.begin) * panel_;
     const i64 n = (panel - part.first_panel) * kernels_.width;
+    const i64 width = kernels_.panel_width(part.args->N - n);
+    const i64 cols = std::min(width, part.args->N - n);
     const TileOutput out = output_of(part, rows.begin, n);
     Bf16Steps steps[kMaxPieces];
     for (i64 p = 0; p < part.chunk.count; ++p) {
       steps[p] = steps_of(part, p, rows.begin);
       // With the first panel of a tile only: once asked for, the next rows are near.
       steps[p].ahead = fetch ? kernels_.height * steps[p].a_stride : 0;
-      steps[p].b =
-          part.prepacked[p] == nullptr ? nullptr : part.prepacked[p] + n * (part.a[p].K / 2);
+      if (part.prepacked[p] != nullptr) {
+        steps[p].b = part.prepacked[p] + n * (part.a[p].K / 2);
+      } else {
+        steps[p].b = b;
+        b += part.a[p].K / 2 * width;
+      }
     }
-    const i64 width = kernels_.panel_width(part.args->N - n);
-    const i64 cols = std::min(width, part.args->N - n);
+    const bool kept_a = part.chunk.count > 0 && part.chunk.pieces[0].term->a_kept != nullptr;
     if (const auto full = kernels_.full[width / 16 - 1];
-        full != nullptr && rows.size() == kernels_.height && cols == width) {
+        full != nullptr && rows.size() == kernels_.height && cols == width && !part.in_parts &&
+        !kept_a) {
       full(steps, part.chunk.count, b, out);
       return;
     }
     alignas(64) float sums[kTileValues];
-    kernels_.product(steps, part.chunk.count, rows.size(), b, width, sums);
+    if (kept_a) {
+      kept_a_product(part, steps[0], rows, width, sums);
+    } else if (part.in_parts) {
+      product_in_parts(part, steps, {rows.begin, n, rows.size(), cols}, width, sums);
+    } else {
+      kernels_.product(steps, part.chunk.count, rows.size(), b, width, sums);
+    }
     tiles_.write(sums, width, rows.size(), cols, out);
+  }
+
+  // Rows and columns of C that a tile has, from (i, n) on.
+  struct Place {
+    i64 i, n, rows, cols;
+  };
+
+  // The chain of products that are added whole, and to it what is kept of the others.
+  void product_in_parts(const Part& part, const Bf16Steps* steps, const Place& place, i64 width,
+                        float* sums) const {
+    Bf16Steps chain[kMaxPieces];
+    i64 count = 0;
+    for (i64 p = 0; p < part.chunk.count; ++p) {
+      if (part.chunk.pieces[p].term->kept == nullptr) {
+        chain[count++] = steps[p];
+      }
+    }
+    kernels_.product(chain, count, place.rows, nullptr, width, sums);
+    for (i64 p = 0; p < part.chunk.count; ++p) {
+      const GemmTerm& term = *part.chunk.pieces[p].term;
+      if (term.kept != nullptr) {
+        alignas(64) float product[kTileValues];
+        kernels_.product(steps + p, 1, place.rows, nullptr, width, product);
+        tiles_.add_kept(product, width, place.rows, place.cols,
+                        kept_of(*part.args, term, place.i, place.n), sums);
+      }
+    }
+  }
+
+  // The product of the values of A that count. They are copied a few steps at a time, and never
+  // leave the first-level cache.
+  void kept_a_product(const Part& part, const Bf16Steps& steps, const Range& rows, i64 width,
+                      float* sums) const {
+    constexpr i64 kStride = kKeptSteps + 32;  // not a power of two (Bf16Packing::row_stride)
+    alignas(64) u16 kept[kTileRows * kStride];
+    alignas(64) float product[kTileValues];
+    const Piece& piece = part.chunk.pieces[0];
+    std::fill(kept + rows.size() * kStride, kept + kernels_.height * kStride, u16{0});
+    for (i64 k = 0; k < steps.K; k += kKeptSteps) {
+      const KeptBits bits = {piece.term->a_kept, rows.begin * piece.term->K + piece.k + k,
+                             piece.term->K};
+      kernels_.keep(steps.a + k, steps.a_stride, rows.size(), std::min(kKeptSteps, piece.K - k),
+                    bits, kept, kStride);
+      const Bf16Steps some = {std::min(kKeptSteps, steps.K - k), kept, kStride, 0,
+                              steps.b + k / 2 * width};
+      kernels_.product(&some, 1, rows.size(), nullptr, width, k == 0 ? sums : product);
+      for (i64 i = 0; k > 0 && i < rows.size() * width; ++i) {
+        sums[i] += product[i];
+      }
+    }
   }
 
   // Of the tile whose first row is i.
@@ -479,8 +551,8 @@ class Bf16Nest {
     if (part.sums >= 0) {
       float* sums = sums_ + part.sums + i * part.args->N + n;
       if (!part.chunk.first) {
-        out.addend = sums;
-        out.addend_row_stride = part.args->N;
+        out.so_far = sums;
+        out.so_far_row_stride = part.args->N;
       }
       if (!part.chunk.last) {
         out.c = sums;
@@ -511,7 +583,7 @@ class Bf16Nest {
 
 bool share_rows(const GemmArgs& first, const GemmArgs& other) {
   const auto only_short = [](const GemmArgs& args) {
-    return args.more.size() < kMaxPieces && std::ranges::all_of(args.more, is_short);
+    return args.more.size() < kMaxChained && std::ranges::all_of(args.more, is_short);
   };
   return first.K > 0 && first.M == other.M && same_a(first, other) && only_short(first) &&
          only_short(other);
@@ -519,8 +591,13 @@ bool share_rows(const GemmArgs& first, const GemmArgs& other) {
 
 bool has_rows_of(const GemmArgs& outer, const GemmArgs& inner) {
   const auto matches = [&](const GemmTerm& term) { return !is_short(term) && same_a(term, inner); };
+  // A long piece is packed before the inner products are there.
+  const auto comes_too_late = [&](const GemmTerm& term) {
+    return !is_short(term) && makes(inner, term);
+  };
   return inner.K > 0 && inner.M == outer.M && inner.more.empty() &&
-         (same_a(outer, inner) || std::ranges::any_of(outer.more, matches));
+         (same_a(outer, inner) || std::ranges::any_of(outer.more, matches)) &&
+         std::ranges::none_of(outer.more, comes_too_late);
 }
 
 i64 bf16_panels_floats(const MatrixRef& m, bool b_transposed, const GemmBf16& kernels) {

@@ -2,6 +2,7 @@
 #include <immintrin.h>
 
 #include "core/kernels/cpu/isa/amx.h"
+#include "core/kernels/cpu/isa/kept_values.h"
 #include "core/kernels/cpu/products/gemm_bf16_kernels.h"
 #include "core/kernels/cpu/products/gemm_tile_output.h"
 #include "core/kernels/cpu/products/row_values.h"
@@ -63,6 +64,25 @@ void interleave_rounded(const u16* even, const u16* odd, i64 count, u32* to) {
     _mm512_mask_storeu_epi32(
         to + i, some,
         joined(_mm256_maskz_loadu_epi16(some, even + i), _mm256_maskz_loadu_epi16(some, odd + i)));
+  }
+}
+
+void keep(const u16* from, i64 from_stride, i64 rows, i64 K, const KeptBits& kept, u16* to,
+          i64 to_stride) {
+  constexpr i64 kTogether = 32;
+  for (i64 r = 0; r < rows; ++r) {
+    const KeptValues bits(kept.bits, kept.first + r * kept.row_stride);
+    const u16* x = from + r * from_stride;
+    u16* row = to + r * to_stride;
+    i64 k = 0;
+    for (; k + kTogether <= K; k += kTogether) {
+      _mm512_storeu_si512(row + k, _mm512_maskz_loadu_epi16(bits.word(k), x + k));
+    }
+    if (k < K) {
+      const __mmask32 some = bits.word(k) & ((1U << (K - k)) - 1U);
+      // The rest of a step, which is no longer than this: zeros.
+      _mm512_storeu_si512(row + k, _mm512_maskz_loadu_epi16(some, x + k));
+    }
   }
 }
 
@@ -254,16 +274,9 @@ constexpr decltype(GemmBf16::full) kFull = {full<1>, full<2>, full<3>};
 
 }  // namespace
 
-const GemmBf16 kGemmBf16 = {kHeight,
-                            kWidth,
-                            kStep,
-                            kBlock,
-                            begin,
-                            end,
-                            product,
-                            {kFull[0], kFull[1], kFull[2]},
-                            round,
-                            interleave,
-                            interleave_rounded};
+const GemmBf16 kGemmBf16 = {kHeight, kWidth,     kStep,
+                            kBlock,  begin,      end,
+                            product, keep,       {kFull[0], kFull[1], kFull[2]},
+                            round,   interleave, interleave_rounded};
 
 }  // namespace inlay::kernels::INLAY_ISA

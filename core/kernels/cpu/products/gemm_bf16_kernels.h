@@ -46,6 +46,10 @@ struct GemmBf16 {
   /// whose steps meet those of `count` pieces of A one after the other.
   void (*product)(const Bf16Steps* steps, i64 count, i64 rows, const u32* b, i64 panel,
                   float* sums);
+  /// to[r * to_stride + k] = kept ? from[r * from_stride + k] : 0 for k < K, in `rows` rows; then
+  /// zeros up to a multiple of `step`.
+  void (*keep)(const u16* from, i64 from_stride, i64 rows, i64 K, const KeptBits& kept, u16* to,
+               i64 to_stride);
   /// full[v - 1]: the same of `height` rows and a panel of 16 v columns, straight to C. Null where
   /// that is no faster.
   void (*full[3])(const Bf16Steps* steps, i64 count, const u32* b, const TileOutput& out);

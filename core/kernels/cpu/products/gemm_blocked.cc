@@ -68,6 +68,7 @@ class F32Panels {
     RowsAhead ahead = next_rows(chunk, rows_of_a, r, shape_.count(columns.N));
     const i64 rows = std::min(tiles_.rows, rows_of_a.count - r);
     const i64 packed = packed_steps(chunk);
+    const bool in_parts = keeps_parts(chunk);
     for (i64 j = 0; j < columns.N; j += shape_.width) {
       ahead.fetch();
       find_b(chunk, columns.n + j, steps);
@@ -76,10 +77,10 @@ class F32Panels {
       const i64 cols = std::min(width, columns.N - j);
       TileOutput out = chunk_output(args_, chunk, rows_of_a.first + r, columns.n + j);
       out.stream = streams_ && chunk.first && chunk.last;
-      if (rows == tiles_.rows && cols == width) {
+      if (rows == tiles_.rows && cols == width && !in_parts) {
         tiles_.full[width / shape_.lanes - 1](steps, chunk.count, b, out);
       } else {
-        part_of_tile(steps, chunk.count, b, width, rows, cols, out);
+        part_of_tile(chunk, steps, b, {rows_of_a.first + r, columns.n + j, rows, cols, width}, out);
       }
     }
   }
@@ -163,19 +164,38 @@ class F32Panels {
     }
   }
 
-  // A tile at the edge of C.
-  void part_of_tile(const TileSteps* steps, i64 count, const float* b, i64 width, i64 rows,
-                    i64 cols, const TileOutput& out) const {
+  // Rows and columns of C that a tile has, from (i, j) on, and the width of its panel.
+  struct Place {
+    i64 i, j, rows, cols, width;
+  };
+
+  // A tile at the edge of C, or one of whose products only parts are kept.
+  void part_of_tile(const Chunk& chunk, const TileSteps* steps, const float* b, const Place& place,
+                    const TileOutput& out) const {
     // A whole tile's sums in memory, of which only what exists is written to C.
     alignas(64) float sums[kMaxTileRows * kMaxTileWidth];
-    std::fill_n(sums, rows * width, 0.0F);
-    for (i64 p = 0; p < count; ++p) {
+    std::fill_n(sums, place.rows * place.width, 0.0F);
+    for (i64 p = 0; p < chunk.count; ++p) {
+      const GemmTerm& term = *chunk.pieces[p].term;
       const float* own = steps[p].b;
       const float*& panel = own != nullptr ? own : b;
-      tiles_.sum(steps[p].K, rows, width / shape_.lanes, steps[p].a, panel, width, sums, width);
-      panel += steps[p].K * width;
+      if (term.kept == nullptr) {
+        add_steps(steps[p], panel, place, sums);
+      } else {
+        alignas(64) float product[kMaxTileRows * kMaxTileWidth];
+        std::fill_n(product, place.rows * place.width, 0.0F);
+        add_steps(steps[p], panel, place, product);
+        tiles_.add_kept(product, place.width, place.rows, place.cols,
+                        kept_of(args_, term, place.i, place.j), sums);
+      }
+      panel += steps[p].K * place.width;
     }
-    tiles_.write(sums, width, rows, cols, out);
+    tiles_.write(sums, place.width, place.rows, place.cols, out);
+  }
+
+  void add_steps(const TileSteps& steps, const float* b, const Place& place, float* sums) const {
+    tiles_.sum(steps.K, place.rows, place.width / shape_.lanes, steps.a, b, place.width, sums,
+               place.width);
   }
 
   const GemmArgs& args_;

@@ -34,13 +34,12 @@ class ColumnsProduct {
   i64 floats() const { return args_.M * sum_stride_; }
 
   void sum(const Chunk& chunk, float* sums) {
-    const i64 steps = kFewStripFloats / sum_stride_ / 16 * 16;
-    sums_ = sums;
-    std::fill_n(sums_, floats(), 0.0F);
+    std::fill_n(sums, floats(), 0.0F);
     for (i64 p = 0; p < chunk.count; ++p) {
-      const Piece& piece = chunk.pieces[p];
-      for (i64 k = 0; k < piece.K; k += steps) {
-        add_strip({piece.term, piece.k + k, std::min(steps, piece.K - k)});
+      if (chunk.pieces[p].term->kept == nullptr) {
+        add_piece(chunk.pieces[p], sums);
+      } else {
+        add_kept(chunk.pieces[p], sums);
       }
     }
   }
@@ -50,6 +49,22 @@ class ColumnsProduct {
   }
 
  private:
+  void add_piece(const Piece& piece, float* sums) {
+    const i64 steps = kFewStripFloats / sum_stride_ / 16 * 16;
+    sums_ = sums;
+    for (i64 k = 0; k < piece.K; k += steps) {
+      add_strip({piece.term, piece.k + k, std::min(steps, piece.K - k)});
+    }
+  }
+
+  // Not inlined: others need no room for a product of its own.
+  [[gnu::noinline]] void add_kept(const Piece& piece, float* sums) {
+    alignas(64) float product[kFewRows * kMaxCols];
+    std::fill_n(product, floats(), 0.0F);
+    add_piece(piece, product);
+    tiles_.add_kept(product, sum_stride_, args_.M, N_, kept_of(args_, *piece.term, 0, n_), sums);
+  }
+
   void add_strip(const Piece& strip) {
     const BPart part = b_part(strip, n_, N_);
     if (const float* rows = rows_in_place<float>(part)) {

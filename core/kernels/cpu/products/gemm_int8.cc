@@ -127,16 +127,18 @@ class Int8Panels {
     RowsAhead ahead(reinterpret_cast<const float*>(a + tile_bytes_), 0, 1,
                     tile_bytes_ / static_cast<i64>(sizeof(float)), ceil_div(columns.N, width()));
     Int8Steps steps[kMaxPieces];
+    const bool whole_tiles =
+        kernels_.full != nullptr && args_.scale == nullptr && !keeps_parts(chunk);
     for (i64 j = 0; j < columns.N; j += width()) {
       ahead.fetch();
       find_steps(chunk, a, b, steps);
       const i64 cols = std::min(width(), columns.N - j);
       TileOutput out = chunk_output(args_, chunk, rows_of_a.first + r, columns.n + j);
       out.stream = streams_ && chunk.last;
-      if (kernels_.full != nullptr && rows == height() && cols == width()) {
+      if (whole_tiles && rows == height() && cols == width()) {
         kernels_.full(steps, chunk.count, out);
       } else {
-        part_of_tile(steps, chunk.count, rows, cols, out);
+        part_of_tile(chunk, steps, {rows_of_a.first + r, columns.n + j, rows, cols}, out);
       }
       b += panel_bytes_;
     }
@@ -165,20 +167,37 @@ class Int8Panels {
     }
   }
 
-  // A tile at the edge of C, or any where there is no kernel for whole ones.
-  void part_of_tile(const Int8Steps* steps, i64 count, i64 rows, i64 cols,
+  // Rows and columns of C that a tile has, from (i, j) on.
+  struct Place {
+    i64 i, j, rows, cols;
+  };
+
+  // A tile at the edge of C, or any that the kernel for whole ones is not for.
+  void part_of_tile(const Chunk& chunk, const Int8Steps* steps, const Place& place,
                     const TileOutput& out) const {
     alignas(64) float sums[kMaxInt8Height * kMaxInt8Width];
     std::fill_n(sums, height() * width(), 0.0F);
-    for (i64 p = 0; p < count; ++p) {
-      const Int8Steps& s = steps[p];
-      if (s.blocks == 0) {
-        add_bf16(s.K, rows, static_cast<const float*>(s.a), static_cast<const float*>(s.b), sums);
+    for (i64 p = 0; p < chunk.count; ++p) {
+      const GemmTerm& term = *chunk.pieces[p].term;
+      if (term.kept == nullptr) {
+        add_steps(steps[p], place.rows, sums);
       } else {
-        kernels_.product(s.blocks, s.a, s.b, sums);
+        alignas(64) float product[kMaxInt8Height * kMaxInt8Width];
+        std::fill_n(product, height() * width(), 0.0F);
+        add_steps(steps[p], place.rows, product);
+        tiles_.add_kept(product, width(), place.rows, place.cols,
+                        kept_of(args_, term, place.i, place.j), sums);
       }
     }
-    tiles_.write(sums, width(), rows, cols, out);
+    tiles_.write(sums, width(), place.rows, place.cols, out);
+  }
+
+  void add_steps(const Int8Steps& s, i64 rows, float* sums) const {
+    if (s.blocks == 0) {
+      add_bf16(s.K, rows, static_cast<const float*>(s.a), static_cast<const float*>(s.b), sums);
+    } else {
+      kernels_.product(s.blocks, s.a, s.b, sums);
+    }
   }
 
   // By the tile of f32, whose size is another.

@@ -36,6 +36,15 @@ namespace {
   }
 }
 
+// What is added to a tile: the chunks before, or in the first chunk the addend.
+struct Addend {
+  explicit Addend(const TileOutput& out)
+      : first(out.so_far != nullptr ? out.so_far : out.addend),
+        stride(out.so_far != nullptr ? out.so_far_row_stride : out.addend_row_stride) {}
+  const float* first;
+  i64 stride;
+};
+
 #endif
 
 #if defined(__AMX_INT8__)
@@ -139,16 +148,16 @@ void full(const Int8Steps* steps, i64 count, const TileOutput& out) {
                   static_cast<const float*>(s->b));
       }
     }
-    const float* addend = out.addend;
+    const Addend addend(out);
     INLAY_UNROLL_ALL
     for (i64 r = 0; r < kTile; ++r) {
       __m512 value = _mm512_mul_ps(_mm512_set1_ps(out.alpha), tile.sum[r]);
       if (out.bias != nullptr) {
         value = _mm512_add_ps(value, _mm512_loadu_ps(out.bias));
       }
-      if (addend != nullptr) {
+      if (addend.first != nullptr) {
         value = _mm512_add_ps(value,
-                              _mm512_loadu_ps(addend + (half * kTile + r) * out.addend_row_stride));
+                              _mm512_loadu_ps(addend.first + (half * kTile + r) * addend.stride));
       }
       write(value, c + r * out.c_row_stride, out.stream);
     }
@@ -255,14 +264,14 @@ void full(const Int8Steps* steps, i64 count, const TileOutput& out) {
       add_steps(tile, s->K, static_cast<const float*>(s->a), static_cast<const float*>(s->b));
     }
   }
+  const Addend addend(out);
   for_tile([&](i64 r, i64 v) {
     __m512 value = _mm512_mul_ps(_mm512_set1_ps(out.alpha), tile.sum[r][v]);
     if (out.bias != nullptr) {
       value = _mm512_add_ps(value, _mm512_loadu_ps(out.bias + 16 * v));
     }
-    if (out.addend != nullptr) {
-      value =
-          _mm512_add_ps(value, _mm512_loadu_ps(out.addend + r * out.addend_row_stride + 16 * v));
+    if (addend.first != nullptr) {
+      value = _mm512_add_ps(value, _mm512_loadu_ps(addend.first + r * addend.stride + 16 * v));
     }
     write(value, out.c + r * out.c_row_stride + 16 * v, out.stream);
   });

@@ -13,14 +13,22 @@
 //            vectors as it needs
 namespace inlay::kernels {
 
-/// What becomes of the sums of a tile: c = alpha * sum (+ bias) (+ addend), rounded after each
-/// step, and at the end to bf16 where C is of that type.
+/// What becomes of the sums of a tile:
+///   unscaled = alpha * sum (+ so_far)   c = unscaled (* scale) (+ bias) (+ addend)
+/// rounded after each step, and at the end to bf16 where C, or `unscaled`, is of that type.
 struct TileOutput {
   float* c = nullptr;
   u16* c_bf16 = nullptr;
   i64 c_row_stride = 0;
   float alpha = 1.0F;
-  const float* bias = nullptr;    // of the tile's first column
+  /// The sums of the chunks before: of the tile's first element; may be c.
+  const float* so_far = nullptr;
+  i64 so_far_row_stride = 0;
+  float* unscaled = nullptr;  // or null, as all that follow
+  u16* unscaled_bf16 = nullptr;
+  i64 unscaled_row_stride = 0;
+  const float* scale = nullptr;   // of the tile's first column
+  const float* bias = nullptr;    // likewise
   const float* addend = nullptr;  // of the tile's first element; may be c
   i64 addend_row_stride = 0;
   /// To write past the caches a C that they cannot hold anyway: its lines need not be read first.
@@ -41,6 +49,12 @@ struct TileSteps {
   const float* b = nullptr;  // the rows of B they meet, where these are not in the panel
 };
 
+/// Which elements of a tile are kept: element (r, j) where bit `first + r * row_stride + j` is set.
+struct KeptBits {
+  const u32* bits = nullptr;
+  i64 first = 0, row_stride = 0;
+};
+
 struct GemmTiles {
   i64 rows;     // of a full tile
   i64 lanes;    // of a vector
@@ -58,6 +72,9 @@ struct GemmTiles {
                    float* sums, i64 sum_stride);
   /// The sums of `rows` rows and `cols` columns to C.
   void (*write)(const float* sums, i64 sum_stride, i64 rows, i64 cols, const TileOutput& out);
+  /// sums += product where it is kept, of `rows` rows and `cols` columns.
+  void (*add_kept)(const float* product, i64 stride, i64 rows, i64 cols, const KeptBits& kept,
+                   float* sums);
   /// After the last tile of a task that may have streamed.
   void (*finish_streams)();
 };

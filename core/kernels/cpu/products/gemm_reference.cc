@@ -23,7 +23,11 @@ void add_product(float alpha, const GemmTerm& term, const float* b, RowMajorMap&
   c.noalias() += alpha * left * right;
 }
 
-void add_term(float alpha, const GemmTerm& term, RowMajorMap& c) {
+bool is_set(const u32* bits, i64 i) {
+  return ((bits[i / 32] >> (i % 32)) & 1U) != 0;
+}
+
+void add_whole_term(float alpha, const GemmTerm& term, RowMajorMap& c) {
   const i64 rows = term.b_transposed ? c.cols() : term.K;
   const i64 cols = term.b_transposed ? term.K : c.cols();
   std::vector<float> b(rows * cols);
@@ -41,6 +45,31 @@ void add_term(float alpha, const GemmTerm& term, RowMajorMap& c) {
   }
 }
 
+void add_term(float alpha, const GemmTerm& term, RowMajorMap& c) {
+  GemmTerm whole = term;
+  std::vector<float> a;
+  if (term.a_kept != nullptr) {
+    for (i64 i = 0; i < c.rows() * term.K; ++i) {
+      const float value = term.a[i / term.K * term.a_row_stride + i % term.K];
+      a.push_back(is_set(term.a_kept, i) ? value : 0.0F);
+    }
+    whole.a = a.data();
+    whole.a_row_stride = term.K;
+  }
+  if (term.kept == nullptr) {
+    add_whole_term(alpha, whole, c);
+    return;
+  }
+  Matrix<Eigen::RowMajor> product = Matrix<Eigen::RowMajor>::Zero(c.rows(), c.cols());
+  RowMajorMap to(product.data(), c.rows(), c.cols(), Eigen::OuterStride<>(c.cols()));
+  add_whole_term(alpha, whole, to);
+  for (i64 i = 0; i < c.rows() * c.cols(); ++i) {
+    if (is_set(term.kept, i)) {
+      c(i / c.cols(), i % c.cols()) += product.data()[i];
+    }
+  }
+}
+
 }  // namespace
 
 void gemm(const GemmArgs& args) {
@@ -50,6 +79,12 @@ void gemm(const GemmArgs& args) {
   add_term(args.alpha, args, total);
   for (const GemmTerm& term : args.more) {
     add_term(args.alpha, term, total);
+  }
+  if (args.scale != nullptr) {
+    if (args.unscaled != nullptr) {
+      RowMajorMap(args.unscaled, args.M, args.N, Eigen::OuterStride<>(args.N)) = total;
+    }
+    total.array().rowwise() *= Eigen::Map<const Eigen::RowVectorXf>(args.scale, args.N).array();
   }
   if (args.bias != nullptr) {
     total.rowwise() += Eigen::Map<const Eigen::RowVectorXf>(args.bias, args.N);

@@ -35,7 +35,10 @@ inline constexpr i64 kMaxInt8Slice = 3072;
 inline constexpr i64 kSliceStep = 64;
 // A product no longer than this joins the one before it, however full its slice: ranks of adapters.
 inline constexpr i64 kShortProduct = 128;
-inline constexpr i64 kMaxPieces = 4;
+/// So many products are one chain; behind them may stand some of which only a part is kept, each a
+/// chain of its own that is added to the first.
+inline constexpr i64 kMaxChained = 4;
+inline constexpr i64 kMaxPieces = 8;
 
 // The largest tile of all instruction sets.
 inline constexpr i64 kMaxTileRows = 8;
@@ -88,7 +91,7 @@ void for_chunks(const GemmArgs& args, Body body, i64 longest_slice = kMaxSlice) 
   };
   const auto append = [&](const GemmTerm& term) {
     const bool fits = term.K <= kShortProduct || chunk.K + term.K <= room;
-    const bool joins = fits && chunk.count < kMaxPieces;
+    const bool joins = fits && chunk.count < (term.kept == nullptr ? kMaxChained : kMaxPieces);
     if (!joins && chunk.K > 0) {
       finish();
     }
@@ -129,7 +132,8 @@ inline Chunk chunk_at(const GemmArgs& args, i64 index, i64 longest_slice = kMaxS
 }
 
 /// What becomes of the sums of a chunk from C(i, j) on: the first brings the bias and the addend,
-/// the others are added to C.
+/// the others are added to C. Where C is scaled, its sum must be whole before: all that comes after
+/// the scale waits for the last chunk.
 inline TileOutput chunk_output(const GemmArgs& args, const Chunk& chunk, i64 i, i64 j) {
   TileOutput out;
   if (args.c_bf16 != nullptr) {
@@ -140,9 +144,18 @@ inline TileOutput chunk_output(const GemmArgs& args, const Chunk& chunk, i64 i, 
   out.c_row_stride = args.c_row_stride;
   out.alpha = args.alpha;
   if (!chunk.first) {
-    out.addend = out.c;
-    out.addend_row_stride = args.c_row_stride;
+    out.so_far = out.c;
+    out.so_far_row_stride = args.c_row_stride;
+  }
+  if (args.scale != nullptr ? !chunk.last : !chunk.first) {
     return out;
+  }
+  if (args.scale != nullptr) {
+    out.scale = args.scale + j;
+    out.unscaled = args.unscaled != nullptr ? args.unscaled + i * args.N + j : nullptr;
+    out.unscaled_bf16 =
+        args.unscaled_bf16 != nullptr ? args.unscaled_bf16 + i * args.N + j : nullptr;
+    out.unscaled_row_stride = args.N;
   }
   out.bias = args.bias != nullptr ? args.bias + j : nullptr;
   if (args.addend != nullptr) {
@@ -167,6 +180,17 @@ inline const float* panels_of(const GemmTerm& term, GemmCompute compute) {
     return nullptr;
   }
   return term.b_transposed ? panels->transposed : panels->straight;
+}
+
+/// Which elements of a product are added, from (i, j) on.
+inline KeptBits kept_of(const GemmArgs& args, const GemmTerm& term, i64 i, i64 j) {
+  return {term.kept, i * args.N + j, args.N};
+}
+
+/// Whether some product of the chunk is added in part only.
+inline bool keeps_parts(const Chunk& chunk) {
+  return std::any_of(chunk.pieces, chunk.pieces + chunk.count,
+                     [](const Piece& piece) { return piece.term->kept != nullptr; });
 }
 
 /// Whether C is as large as an L2, so that it may be written past the caches.

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "core/kernels/cpu/isa/kept_values.h"
 #include "core/kernels/cpu/isa/simd.h"
 #include "core/kernels/cpu/products/gemm_tile_output.h"
 #include "core/kernels/cpu/products/row_values.h"
@@ -203,8 +204,24 @@ void sum(i64 K, i64 rows, i64 vectors, const TileA& a, const Value* b, i64 b_str
   }
 }
 
+Vec scaled(Vec sum, const TileOutput& out, i64 r, i64 col, i64 n) {
+  const i64 at = r * out.unscaled_row_stride + col;
+  if (out.unscaled != nullptr) {
+    sum.store(out.unscaled + at, n);
+  } else if (out.unscaled_bf16 != nullptr) {
+    sum.store_bf16(out.unscaled_bf16 + at, n);
+  }
+  return sum * Vec::load(out.scale + col, n);
+}
+
 Vec finished(Vec sum, const TileOutput& out, i64 r, i64 col, i64 n) {
   sum = Vec::set(out.alpha) * sum;
+  if (out.so_far != nullptr) {
+    sum = sum + Vec::load(out.so_far + r * out.so_far_row_stride + col, n);
+  }
+  if (out.scale != nullptr) {
+    sum = scaled(sum, out, r, col, n);
+  }
   if (out.bias != nullptr) {
     sum = sum + Vec::load(out.bias + col, n);
   }
@@ -229,6 +246,18 @@ void write(const float* sums, i64 sum_stride, i64 rows, i64 cols, const TileOutp
   }
 }
 
+void add_kept(const float* product, i64 stride, i64 rows, i64 cols, const KeptBits& kept,
+              float* sums) {
+  for (i64 r = 0; r < rows; ++r) {
+    const KeptValues row(kept.bits, kept.first + r * kept.row_stride);
+    for (i64 col = 0; col < cols; col += kLanes) {
+      // Whole vectors: both tiles have room, and what is behind the columns is never written to C.
+      const i64 at = r * stride + col;
+      (Vec::load(sums + at) + keep(Vec::load(product + at), row.at(col))).store(sums + at);
+    }
+  }
+}
+
 #if defined(__AVX512F__)
 constexpr decltype(GemmTiles::full) kFull = {full<1>, full<2>, full<3>};
 #elif defined(__AVX2__)
@@ -239,7 +268,8 @@ constexpr decltype(GemmTiles::full) kFull = {full<1>, nullptr, nullptr};
 
 }  // namespace
 
-const GemmTiles kGemmTiles = {kRows,      kLanes,   kVectors, {kFull[0], kFull[1], kFull[2]},
-                              sum<float>, sum<u16>, write,    finish_streams};
+const GemmTiles kGemmTiles = {kRows,         kLanes,   kVectors, {kFull[0], kFull[1], kFull[2]},
+                              sum<float>,    sum<u16>, write,    add_kept,
+                              finish_streams};
 
 }  // namespace inlay::kernels::INLAY_ISA

@@ -34,6 +34,9 @@ template <i64 V>
   if (out.addend != nullptr && out.addend != out.c) {
     fetch_rows<kWidth>(rows, out.addend, out.addend_row_stride);
   }
+  if (out.so_far != nullptr && out.so_far != out.c) {
+    fetch_rows<kWidth>(rows, out.so_far, out.so_far_row_stride);
+  }
 }
 
 /// body(sum, r, column) for each vector of a tile.
@@ -53,6 +56,24 @@ template <i64 R, i64 V>
 inline void store_tile(Vec (&sum)[R][V], const TileOutput& out) {
   if (out.alpha != 1.0F) {
     for_each_sum(sum, [&](Vec& s, i64, i64) { s = Vec::set(out.alpha) * s; });
+  }
+  if (out.so_far != nullptr) {
+    for_each_sum(sum, [&](Vec& s, i64 r, i64 at) {
+      s = s + Vec::load(out.so_far + r * out.so_far_row_stride + at);
+    });
+  }
+  if (out.unscaled != nullptr) {
+    for_each_sum(sum, [&](Vec s, i64 r, i64 at) {
+      s.store(out.unscaled + r * out.unscaled_row_stride + at);
+    });
+  }
+  if (out.unscaled_bf16 != nullptr) {
+    for_each_sum(sum, [&](Vec s, i64 r, i64 at) {
+      s.store_bf16(out.unscaled_bf16 + r * out.unscaled_row_stride + at);
+    });
+  }
+  if (out.scale != nullptr) {
+    for_each_sum(sum, [&](Vec& s, i64, i64 at) { s = s * Vec::load(out.scale + at); });
   }
   if (out.bias != nullptr) {
     for_each_sum(sum, [&](Vec& s, i64, i64 at) { s = s + Vec::load(out.bias + at); });

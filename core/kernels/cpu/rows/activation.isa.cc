@@ -144,9 +144,93 @@ void gated_backward(Activation kind, const Value* gate, const Value* up, const V
   });
 }
 
+template <class Lanes>
+Vec factor(const float* factors, i64 i, Lanes lanes) {
+  return factors == nullptr ? Vec::set(1.0F) : load(factors + i, lanes);
+}
+
+template <class Value>
+void scaled_gate(const ScaledGate<Value>& args, i64 row, i64 rows, Value* h) {
+  with_activation(args.activation, [&](auto act) {
+    for (i64 r = row; r < row + rows; ++r) {
+      const Value* gate = args.gate + r * args.stride;
+      const Value* up = args.up + r * args.stride;
+      sweep(args.width, [&](i64 i, auto lanes) {
+        const Vec g = load(gate + i, lanes) * factor(args.gate_factors, i, lanes);
+        const Vec u = load(up + i, lanes) * factor(args.up_factors, i, lanes);
+        store(act.value(g) * u, h + r * args.width + i, lanes);
+      });
+    }
+  });
+}
+
+/// kRows rows, whose sums go through memory once for all of them. With y = s z for gate and up:
+///   dz = s dy   ds = sum over rows of dy z
+template <i64 kRows, class Act, class Value>
+void gate_gradients(Act act, const ScaledGate<Value>& args, const ScaledGateGradients<Value>& out,
+                    i64 row, float* sums) {
+  const i64 first = row * args.stride;
+  Value* dh = out.dh.data() + row * args.width;
+  sweep(args.width, [&](i64 i, auto lanes) {
+    const Vec gate_factor = factor(args.gate_factors, i, lanes);
+    const Vec up_factor = factor(args.up_factors, i, lanes);
+    Vec gate_sum = load(sums + i, lanes);
+    Vec up_sum = load(sums + args.width + i, lanes);
+    for (i64 r = 0; r < kRows; ++r) {
+      const i64 at = first + r * args.stride + i;
+      Value* const dh_row = dh + r * args.width + i;
+      // All three inputs are read before anything is stored: outputs may be inputs.
+      const Vec gate = load(args.gate + at, lanes);
+      const Vec up = load(args.up + at, lanes);
+      const Vec d = load(dh_row, lanes);
+      const Vec u = up * up_factor;
+      const ValueAndSlope a = act.both(gate * gate_factor);
+      const Vec dgate = d * u * a.slope;
+      const Vec dup = d * a.value;
+      gate_sum = fma(dgate, gate, gate_sum);
+      up_sum = fma(dup, up, up_sum);
+      store(dgate * gate_factor, out.dgate + at, lanes);
+      store(dup * up_factor, out.dup + at, lanes);
+      if (out.wants_h) {
+        store(a.value * u, dh_row, lanes);
+      }
+    }
+    store(gate_sum, sums + i, lanes);
+    store(up_sum, sums + args.width + i, lanes);
+  });
+}
+
+template <class Value>
+void scaled_gate_backward(const ScaledGate<Value>& args, const ScaledGateGradients<Value>& out,
+                          i64 row, i64 rows, float* sums) {
+  constexpr i64 kTogether = 4;
+  for (i64 i = 0; i < 2 * args.width; ++i) {
+    sums[i] = 0.0F;
+  }
+  const i64 end = row + rows;
+  with_activation(args.activation, [&](auto act) {
+    for (; row + kTogether <= end; row += kTogether) {
+      gate_gradients<kTogether>(act, args, out, row, sums);
+    }
+    for (; row < end; ++row) {
+      gate_gradients<1>(act, args, out, row, sums);
+    }
+  });
+}
+
 }  // namespace
 
 extern const ActivationTable activations = {
-    forward, backward, gated<float>, gated_backward<float>, gated<u16>, gated_backward<u16>};
+    forward,
+    backward,
+    gated<float>,
+    gated_backward<float>,
+    gated<u16>,
+    gated_backward<u16>,
+    scaled_gate<float>,
+    scaled_gate<u16>,
+    scaled_gate_backward<float>,
+    scaled_gate_backward<u16>,
+};
 
 }  // namespace inlay::kernels::INLAY_ISA

@@ -32,9 +32,13 @@ i64 slice_rows(const DroppedInput& input, i64 ranks) {
 
 }  // namespace
 
-void draw_kept(i64 values, float dropout, u64 key, u32* kept) {
-  parallel_rows(values, kDroppedATask, [&](i64 begin, i64 end) {
-    INLAY_SELECT(dropped_input).draw(begin, end, dropout, key, kept);
+void draw_kept(i64 values, std::span<const KeptDraw> draws) {
+  const i64 blocks = ceil_over(values, kDroppedATask);
+  parallel_for(blocks * std::ssize(draws), [&](i64 task) {
+    const KeptDraw& draw = draws[task / blocks];
+    const i64 begin = task % blocks * kDroppedATask;
+    INLAY_SELECT(dropped_input)
+        .draw(begin, std::min(values, begin + kDroppedATask), draw.dropout, draw.key, draw.kept);
   });
 }
 
@@ -51,21 +55,19 @@ void dropped_products(const DroppedInput& input, std::span<const DroppedFactor> 
   });
 }
 
-i64 dropped_gradients_scratch(const DroppedInput& input, const DroppedGradients& gradients) {
-  const i64 slices = ceil_over(input.rows, slice_rows(input, gradients.u_columns));
-  return gradients.dA == nullptr ? 0 : slices * gradients.u_columns * input.columns;
+i64 dropped_outer_products_scratch(const DroppedInput& input, i64 u_columns) {
+  return ceil_over(input.rows, slice_rows(input, u_columns)) * u_columns * input.columns;
 }
 
-void dropped_gradients(const DroppedInput& input, std::span<const DroppedFactor> factors,
-                       const DroppedGradients& gradients, std::span<float> scratch) {
-  INLAY_ASSERT(static_cast<i64>(scratch.size()) >= dropped_gradients_scratch(input, gradients));
-  // dA sums over rows. Slices of them are summed by tasks of their own and added in order at the
-  // end: the slices follow from the shape, so the bits do not depend on the threads. dx needs no
-  // sums, and its rows are written by whichever task has them.
-  const i64 each = slice_rows(input, gradients.u_columns);
+void dropped_outer_products(const DroppedInput& input, std::span<const DroppedFactor> factors,
+                            const float* u, i64 u_columns, float* dA, std::span<float> scratch) {
+  INLAY_ASSERT(std::ssize(scratch) >= dropped_outer_products_scratch(input, u_columns));
+  // Slices of the rows are summed by tasks of their own and added in order at the end: the slices
+  // follow from the shape, so the bits do not depend on the threads.
+  const i64 each = slice_rows(input, u_columns);
   const i64 slices = ceil_over(input.rows, each);
   const i64 chunks = ceil_over(input.columns, kDroppedColumns);
-  const i64 sums = gradients.u_columns * input.columns;
+  const i64 sums = u_columns * input.columns;
   parallel_for(slices * chunks, [&](i64 task) {
     const i64 slice = task / chunks;
     DroppedBlock block;
@@ -73,22 +75,12 @@ void dropped_gradients(const DroppedInput& input, std::span<const DroppedFactor>
     block.rows = std::min(each, input.rows - block.row);
     block.column = task % chunks * kDroppedColumns;
     block.columns = std::min(kDroppedColumns, input.columns - block.column);
-    for (std::size_t j = 0; j < factors.size(); ++j) {
-      float* dA = nullptr;
-      if (gradients.dA != nullptr) {
-        dA = scratch.data() + slice * sums + factors[j].first * input.columns;
-        for (i64 k = 0; k < factors[j].rank; ++k) {
-          std::fill_n(dA + k * input.columns + block.column, block.columns, 0.0F);
-        }
-      }
-      // One factor after the other over a block that stays in the first-level cache: the first
-      // writes dx, the others add to it.
-      INLAY_SELECT(dropped_input).gradients(input, factors[j], block, gradients, dA, j == 0);
+    // One factor after the other over a block that stays near.
+    for (const DroppedFactor& factor : factors) {
+      float* to = scratch.data() + slice * sums + factor.first * input.columns;
+      INLAY_SELECT(dropped_input).outer_products(input, factor, block, u, u_columns, to);
     }
   });
-  if (gradients.dA == nullptr) {
-    return;
-  }
   for (const DroppedFactor& factor : factors) {
     const i64 begin = factor.first * input.columns;
     parallel_rows(factor.rank * input.columns, kSumGrain, [&](i64 from, i64 to) {
@@ -97,7 +89,7 @@ void dropped_gradients(const DroppedInput& input, std::span<const DroppedFactor>
         for (i64 slice = 1; slice < slices; ++slice) {
           sum += scratch[slice * sums + i];
         }
-        gradients.dA[i] = sum;
+        dA[i] = sum;
       }
     });
   }

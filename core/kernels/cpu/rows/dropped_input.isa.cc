@@ -1,58 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/kernels/cpu/rows/dropped_input.isa.h"
 
+#include "core/kernels/cpu/isa/kept_values.h"
 #include "core/kernels/cpu/isa/philox_lanes.h"
 
 namespace inlay::kernels::INLAY_ISA {
 namespace {
 
 constexpr i64 kLanes = Vec::kLanes;
-constexpr i64 kRows = 4;   // share the values of A in backward
 constexpr i64 kRanks = 8;  // sums in registers at once
 
 void draw(i64 begin, i64 end, float dropout, u64 key, u32* kept) {
-  constexpr i64 kDrawn = 4 * kLanes;  // values a vector of counters decides on
-  // Lane l draws words for values 4 l to 4 l + 3.
-  const u32 lanes[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-  const Words lane = Words::load(lanes);
+  constexpr i64 kDrawn = 4 * kLanes;  // values decided on at once
   // Rounded to the nearest, as `dropout` has it.
-  const Words bound = Words::set(static_cast<u32>(static_cast<double>(dropout) * 0x1p32 + 0.5));
+  const u32 bound = static_cast<u32>(static_cast<double>(dropout) * 0x1p32 + 0.5);
   for (i64 i = begin; i < end; i += kDrawn) {
-    const u64 counter = static_cast<u64>(i) / 4;  // of values i to i + 3
-    // A vector starts at a multiple of its lanes, so only whole vectors have another upper half.
-    Words x[4] = {Words::set(static_cast<u32>(counter)) + lane,
-                  Words::set(static_cast<u32>(counter >> 32)), Words::set(0), Words::set(0)};
-    philox_rounds(key, x);
-    const u64 bits = bits_from(x, bound);
+    // Of values i to i + 3 the counter is i / 4. A vector starts at a multiple of its lanes, so
+    // only whole vectors have another upper half.
+    const u64 bits = bits_not_below(key, static_cast<u64>(i) / 4, bound);
     // The lower kDrawn bits: 64 for AVX-512, 32 for the others.
     __builtin_memcpy(kept + i / 32, &bits, kDrawn / 8);
   }
-}
-
-/// The bits of a row's values from some column on.
-class KeptValues {
- public:
-  KeptValues() = default;
-  KeptValues(const DroppedFactor& factor, i64 first)
-      : bytes_(reinterpret_cast<const unsigned char*>(factor.kept) + first / 8),
-        shift_(static_cast<u32>(first % 8)) {}
-
-  /// Of values i to i + kLanes - 1, i a multiple of 8.
-  u32 at(i64 i) const {
-    // A row may begin at any bit: four bytes hold kLanes (at most 16) bits from any bit of the
-    // first on. draw_kept leaves room to read behind the end (kept_words).
-    u32 window;
-    __builtin_memcpy(&window, bytes_ + i / 8, sizeof window);
-    return window >> shift_;
-  }
-
- private:
-  const unsigned char* bytes_ = nullptr;
-  u32 shift_ = 0;
-};
-
-float kept_factor(const DroppedFactor& factor) {
-  return 1.0F / (1.0F - factor.dropout);
 }
 
 template <class F>
@@ -120,7 +88,7 @@ void pair_products(const Value* x, const DroppedFactor& factor, const i64 (&rows
     for (i64 p = 0; p < kPair; ++p) {
       const i64 first = rows[p] * stride + column;
       pair.x[p] = x + first;
-      pair.kept[p] = KeptValues(factor, first);
+      pair.kept[p] = KeptValues(factor.kept, first);
     }
     i64 k = take_ranks<kRanks>(pair, factor, column, stride, n, sums, 0);
     k = take_ranks<4>(pair, factor, column, stride, n, sums, k);
@@ -130,7 +98,6 @@ void pair_products(const Value* x, const DroppedFactor& factor, const i64 (&rows
 
 void products(const DroppedInput& input, const DroppedFactor& factor, i64 row, i64 rows, float* t,
               i64 t_columns) {
-  const float scale = factor.scale * kept_factor(factor);
   for (i64 r = row; r < row + rows; r += kPair) {
     // A last row alone stands for both of a pair, and its sums for both: no second form of the
     // loop.
@@ -144,91 +111,116 @@ void products(const DroppedInput& input, const DroppedFactor& factor, i64 row, i
     }
     with_values(input, [&](const auto* x) { pair_products(x, factor, pair, input.columns, sums); });
     for (i64 k = 0; k < factor.rank; ++k) {
-      sums[0][k] *= scale;
+      sums[0][k] *= factor.scale;
     }
     for (i64 k = 0; sums[1] != sums[0] && k < factor.rank; ++k) {
-      sums[1][k] *= scale;
+      sums[1][k] *= factor.scale;
     }
   }
 }
 
-/// A few rows of a block, and up to kRanks rows of A.
+/// Vectors of columns whose sums are in registers, for R rows of dA: as many as there is room for.
+constexpr i64 kVectors = kLanes == 16 ? 2 : 1;
+/// Rows of x asked for ahead: the strips are too narrow for the processor to foresee.
+constexpr i64 kRowsAhead = 8;
+
+/// What a strip's sums are made of: rows of x and of u, from the block's first on.
+template <class Value>
 struct Strip {
-  i64 rows, ranks;
-  float coefficient[kRows][kRanks];  // u, with what keeping multiplies by; zero where unused
-  const float* a;
-  float* dA;  // or null
+  const Value* x;
   i64 stride;
+  const u32* kept;
+  i64 first;  // bit of x[0]
+  const float* u;
+  i64 u_columns;
+  i64 rows;
 };
 
-/// dx[r] (+)= kept_r(sum_k u[r][k] a_k), if dx is not null, and dA_k += sum_r u[r][k] kept_r(x[r]).
-template <class Value>
-void strip_gradients(const Strip& strip, const Value* x, const KeptValues (&kept)[kRows], float* dx,
-                     i64 n, bool add) {
-  sweep(n, [&](i64 i, auto lanes) {
-    Vec d[kRows], g[kRows];
-    for (i64 r = 0; r < kRows; ++r) {
-      const bool reads = strip.dA != nullptr && r < strip.rows;
-      d[r] = reads ? keep(load(x + r * strip.stride + i, lanes), kept[r].at(i)) : Vec::zero();
-      g[r] = Vec::zero();
+/// dA_k = sum over rows r of u[r][k] kept(x[r]) for R rows k, `stride` apart, and the columns of V
+/// vectors; `lanes` of the last.
+template <i64 R, i64 V, class Value, class Lanes>
+void strip_products(const Strip<Value>& s, float* dA, Lanes lanes) {
+  Vec sum[R][V];
+  for (i64 k = 0; k < R; ++k) {
+    for (i64 v = 0; v < V; ++v) {
+      sum[k][v] = Vec::zero();
     }
-    for (i64 k = 0; k < strip.ranks; ++k) {
-      const Vec a = load(strip.a + k * strip.stride + i, lanes);
-      Vec sum = Vec::zero();
-      for (i64 r = 0; r < kRows; ++r) {
-        const Vec u = Vec::set(strip.coefficient[r][k]);
-        g[r] = fma(u, a, g[r]);
-        sum = fma(u, d[r], sum);
-      }
-      if (strip.dA != nullptr) {
-        float* to = strip.dA + k * strip.stride + i;
-        store(load(to, lanes) + sum, to, lanes);
+  }
+  for (i64 r = 0; r < s.rows; ++r) {
+    const Value* x = s.x + r * s.stride;
+    const KeptValues kept(s.kept, s.first + r * s.stride);
+    __builtin_prefetch(x + kRowsAhead * s.stride);
+    __builtin_prefetch(x + kRowsAhead * s.stride + (V - 1) * kLanes);
+    Vec d[V];
+    for (i64 v = 0; v + 1 < V; ++v) {
+      d[v] = keep(load(x + v * kLanes, AllLanes()), kept.at(v * kLanes));
+    }
+    d[V - 1] = keep(load(x + (V - 1) * kLanes, lanes), kept.at((V - 1) * kLanes));
+    for (i64 k = 0; k < R; ++k) {
+      const Vec u = Vec::set(s.u[r * s.u_columns + k]);
+      for (i64 v = 0; v < V; ++v) {
+        sum[k][v] = fma(u, d[v], sum[k][v]);
       }
     }
-    for (i64 r = 0; dx != nullptr && r < strip.rows; ++r) {
-      float* to = dx + r * strip.stride + i;
-      // The mask is linear and the same for all factors k of the row: applied once, to the sum.
-      const Vec v = keep(g[r], kept[r].at(i));
-      store(add ? load(to, lanes) + v : v, to, lanes);
+  }
+  for (i64 k = 0; k < R; ++k) {
+    for (i64 v = 0; v + 1 < V; ++v) {
+      sum[k][v].store(dA + k * s.stride + v * kLanes);
+    }
+    store(sum[k][V - 1], dA + k * s.stride + (V - 1) * kLanes, lanes);
+  }
+}
+
+/// The same for all columns of a block.
+template <i64 R, class Value>
+void block_products(Strip<Value> s, i64 columns, float* dA) {
+  constexpr i64 kStrip = kVectors * kLanes;
+  const auto move = [&](i64 by) {
+    s.x += by;
+    s.first += by;
+    dA += by;
+    columns -= by;
+  };
+  for (; columns >= kStrip; move(kStrip)) {
+    strip_products<R, kVectors>(s, dA, AllLanes());
+  }
+  for (; columns >= kLanes; move(kLanes)) {
+    strip_products<R, 1>(s, dA, AllLanes());
+  }
+  if (columns > 0) {
+    strip_products<R, 1>(s, dA, columns);
+  }
+}
+
+void outer_products(const DroppedInput& input, const DroppedFactor& factor,
+                    const DroppedBlock& block, const float* u, i64 u_columns, float* dA) {
+  with_values(input, [&](const auto* x) {
+    const i64 stride = input.columns;
+    const i64 start = block.row * stride + block.column;
+    Strip strip = {
+        x + start, stride,    factor.kept, start, u + block.row * u_columns + factor.first,
+        u_columns, block.rows};
+    float* to = dA + block.column;
+    i64 k = 0;
+    const auto take = [&](i64 ranks) {
+      strip.u += ranks;
+      to += ranks * stride;
+      k += ranks;
+    };
+    for (; k + kRanks <= factor.rank; take(kRanks)) {
+      block_products<kRanks>(strip, block.columns, to);
+    }
+    for (; k + 4 <= factor.rank; take(4)) {
+      block_products<4>(strip, block.columns, to);
+    }
+    for (; k < factor.rank; take(1)) {
+      block_products<1>(strip, block.columns, to);
     }
   });
 }
 
-void gradients(const DroppedInput& input, const DroppedFactor& factor, const DroppedBlock& block,
-               const DroppedGradients& out, float* dA, bool first) {
-  const i64 stride = input.columns;
-  const float factor_of_kept = kept_factor(factor);
-  KeptValues kept[kRows];
-  for (i64 row = block.row; row < block.row + block.rows; row += kRows) {
-    Strip strip = {};
-    const i64 left = block.row + block.rows - row;
-    strip.rows = left < kRows ? left : kRows;
-    strip.stride = stride;
-    const i64 start = row * stride + block.column;
-    for (i64 r = 0; r < strip.rows; ++r) {
-      kept[r] = KeptValues(factor, start + r * stride);
-    }
-    for (i64 k = 0; k < factor.rank; k += kRanks) {
-      strip.ranks = factor.rank - k < kRanks ? factor.rank - k : kRanks;
-      strip.a = factor.a + k * stride + block.column;
-      strip.dA = dA == nullptr ? nullptr : dA + k * stride + block.column;
-      for (i64 r = 0; r < strip.rows; ++r) {
-        for (i64 j = 0; j < strip.ranks; ++j) {
-          strip.coefficient[r][j] =
-              out.u[(row + r) * out.u_columns + factor.first + k + j] * factor_of_kept;
-        }
-      }
-      float* dx = out.dx == nullptr ? nullptr : out.dx + start;
-      const bool add = !first || k > 0;
-      with_values(input, [&](const auto* x) {
-        strip_gradients(strip, x == nullptr ? x : x + start, kept, dx, block.columns, add);
-      });
-    }
-  }
-}
-
 }  // namespace
 
-extern const DroppedInputTable dropped_input = {draw, products, gradients};
+extern const DroppedInputTable dropped_input = {draw, products, outer_products};
 
 }  // namespace inlay::kernels::INLAY_ISA

@@ -11,7 +11,7 @@ struct DroppedBlock {
   i64 row = 0, rows = 0;
   i64 column = 0, columns = 0;  // at most kDroppedColumns
 };
-/// As many as stay in the first-level cache: four rows of x, and eight of A and of dA.
+/// As many as stay in the first-level cache: two rows of x, and eight of A.
 inline constexpr i64 kDroppedColumns = 512;
 
 struct DroppedInputTable {
@@ -20,11 +20,9 @@ struct DroppedInputTable {
   /// t of the block's rows, over all columns.
   void (*products)(const DroppedInput& input, const DroppedFactor& factor, i64 row, i64 rows,
                    float* t, i64 t_columns);
-  /// dx of the block, added to what is there unless `first`, and dA of its rows, likewise, where
-  /// it is not null: row k of the factor at dA + k * input.columns.
-  void (*gradients)(const DroppedInput& input, const DroppedFactor& factor,
-                    const DroppedBlock& block, const DroppedGradients& gradients, float* dA,
-                    bool first);
+  /// The block's share of dA: row k of the factor at dA + k * input.columns.
+  void (*outer_products)(const DroppedInput& input, const DroppedFactor& factor,
+                         const DroppedBlock& block, const float* u, i64 u_columns, float* dA);
 };
 INLAY_DECLARE_TABLES(DroppedInputTable, dropped_input)
 

@@ -32,38 +32,6 @@ void column_products(const float* a, const float* b, i64 rows, i64 columns, floa
   });
 }
 
-template <class Value>
-void scale_rows(std::span<const Value> z, const OutputScale& scale, std::span<Value> y,
-                void (*scaled)(const Value*, const float*, const float*, const float*, Value*,
-                               i64)) {
-  const i64 columns = static_cast<i64>(scale.factors.size());
-  const i64 rows = columns == 0 ? 0 : static_cast<i64>(y.size()) / columns;
-  parallel_rows(rows, kElementGrain / (columns + 1) + 1, [&](i64 begin, i64 end) {
-    for (i64 at = begin * columns; at < end * columns; at += columns) {
-      scaled(z.data() + at, scale.factors.data(), scale.bias.empty() ? nullptr : scale.bias.data(),
-             scale.addend.empty() ? nullptr : scale.addend.data() + at, y.data() + at, columns);
-    }
-  });
-}
-
-template <class Value>
-void scale_rows_backward(std::span<const Value> dy, std::span<const Value> z,
-                         std::span<const float> factors, std::span<Value> dz,
-                         std::span<float> dfactors,
-                         void (*scaled)(const Value*, const Value*, const float*, i64, i64, i64,
-                                        Value*, double*)) {
-  const i64 columns = static_cast<i64>(factors.size());
-  const i64 rows = columns == 0 ? 0 : static_cast<i64>(dy.size()) / columns;
-  parallel_rows(columns, kColumnBlock, [&](i64 begin, i64 end) {
-    double sums[kColumnBlock];
-    scaled(dy.data() + begin, z.empty() ? nullptr : z.data() + begin, factors.data() + begin,
-           columns, rows, end - begin, dz.data() + begin, sums);
-    for (i64 c = begin; !z.empty() && c < end; ++c) {
-      dfactors[c] = static_cast<float>(sums[c - begin]);
-    }
-  });
-}
-
 // y = combine(x, row) for every row of x.
 void with_row(void (*combine)(const float*, const float*, float*, i64), std::span<const float> x,
               std::span<const float> row, std::span<float> y) {
@@ -112,26 +80,6 @@ void scale_columns(std::span<const float> x, std::span<const float> factors, std
 
 void add_row(std::span<const float> x, std::span<const float> row, std::span<float> y) {
   with_row(INLAY_SELECT(elementwise).add, x, row, y);
-}
-
-void scale_output(std::span<const float> z, const OutputScale& scale, std::span<float> y) {
-  scale_rows(z, scale, y, INLAY_SELECT(elementwise).scaled_row);
-}
-
-void scale_output_bf16(std::span<const u16> z, const OutputScale& scale, std::span<u16> y) {
-  scale_rows(z, scale, y, INLAY_SELECT(elementwise).scaled_row_bf16);
-}
-
-void scale_output_backward(std::span<const float> dy, std::span<const float> z,
-                           std::span<const float> factors, std::span<float> dz,
-                           std::span<float> dfactors) {
-  scale_rows_backward(dy, z, factors, dz, dfactors, INLAY_SELECT(elementwise).scaled_block);
-}
-
-void scale_output_backward_bf16(std::span<const u16> dy, std::span<const u16> z,
-                                std::span<const float> factors, std::span<u16> dz,
-                                std::span<float> dfactors) {
-  scale_rows_backward(dy, z, factors, dz, dfactors, INLAY_SELECT(elementwise).scaled_block_bf16);
 }
 
 void column_sums(std::span<const float> x, std::span<float> out, bool accumulate) {

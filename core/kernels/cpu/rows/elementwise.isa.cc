@@ -93,45 +93,9 @@ double sum_of_squares(const float* x, i64 n) {
   return sum;
 }
 
-template <class Value>
-void scaled_row(const Value* z, const float* factors, const float* bias, const float* addend,
-                Value* y, i64 n) {
-  sweep(n, [&](i64 i, auto lanes) {
-    Vec v = load(z + i, lanes) * load(factors + i, lanes);
-    if (bias != nullptr) {
-      v = v + load(bias + i, lanes);
-    }
-    if (addend != nullptr) {
-      v = v + load(addend + i, lanes);
-    }
-    store(v, y + i, lanes);
-  });
-}
-
-template <class Value>
-void scaled_block(const Value* dy, const Value* z, const float* factors, i64 stride, i64 rows,
-                  i64 columns, Value* dz, double* out) {
-  sum_rows(rows, columns, out, [&](i64 r, i64 c, auto lanes) {
-    const i64 at = r * stride + c;
-    const Vec g = load(dy + at, lanes);
-    const Vec term = z == nullptr ? Vec::zero() : g * load(z + at, lanes);
-    store(g * load(factors + c, lanes), dz + at, lanes);
-    return term;
-  });
-}
-
 }  // namespace
 
-extern const ElementwiseTable elementwise = {add,
-                                             multiply,
-                                             scale,
-                                             add_scaled,
-                                             column_block,
-                                             dropout,
-                                             sum_of_squares,
-                                             scaled_row<float>,
-                                             scaled_row<u16>,
-                                             scaled_block<float>,
-                                             scaled_block<u16>};
+extern const ElementwiseTable elementwise = {add,          multiply, scale,         add_scaled,
+                                             column_block, dropout,  sum_of_squares};
 
 }  // namespace inlay::kernels::INLAY_ISA
