@@ -88,7 +88,7 @@ int run_and_report(const std::vector<std::string>& words) {
 
 int main(int argc, char** argv) {
   inlay::open_standard_streams();
-  inlay::settle_environment(argv);
+  inlay::spare_addresses();
   return inlay::on_enough_stack([&] {
     inlay::handle_signals();
     return run_and_report(std::vector<std::string>(argv + 1, argv + argc));

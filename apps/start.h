@@ -12,9 +12,8 @@ namespace inlay {
 /// goes to such a stderr is dropped. Before anything is opened.
 void open_standard_streams();
 
-/// Starts the program once more, where it must be, with the environment that suits it: libgomp
-/// reads its part before main() and never again.
-void settle_environment(char** argv);
+/// Where addresses are limited (ulimit -v), leaves more of them to the model.
+void spare_addresses();
 
 /// Runs the program's body, on a thread with a stack of its own where the main one is too small
 /// (ulimit -s), and returns what it returns.

@@ -14,8 +14,12 @@
 namespace inlay {
 namespace {
 
+// What a computing thread needs for its tiles, several times over, and no more than a system with
+// a hundred processors can give each of its threads where addresses are limited.
+constexpr i64 kThreadStack = 1 << 20;
+
 /// Bytes in a text as OMP_STACKSIZE takes it: a number of kilobytes, or of what a letter behind it
-/// says. Nothing where libgomp takes no notice of it either.
+/// says. Nothing where OpenMP takes no notice of it either.
 std::optional<i64> stack_bytes(const char* text) {
   char* end = nullptr;
   const long long number = std::strtoll(text, &end, 10);
@@ -44,7 +48,7 @@ class WaitingThreads {
     pthread_attr_init(&attributes);
     pthread_attr_setstacksize(&attributes, static_cast<std::size_t>(thread_stack_bytes()));
     // Held while they start, so that none ends before the last one is there: all are alive at once,
-    // as libgomp's will be.
+    // as those that work will be.
     pthread_mutex_lock(&mutex_);
     pthread_t thread{};
     while (std::ssize(threads_) < count &&
@@ -80,14 +84,16 @@ i64 thread_stack_bytes() {
   static const i64 bytes = [] {
     const char* text = std::getenv("OMP_STACKSIZE");
     if (const auto set = text == nullptr ? std::nullopt : stack_bytes(text)) {
-      return *set;
+      return std::max(*set, kThreadStack);
     }
+    // As large as the main one may become (ulimit -s): too little for a tile, perhaps, or 8 MB of
+    // few addresses for each of many threads.
     pthread_attr_t attributes;
     std::size_t size = 0;
     pthread_getattr_default_np(&attributes);
     pthread_attr_getstacksize(&attributes, &size);
     pthread_attr_destroy(&attributes);
-    return static_cast<i64>(size);
+    return addresses_left() ? kThreadStack : std::max(static_cast<i64>(size), kThreadStack);
   }();
   return bytes;
 }

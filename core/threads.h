@@ -4,10 +4,11 @@
 #include "core/types.h"
 
 /// What a system with limits lets a program have of threads (ulimit -u, -v and -s, or a container's
-/// own). libgomp starts its threads when it first needs them, and ends the program where it cannot.
+/// own).
 namespace inlay {
 
-/// Stack of each of libgomp's threads, in bytes, as OMP_STACKSIZE or else the system has it.
+/// Stack of each thread that computes, in bytes: as OMP_STACKSIZE or else the system has it, but
+/// enough; and no more than enough where addresses are limited.
 i64 thread_stack_bytes();
 
 /// How many threads can run at once, this one among them: `wanted`, or fewer where the system

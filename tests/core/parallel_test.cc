@@ -3,8 +3,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <atomic>
 #include <numeric>
 #include <stdexcept>
+#include <thread>
 #include <vector>
 
 namespace inlay {
@@ -41,6 +44,54 @@ TEST_F(Parallel, RethrowsWhatATaskThrew) {
                               }
                             }),
                std::runtime_error);
+}
+
+TEST_F(Parallel, ManyRegionsOfAnySizeLoseNoTask) {
+  set_num_threads(4);
+  std::vector<int> seen(300);
+  for (i64 region = 0; region < 20'000; ++region) {
+    const i64 count = region % 37 == 0 ? 300 : region % 9;
+    std::fill(seen.begin(), seen.end(), 0);
+    parallel_for(count, [&](i64 i) { seen[i] += 1; });
+    ASSERT_EQ(std::accumulate(seen.begin(), seen.end(), i64{0}), count) << region;
+    ASSERT_LE(*std::max_element(seen.begin(), seen.end()), 1) << region;
+  }
+}
+
+TEST_F(Parallel, CallersDoNotWaitForOneAnother) {
+  set_num_threads(3);
+  // Neither region can end before the other has begun.
+  std::atomic<int> begun{0};
+  const auto caller = [&] {
+    parallel_for(3, [&](i64 i) {
+      if (i == 0) {
+        begun += 1;
+        while (begun < 2) {
+          std::this_thread::yield();
+        }
+      }
+    });
+  };
+  std::thread other(caller);
+  caller();
+  other.join();
+  EXPECT_EQ(begun, 2);
+}
+
+TEST_F(Parallel, IndicesOfThreadsAreBelowTheirNumber) {
+  set_num_threads(7);
+  parallel_for(50, [](i64) {});
+  set_num_threads(3);
+  std::atomic<int> most{0};
+  for (int region = 0; region < 1000; ++region) {
+    parallel_for(50, [&](i64) {
+      int seen = most;
+      while (seen < thread_index() && !most.compare_exchange_weak(seen, thread_index())) {
+      }
+    });
+  }
+  EXPECT_LT(most, 3);
+  EXPECT_EQ(thread_index(), 0);
 }
 
 TEST_F(Parallel, RowPiecesCoverTheRangeWhateverTheGrain) {
