@@ -6,6 +6,7 @@
 
 #include "apps/console.h"
 #include "core/error.h"
+#include "core/kernels/cpu/isa/bf16_products.h"
 #include "core/kernels/cpu/isa/isa.h"
 #include "core/parallel.h"
 
@@ -53,9 +54,10 @@ std::vector<MachinePeak> measure_peaks() {
 }
 
 double arithmetic_peak(const MachinePeak& machine, GemmCompute compute) {
-  const double dots = compute == GemmCompute::kInt8   ? machine.int8_ops
-                      : compute == GemmCompute::kBf16 ? machine.bf16_flops
-                                                      : 0.0;
+  const bool native = kernels::bf16_products() == kernels::Bf16Products::kNative;
+  const double dots = compute == GemmCompute::kInt8             ? machine.int8_ops
+                      : compute == GemmCompute::kBf16 && native ? machine.bf16_flops
+                                                                : 0.0;
   return dots > 0.0 ? dots : machine.f32_flops;
 }
 

@@ -28,6 +28,7 @@ int run_data(std::span<const std::string> arguments);
 int run_tokenize(std::span<const std::string> arguments);
 int run_logits(std::span<const std::string> arguments);
 int run_config(std::span<const std::string> arguments);
+int run_doctor(std::span<const std::string> arguments);
 int run_bench(std::span<const std::string> arguments);
 
 }  // namespace inlay

@@ -62,6 +62,23 @@ std::string difference(const Json& before, const Json& now, const std::string& p
   return "";
 }
 
+// Before there was a choice, the processor's instruction multiplied bf16 where it had one.
+void name_bf16_products(Json& before) {
+  Json& training = before["training"];
+  if (training.is_object() && training.value("compute_dtype", Json()) != "f32") {
+    training.emplace("bf16_products", choice_name(Bf16Products::kNative));
+  }
+}
+
+// Where the config says "auto", what the run began with.
+template <class T>
+void keep_choice(const Json& training, const char* key, AutoOr<T>& value) {
+  const Json before = training.value(key, Json());
+  if (value.is_auto() && before.is_string()) {
+    value.value = find_choice<T>(before.get<std::string>());
+  }
+}
+
 }  // namespace
 
 void check_same_run(const std::string& file, const RunConfig& config) {
@@ -79,6 +96,7 @@ void check_same_run(const std::string& file, const RunConfig& config) {
         training.is_object() && training.value("weight_decay", Json(0.0)) != 0.0) {
       training.emplace("weight_decay_on", "all");
     }
+    name_bf16_products(before);
     // Keys that the version which began the run did not know: it did what is now their default.
     add_missing(before, defaults());
   }
@@ -113,6 +131,21 @@ void keep_recomputation(const std::string& file, RunConfig& config) {
   if (layers.is_number_integer()) {
     training.gradient_checkpointing_layers = layers.get<i64>();
   }
+}
+
+void keep_arithmetic(const std::string& file, RunConfig& config) {
+  if (!is_file(file)) {
+    return;
+  }
+  Json before = parse_ordered_json(file_system().read(file, kMaxConfigBytes), file);
+  if (!before.is_object() || !before.contains("training") || !before["training"].is_object()) {
+    return;
+  }
+  name_bf16_products(before);
+  TrainingConfig& training = config.training;
+  keep_choice(before["training"], "compute_dtype", training.compute_dtype);
+  keep_choice(before["training"], "bf16_products", training.bf16_products);
+  keep_choice(before["training"], "activation_dtype", training.activation_dtype);
 }
 
 void keep_template_date(const std::string& file, RunConfig& config) {

@@ -18,6 +18,10 @@ void check_same_run(const std::string& file, const RunConfig& config);
 /// started with: chosen anew, it could be another.
 void keep_recomputation(const std::string& file, RunConfig& config);
 
+/// Where `config` leaves training.compute_dtype, bf16_products or activation_dtype to us, makes them
+/// what the run in `file` was started with: measured anew, another could be the faster.
+void keep_arithmetic(const std::string& file, RunConfig& config);
+
 /// Where `config` leaves model.template_date to the clock, makes it the date that the run in `file`
 /// wrote down, if it did.
 void keep_template_date(const std::string& file, RunConfig& config);

@@ -33,20 +33,6 @@
 
 namespace inlay {
 
-RunConfig with_dtypes(RunConfig config) {
-  AutoOr<GemmCompute>& compute = config.training.compute_dtype;
-  if (compute.is_auto() && config.quantization) {
-    compute = config.quantization->bnb_4bit_compute_dtype;
-  }
-  if (compute.is_auto()) {
-    compute = current_kernels().has_bf16_products() ? GemmCompute::kBf16 : GemmCompute::kF32;
-  }
-  if (config.training.activation_dtype.is_auto()) {
-    config.training.activation_dtype = compute == GemmCompute::kF32 ? DType::kF32 : DType::kBf16;
-  }
-  return config;
-}
-
 TrainerOptions make_trainer_options(const RunConfig& config, i64 steps) {
   const TrainingConfig& t = config.training;
   TrainerOptions o;
@@ -284,6 +270,8 @@ ChosenCheckpoint open_checkpoint_of_run(const RunDirectory& directory, const std
   ChosenCheckpoint chosen = choose_checkpoint(directory, which);
   keep_recomputation(directory.config_file(), config);
   keep_template_date(directory.config_file(), config);
+  keep_arithmetic(directory.config_file(), config);
+  config = with_arithmetic(std::move(config));
   check_same_run(directory.config_file(), config);
   // A checkpoint elsewhere, of a run that moved or of another: that run's settings count, too.
   const std::string beside =
@@ -368,8 +356,9 @@ void RunListener::on_adapter(const std::string& /*table*/) {}
 void RunListener::on_plan(const RunPlan& /*plan*/) {}
 
 RunPlan plan_run(const RunConfig& given, std::string* problem) {
-  const RunConfig config = with_dtypes(given);
+  const RunConfig config = with_arithmetic(given);
   use_threads(config.runtime);
+  use_arithmetic(config.training);
   require_data(config.data);
   RunInputs inputs = open_run(config);
   const FittedRun fitted = fit_run(config, inputs);
@@ -377,12 +366,13 @@ RunPlan plan_run(const RunConfig& given, std::string* problem) {
     *problem = does_not_fit(fitted, inputs);
   }
   RunPlan plan = plan_of(fitted, inputs);
+  plan.arithmetic = arithmetic_of(given);
   plan.memory = fitted.forecast.loaded;
   return plan;
 }
 
 RunResult run_training(const RunConfig& given, const TrainOptions& options, RunListener& listener) {
-  RunConfig config = with_dtypes(given);
+  RunConfig config = given;
   use_threads(config.runtime);
   reset_peak_memory();
   // First of all: what is about to be replaced may be what the run reads.
@@ -399,6 +389,9 @@ RunResult run_training(const RunConfig& given, const TrainOptions& options, RunL
       checkpoint = open_checkpoint_of_run(*directory, *options.resume, config, listener);
     }
   }
+  const Arithmetic arithmetic = arithmetic_of(config);
+  config = with_arithmetic(std::move(config));
+  use_arithmetic(config.training);
   require_data(config.data);
   const ReadLog reads;
   Parts parts;
@@ -423,6 +416,7 @@ RunResult run_training(const RunConfig& given, const TrainOptions& options, RunL
     go_on_from(*checkpoint, parts, total_steps(config.training, *parts.schedule));
   }
   RunPlan plan = plan_of(fitted, parts.inputs);
+  plan.arithmetic = arithmetic;
   plan.first_step = parts.trainer->state().step;
   plan.memory = current_memory();
   listener.on_plan(plan);

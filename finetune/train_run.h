@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/memory/memory.h"
+#include "finetune/arithmetic.h"
 #include "finetune/config/run_config.h"
 #include "finetune/plan/rehearsal.h"
 #include "finetune/trainer.h"
@@ -35,6 +36,7 @@ struct RunPlan {
       Recompute::kNone;  // as chosen where the config leaves it to us
   std::optional<i64> gradient_checkpointing_layers;
   Prepack prepack_weights = Prepack::kNever;  // kNever or kAlways
+  Arithmetic arithmetic;
   Forecast forecast;
   i64 allowed = 0;  // bytes, by runtime.max_memory
 };
@@ -59,10 +61,6 @@ class RunListener : public TrainerObserver {
   virtual void on_adapter(const std::string& table);
   virtual void on_plan(const RunPlan& plan);
 };
-
-/// The config with what "auto" means on this processor in place of training.compute_dtype and
-/// activation_dtype, so that it names the arithmetic of the run.
-RunConfig with_dtypes(RunConfig config);
 
 /// What a run config of `steps` optimizer steps tells the trainer.
 TrainerOptions make_trainer_options(const RunConfig& config, i64 steps);

@@ -8,10 +8,10 @@
 #include "apps/console.h"
 #include "core/error.h"
 #include "core/parallel.h"
+#include "finetune/arithmetic.h"
 #include "finetune/bench/shapes.h"
 #include "finetune/bench/train_bench.h"
 #include "finetune/config/check.h"
-#include "finetune/train_run.h"
 
 namespace inlay {
 namespace {
@@ -86,7 +86,7 @@ struct TrainBenchArguments {
           "bench train: runtime.prepack_weights \"auto\" needs a plan: set it to \"always\" or "
           "\"never\"");
     }
-    return with_dtypes(std::move(run));
+    return with_arithmetic(std::move(run));
   }
 
   void check() const {

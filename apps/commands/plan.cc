@@ -39,6 +39,7 @@ void print_plan_json(const RunPlan& plan, const std::string& problem) {
               {"gradient_checkpointing", choice_name(plan.gradient_checkpointing)},
               {"gradient_checkpointing_layers", nullptr},
               {"prepack_weights", choice_name(plan.prepack_weights)},
+              {"arithmetic", arithmetic_json(plan.arithmetic)},
               {"mflop_a_token", f.flops_a_token / 1e6},
               {"peak_tracked_bytes", f.peak.total()},
               {"peak_tracked", bytes_by_class(f.peak)},
@@ -65,6 +66,7 @@ void print_plan_text(const RunPlan& plan) {
   std::printf("steps       %s (%s an epoch)\n", readable_count(plan.steps).c_str(),
               readable_count(plan.steps_per_epoch).c_str());
   std::printf("work        %s MFLOP a token\n", readable_number(f.flops_a_token / 1e6).c_str());
+  std::printf("arithmetic  %s\n", arithmetic_text(plan.arithmetic).c_str());
   std::printf("recomputed  %s\n", recomputed_text(plan).c_str());
   if (plan.prepack_weights == Prepack::kAlways) {
     std::printf("prepacked   %s\n", kPrepackedText);
@@ -76,6 +78,15 @@ void print_plan_text(const RunPlan& plan) {
 }
 
 }  // namespace
+
+Json arithmetic_json(const Arithmetic& arithmetic) {
+  const auto& [compute, products, rates, reason] = arithmetic;
+  return {{"compute_dtype", choice_name(compute)},
+          {"bf16_products", products ? Json(choice_name(*products)) : Json()},
+          {"reason", reason},
+          {"f32_gflops_a_thread", rates ? Json(rates->f32 / 1e9) : Json()},
+          {"bf16_gflops_a_thread", rates ? Json(rates->bf16 / 1e9) : Json()}};
+}
 
 std::string data_text(const RunPlan& plan) {
   std::string text = str(readable_count(plan.rows), " rows, ", readable_count(plan.tokens),

@@ -17,6 +17,7 @@ constexpr Command kCommands[] = {
     {"logits", "raw logits for given token ids", run_logits},
     {"config", "make, check and show run configs", run_config},
     {"bench", "speed and memory, held against the peak of this machine", run_bench},
+    {"doctor", "what this machine offers, and what \"auto\" makes of it", run_doctor},
 };
 
 }  // namespace

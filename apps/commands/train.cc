@@ -40,7 +40,8 @@ class ConsoleListener final : public RunListener {
     if (plan.first_step > 0) {
       std::fprintf(stderr, ", resumed after step %s", readable_count(plan.first_step).c_str());
     }
-    std::fprintf(stderr, "\nrecomputed  %s\n", recomputed_text(plan).c_str());
+    std::fprintf(stderr, "\narithmetic  %s\n", arithmetic_text(plan.arithmetic).c_str());
+    std::fprintf(stderr, "recomputed  %s\n", recomputed_text(plan).c_str());
     if (plan.prepack_weights == Prepack::kAlways) {
       std::fprintf(stderr, "prepacked   %s\n", kPrepackedText);
     }

@@ -56,7 +56,8 @@ constexpr GemmCompute unquantised(GemmCompute compute) {
   return compute == GemmCompute::kInt8 ? GemmCompute::kBf16 : compute;
 }
 
-/// Whether this processor multiplies bf16 faster than f32: by AMX tiles or AVX-512 BF16.
+/// Whether the processor's own instructions, AMX tiles or AVX-512 BF16, multiply bf16: it has them,
+/// and the run uses them.
 bool has_bf16_products();
 
 /// Whether products take bf16 values for A, and give C as bf16: those that would round A anyway,

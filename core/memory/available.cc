@@ -101,4 +101,8 @@ i64 available_memory(const std::string& root) {
   return std::min(machine_available(root), groups_available(root));
 }
 
+i64 machine_memory(const std::string& root) {
+  return value_of(root + "/proc/meminfo", "MemTotal:") * 1024;
+}
+
 }  // namespace inlay

@@ -13,4 +13,7 @@ namespace inlay {
 /// available. `root` is where /proc and /sys are found. All of i64's range where nothing is known.
 i64 available_memory(const std::string& root = "");
 
+/// Bytes of memory the machine has; 0 where that is not known.
+i64 machine_memory(const std::string& root = "");
+
 }  // namespace inlay

@@ -5,6 +5,7 @@
 
 #include "core/error.h"
 #include "finetune/adapters/adapter.h"
+#include "finetune/arithmetic.h"
 #include "finetune/loaded_model.h"
 #include "finetune/train_run.h"
 #include "finetune/trainer.h"
@@ -62,6 +63,7 @@ class StepTimer final : public TrainerObserver {
 
 TrainBench bench_training(const RunConfig& config, const TrainBenchOptions& options) {
   reset_peak_memory();
+  use_arithmetic(config.training);
   LoadedModel loaded = load_model({.model = config.model,
                                    .quantization = config.quantization,
                                    .trainable = !config.peft.has_value(),

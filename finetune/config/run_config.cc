@@ -128,9 +128,14 @@ void TrainingConfig::fields(FieldVisitor& v) {
   v.field("max_grad_norm", max_grad_norm, {0.0, 1e9},
           "norm of the whole gradient above which it is scaled down; 0: never");
   v.field("compute_dtype", compute_dtype,
-          "what products round their operands to, sums are f32; \"auto\": bf16 where the "
-          "processor multiplies it, else f32; int8: products of frozen weights, with a scale for "
+          "what products round their operands to, sums are f32; \"auto\": bf16 where this "
+          "processor measurably multiplies it faster than f32, else f32; int8: products of frozen "
+          "weights, with a scale for "
           "every 64 values, and bf16 for the rest");
+  v.field("bf16_products", bf16_products,
+          "what multiplies operands rounded to bf16: \"native\": the processor's instruction for "
+          "them, where it has one; \"f32\": multiply-adds of f32, the same arithmetic summed in "
+          "another order; \"auto\": the faster of the two, measured");
   v.choice("activation_dtype", activation_dtype, {DType::kF32, DType::kBf16},
            "what is kept for backward is stored in, but for the residual stream, which is f32; "
            "\"auto\": f32 with compute_dtype f32, else bf16");

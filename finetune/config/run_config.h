@@ -72,6 +72,7 @@ struct TrainingConfig {
   double adam_epsilon = 1e-8;
   double max_grad_norm = 1.0;
   AutoOr<GemmCompute> compute_dtype;
+  AutoOr<Bf16Products> bf16_products;
   AutoOr<DType> activation_dtype;
   AutoOr<Recompute> gradient_checkpointing;
   std::optional<i64> gradient_checkpointing_layers;

@@ -16,6 +16,12 @@ std::span<const Choice<GemmCompute>> ChoicesOf<GemmCompute>::all() {
   return kTable;
 }
 
+std::span<const Choice<Bf16Products>> ChoicesOf<Bf16Products>::all() {
+  static constexpr Choice<Bf16Products> kTable[] = {{"native", Bf16Products::kNative},
+                                                    {"f32", Bf16Products::kF32}};
+  return kTable;
+}
+
 std::span<const Choice<AttentionKind>> ChoicesOf<AttentionKind>::all() {
   static constexpr Choice<AttentionKind> kTable[] = {{"tiled", AttentionKind::kTiled},
                                                      {"reference", AttentionKind::kReference}};

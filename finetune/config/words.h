@@ -4,6 +4,7 @@
 #include <span>
 
 #include "core/config/choice.h"
+#include "core/kernels/cpu/isa/bf16_products.h"
 #include "core/ops/attention.h"
 #include "core/ops/linear.h"
 #include "core/tensor/dtype.h"
@@ -19,6 +20,9 @@ enum class Prepack { kNever, kAuto, kAlways };
 /// training.weight_decay_on: which parameters decay.
 enum class DecayOn { kWeights, kAll };
 
+/// training.bf16_products: what multiplies operands that were rounded to bf16.
+using kernels::Bf16Products;
+
 /// data.special_tokens_in_text: what control tokens spelt out in the data are.
 enum class SpeltTokens { kLiteral, kParse };
 
@@ -31,6 +35,10 @@ struct ChoicesOf<DType> {
 template <>
 struct ChoicesOf<GemmCompute> {
   static std::span<const Choice<GemmCompute>> all();
+};
+template <>
+struct ChoicesOf<Bf16Products> {
+  static std::span<const Choice<Bf16Products>> all();
 };
 /// model.attn_implementation.
 template <>

@@ -448,5 +448,45 @@ TEST_F(Resume, TellsOfTheRuleOfWeightDecayThatWasNotWrittenDown) {
   train(json, resume());
 }
 
+// What was faster when the run began is what it goes on with, whatever this processor would choose.
+TEST_F(Resume, KeepsTheArithmeticThatAutoMeant) {
+  for (const char* compute : {"f32", "bf16"}) {
+    for (const char* products : {"native", "f32"}) {
+      OrderedJson json = config();
+      json["training"]["compute_dtype"] = compute;
+      json["training"]["bf16_products"] = products;
+      TrainOptions fresh;
+      fresh.overwrite = true;
+      train(json, fresh, 2);
+      json["training"].erase("compute_dtype");
+      json["training"].erase("bf16_products");
+      train(json, resume());
+      const OrderedJson resolved =
+          OrderedJson::parse(read_text(temp_.file("run/config.resolved.json")))["training"];
+      EXPECT_EQ(resolved["compute_dtype"], compute);
+      EXPECT_EQ(resolved["bf16_products"], products);
+      EXPECT_EQ(resolved["activation_dtype"], compute);
+    }
+  }
+}
+
+// Its resolved config has no word for what multiplied bf16: the processor's instruction did.
+TEST_F(Resume, GoesOnWithARunThatHadNoChoiceOfBf16Products) {
+  const std::string file = temp_.file("run/config.resolved.json");
+  for (const char* compute : {"f32", "bf16"}) {
+    OrderedJson json = config();
+    json["training"]["compute_dtype"] = compute;
+    TrainOptions fresh;
+    fresh.overwrite = true;
+    train(json, fresh, 2);
+    OrderedJson older = OrderedJson::parse(read_text(file));
+    older["training"].erase("bf16_products");
+    write_file(file, older.dump());
+    train(json, resume());
+    EXPECT_EQ(OrderedJson::parse(read_text(file))["training"]["bf16_products"],
+              std::string(compute) == "f32" ? "auto" : "native");
+  }
+}
+
 }  // namespace
 }  // namespace inlay

@@ -6,6 +6,7 @@
 
 #include "core/kernels/cpu/attention/attention.isa.h"
 #include "core/kernels/cpu/attention/attention_sinks.h"
+#include "core/kernels/cpu/isa/bf16_products.h"
 #include "core/parallel.h"
 
 // How the work of attention is split into tasks. The tiles themselves are computed by the .isa.cc
@@ -67,7 +68,7 @@ Head segment_head(const AttentionParams& params, Segments segments, i64 segment,
   if (params.compute == AttentionCompute::kBf16 && key_parts(head) == 1 &&
       head.q_count * head.group > kFewRows) {
     const attention::Bf16ForwardKernels* kernels =
-        INLAY_SELECT_DOTS(attention_bf16_forward_kernels);
+        INLAY_SELECT_BF16(attention_bf16_forward_kernels);
     head.dots = kernels != nullptr;
     head.rounds = !head.dots;
     head.tile_rows = head.dots ? kernels->tile_rows : kTileRows;
@@ -342,11 +343,11 @@ class KeySource {
 };
 
 i64 forward_thread_floats(const AttentionParams& params) {
-  const attention::Bf16ForwardKernels* dots = INLAY_SELECT_DOTS(attention_bf16_forward_kernels);
+  const attention::Bf16ForwardKernels* dots = INLAY_SELECT_BF16(attention_bf16_forward_kernels);
   return std::max(attention::forward_thread_floats(params), dots ? dots->thread_floats(params) : 0);
 }
 i64 backward_thread_floats(const AttentionParams& params) {
-  const attention::Bf16BackwardKernels* dots = INLAY_SELECT_DOTS(attention_bf16_backward_kernels);
+  const attention::Bf16BackwardKernels* dots = INLAY_SELECT_BF16(attention_bf16_backward_kernels);
   return std::max(attention::backward_thread_floats(params),
                   dots ? dots->thread_floats(params) : 0);
 }
@@ -427,7 +428,7 @@ void attention_forward(const AttentionParams& params, Segments segments,
                        const AttentionForward& args, std::span<float> scratch) {
   const attention::ForwardKernels& kernels = INLAY_SELECT(attention_forward_kernels);
   const attention::Bf16ForwardKernels* bf16_kernels =
-      INLAY_SELECT_DOTS(attention_bf16_forward_kernels);
+      INLAY_SELECT_BF16(attention_bf16_forward_kernels);
   const i64 thread_floats = forward_thread_floats(params);
   const i64 state_floats = attention::state_floats(params);
   float* threads = aligned(scratch.data());
@@ -486,7 +487,7 @@ void attention_backward(const AttentionParams& params, Segments segments,
   float* threads = aligned(scratch.data());
   float* shared = threads + num_threads() * thread_floats;
   const attention::Bf16BackwardKernels* bf16_kernels =
-      INLAY_SELECT_DOTS(attention_bf16_backward_kernels);
+      INLAY_SELECT_BF16(attention_bf16_backward_kernels);
   const KeySource<AttentionBackward> source(params, segments, args, backward_copies, shared,
                                             bf16_kernels ? bf16_kernels->copy_keys : nullptr);
   const BackwardTask work = {INLAY_SELECT(attention_backward_kernels),

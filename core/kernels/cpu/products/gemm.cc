@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "core/error.h"
+#include "core/kernels/cpu/isa/bf16_products.h"
 #include "core/kernels/cpu/products/gemm_schemes.h"
 
 // Which scheme computes a product:
@@ -12,7 +13,8 @@
 //                                 itself (gemm_few_rows.cc); as stored, where rows are very few
 //   int8                          panels of codes (gemm_int8.cc)
 //   bf16, where the processor     one walk over A for all products that share it
-//   multiplies it                 (gemm_bf16.cc)
+//   multiplies it (and is to:     (gemm_bf16.cc)
+//   bf16_products.h)
 //   everything else               packed panels of f32, for bf16 with rounded values
 //                                 (gemm_blocked.cc)
 //
@@ -23,7 +25,7 @@ namespace {
 
 // The kernels of bf16 products, when these are asked for and exist here.
 const GemmBf16* bf16_kernels(GemmCompute compute) {
-  return compute == GemmCompute::kBf16 ? INLAY_SELECT_DOTS(kGemmBf16) : nullptr;
+  return compute == GemmCompute::kBf16 ? INLAY_SELECT_BF16(kGemmBf16) : nullptr;
 }
 const GemmBf16* bf16_kernels(const GemmArgs& args) {
   return bf16_kernels(args.compute);
@@ -67,7 +69,7 @@ bool can_stream(const GemmArgs& args) {
 }
 
 bool has_bf16_products() {
-  return INLAY_SELECT_DOTS(kGemmBf16) != nullptr;
+  return INLAY_SELECT_BF16(kGemmBf16) != nullptr;
 }
 
 bool has_bf16_operands(GemmCompute compute) {
