@@ -7,6 +7,7 @@
 #include <atomic>
 #include <exception>
 
+#include "core/profile.h"
 #include "core/thread_pool.h"
 #include "core/threads.h"
 
@@ -59,8 +60,13 @@ void parallel_for(i64 count, FunctionRef<void(i64 task)> task) {
       task(i);
     }
   };
+  if (count <= 1 || pool_thread() >= 0) {
+    alone();
+    return;
+  }
+  const profile::ParallelScope scope;
   const int threads = static_cast<int>(std::min<i64>(count, num_threads()));
-  if (threads <= 1 || pool_thread() >= 0) {
+  if (threads <= 1) {
     alone();
     return;
   }

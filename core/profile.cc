@@ -15,11 +15,19 @@ using Clock = std::chrono::steady_clock;
 struct Counts {
   std::map<std::pair<std::string_view, Phase>, Entry> entries;
   Clock::time_point last;
+  // Since then: how long other threads could have had work, and since when they can.
+  double parallel = 0.0;
+  int depth = 0;
+  Clock::time_point entered;
 };
 
 Counts& counts() {
   static Counts all;
   return all;
+}
+
+double seconds_between(Clock::time_point from, Clock::time_point to) {
+  return std::chrono::duration<double>(to - from).count();
 }
 
 }  // namespace
@@ -37,7 +45,7 @@ const char* phase_name(Phase phase) {
 }
 
 void start() {
-  counts().entries.clear();
+  counts() = {};
   counts().last = Clock::now();
   detail::counting = true;
 }
@@ -60,8 +68,24 @@ void detail::note(const char* name, Phase phase) {
     entry.phase = phase;
   }
   entry.calls += 1;
-  entry.seconds += std::chrono::duration<double>(now - counts().last).count();
+  const double seconds = seconds_between(counts().last, now);
+  entry.seconds += seconds;
+  entry.serial_seconds += std::max(0.0, seconds - counts().parallel);
   counts().last = now;
+  counts().parallel = 0.0;
+}
+
+// With one thread a task may call parallel_for again.
+void detail::enter_parallel() {
+  if (counts().depth++ == 0) {
+    counts().entered = Clock::now();
+  }
+}
+
+void detail::leave_parallel() {
+  if (--counts().depth == 0) {
+    counts().parallel += seconds_between(counts().entered, Clock::now());
+  }
 }
 
 }  // namespace inlay::profile

@@ -23,6 +23,8 @@ struct Entry {
   Phase phase = Phase::kForward;
   i64 calls = 0;
   double seconds = 0.0;
+  /// Of them, outside of every parallel_for of more than one task: what no second thread can take.
+  double serial_seconds = 0.0;
 };
 
 /// Forgets what was counted, and counts from now on.
@@ -33,6 +35,8 @@ std::vector<Entry> stop();
 namespace detail {
 inline bool counting = false;
 void note(const char* name, Phase phase);
+void enter_parallel();
+void leave_parallel();
 }  // namespace detail
 
 /// The time since the last mark was spent in `name`, which must outlive the profile.
@@ -41,5 +45,26 @@ inline void mark(const char* name, Phase phase) {
     detail::note(name, phase);
   }
 }
+
+/// While it lives, other threads can have work: parallel_for says so, of calls that no other call is
+/// around.
+class ParallelScope {
+ public:
+  ParallelScope() : counting_(detail::counting) {
+    if (counting_) {
+      detail::enter_parallel();
+    }
+  }
+  ~ParallelScope() {
+    if (counting_) {
+      detail::leave_parallel();
+    }
+  }
+  ParallelScope(const ParallelScope&) = delete;
+  ParallelScope& operator=(const ParallelScope&) = delete;
+
+ private:
+  bool counting_;
+};
 
 }  // namespace inlay::profile

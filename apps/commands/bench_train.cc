@@ -5,6 +5,7 @@
 
 #include "apps/bench_output.h"
 #include "apps/commands/bench.h"
+#include "apps/commands/bench_scaling.h"
 #include "apps/console.h"
 #include "core/error.h"
 #include "core/parallel.h"
@@ -33,7 +34,7 @@ struct TrainBenchArguments {
   std::optional<BenchPeft> peft;
   i64 rank = 0, batch = 0, length = 0;
   std::vector<std::string> overrides;
-  bool profile = false;
+  bool profile = false, scaling = false;
 
   void declare(Arguments& args) {
     args.positional("RUN.json", file, "a run config; its data is not read", false)
@@ -45,7 +46,9 @@ struct TrainBenchArguments {
         .option("--length", length, "tokens of a row (default: 512, or the config's max_length)")
         .option("--compute-dtype", compute_dtype, "as training.compute_dtype")
         .option("--set", overrides, "set a key of the config")
-        .flag("--profile", profile, "print where the time goes, by op");
+        .flag("--profile", profile, "print where the time goes, by op")
+        .flag("--scaling", scaling,
+              "with 1, 2, 4, … threads up to --threads: tokens/s, and where the rest went");
   }
 
   // The config, with `length` filled in.
@@ -100,6 +103,9 @@ struct TrainBenchArguments {
     if (length != 0) {
       require_at_least("--length", length, 2);
     }
+    if (profile && scaling) {
+      throw ConfigError("bench train: --scaling has a profile of its own: leave out --profile");
+    }
   }
 };
 
@@ -126,6 +132,7 @@ Json profile_json(const TrainBench& bench) {
                    {"phase", profile::phase_name(entry.phase)},
                    {"calls", entry.calls},
                    {"seconds", entry.seconds},
+                   {"serial_seconds", entry.serial_seconds},
                    {"share", entry.seconds / profiled_seconds(bench)}});
   }
   return out;
@@ -159,6 +166,13 @@ int bench_train(std::span<const std::string> arguments) {
   }
   common.apply();
   const RunConfig config = options.config();
+  if (options.scaling) {
+    report_scaling(config,
+                   bench_scaling(config, {.length = options.length, .steps = common.steps},
+                                 scaling_threads(num_threads())),
+                   common.json);
+    return 0;
+  }
   const TrainBench bench = bench_training(
       config, {.length = options.length, .steps = common.steps, .profile = options.profile});
   const std::vector<MachinePeak> machine = measure_peaks();

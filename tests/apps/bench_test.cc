@@ -5,6 +5,8 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <set>
+#include <string>
 
 #include "core/kernels/gemm.h"
 #include "core/parallel.h"
@@ -107,6 +109,43 @@ TEST(Bench, TrainProfilesWholeSteps) {
   EXPECT_EQ(calls["project backward"], 2 * 2 * 2);  // q, k, v; o
   EXPECT_EQ(calls["mlp backward"], 2 * 2);
   EXPECT_EQ(calls["optimizer other"], 2);
+}
+
+TEST(Bench, TrainScalingSaysWhereTheRestWent) {
+  const Workshop workshop;
+  const Json out = measured(
+      workshop, "train --shape tiny --batch 2 --length 64 --steps 3 --scaling --threads 3");
+  ASSERT_EQ(out["scaling"].size(), 3U);
+  const int threads[] = {1, 2, 3};
+  const double one = out["scaling"][0]["tokens_per_second"];
+  for (std::size_t i = 0; i < 3; ++i) {
+    const Json& row = out["scaling"][i];
+    EXPECT_EQ(row["threads"], threads[i]);
+    EXPECT_EQ(out["machine"]["peak"][i]["threads"], threads[i]);
+    expect_timing(row["step"], 3);
+    EXPECT_DOUBLE_EQ(row["speedup"], row["tokens_per_second"].get<double>() / one);
+    EXPECT_DOUBLE_EQ(row["efficiency"], row["speedup"].get<double>() / threads[i]);
+    EXPECT_GE(row["serial_share"], 0.0);
+    EXPECT_LT(row["serial_share"], 1.0);
+  }
+  double lost = 0.0;
+  double most = 1e9;
+  std::set<std::string> ops;
+  for (const Json& loss : out["lost"]) {
+    EXPECT_NEAR(loss["lost_s"],
+                loss["seconds"].get<double>() - loss["one_thread_s"].get<double>() / 3, 1e-12);
+    EXPECT_LE(loss["lost_s"], most);  // the most first
+    EXPECT_LE(loss["serial_s"], loss["seconds"].get<double>());
+    most = loss["lost_s"];
+    lost += most;
+    ops.insert(loss["op"].get<std::string>() + " " + loss["phase"].get<std::string>());
+  }
+  EXPECT_NEAR(out["lost_seconds_a_step"], lost, 1e-9);
+  for (const char* op : {"attention backward", "mlp forward", "optimizer other"}) {
+    EXPECT_TRUE(ops.contains(op)) << op;
+  }
+  workshop.expect_refused("bench train --scaling --profile", kUsage,
+                          "bench train: --scaling has a profile of its own: leave out --profile");
 }
 
 TEST(Bench, TrainTakesARunConfigAndLeavesItsDataAndOutputAlone) {

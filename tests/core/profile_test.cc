@@ -9,6 +9,7 @@
 
 #include "core/autograd/graph.h"
 #include "core/ops/elementwise.h"
+#include "core/parallel.h"
 #include "core/tensor/tensor.h"
 
 namespace inlay {
@@ -43,6 +44,30 @@ TEST(Profile, GivesTheTimeSinceTheLastMarkToTheNextOne) {
   EXPECT_EQ(entries[0].name, "slow");  // the longest first
   EXPECT_GE(entries[0].seconds, 0.02);
   EXPECT_EQ(entries[0].calls, 1);
+}
+
+TEST(Profile, TellsWhatNoSecondThreadCanTake) {
+  constexpr auto kNap = std::chrono::milliseconds(10);
+  for (const int threads : {1, 2}) {
+    set_num_threads(threads);
+    profile::start();
+    std::this_thread::sleep_for(kNap);
+    parallel_for(1, [&](i64 /*task*/) { std::this_thread::sleep_for(kNap); });
+    profile::mark("serial", Phase::kOther);
+    parallel_for(2, [&](i64 /*task*/) {
+      // Inside of another, a call counts once.
+      parallel_for(2, [&](i64 /*inner*/) { std::this_thread::sleep_for(kNap); });
+    });
+    profile::mark("parallel", Phase::kOther);
+    const auto entries = by_name(profile::stop());
+    const profile::Entry& serial = entries.at({"serial", Phase::kOther});
+    EXPECT_GE(serial.seconds, 0.02);
+    EXPECT_DOUBLE_EQ(serial.serial_seconds, serial.seconds);
+    const profile::Entry& parallel = entries.at({"parallel", Phase::kOther});
+    EXPECT_GE(parallel.seconds, 0.02);
+    EXPECT_LT(parallel.serial_seconds, 0.25 * parallel.seconds);
+  }
+  set_num_threads(available_processors());
 }
 
 TEST(Profile, SeesEveryOpForwardAndBackward) {

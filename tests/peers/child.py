@@ -21,6 +21,14 @@ def threads():
     return int(os.environ["OMP_NUM_THREADS"])
 
 
+def pin_torch():
+    """PyTorch reads OMP_NUM_THREADS, but some of its builds take half of the processors there are."""
+    import torch
+
+    torch.set_num_threads(threads())
+    torch.set_num_interop_threads(1)
+
+
 def answer(wall, cpu, version, **more):
     print(json.dumps(dict(wall=wall, cpu=cpu, version=version, **more)), flush=True)
 

@@ -98,7 +98,8 @@ def arguments():
     parser.add_argument("--inlay", type=Path, required=True, help="the inlay program")
     parser.add_argument("--gguf", type=Path, help="SmolLM2-135M-Instruct.Q4_1.gguf")
     parser.add_argument("--only", nargs="+", help="only cases whose name starts with one of these words")
-    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--threads", type=int, default=len(process.available()),
+                        help="of every contestant, each on a processor of its own (default: all)")
     parser.add_argument("--cpus", help="which processors, as in 4,7 (default: the first ones)")
     parser.add_argument("--rounds", type=int, default=3, help="child processes of each side")
     parser.add_argument("--steps", type=int, default=2, help="measured steps of a child")
@@ -111,7 +112,11 @@ def arguments():
     parser.add_argument("--set", action="append", default=[], dest="overrides",
                         help="a key of inlay's run config, as in training.compute_dtype=f32")
     parser.add_argument("--json", action="store_true", help="every measurement, as JSON")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if not options.cpus and not 1 <= options.threads <= len(process.available()):
+        parser.error(f"--threads: expected 1 to {len(process.available())}, the processors there "
+                     f"are, found {options.threads}")
+    return options
 
 
 def main():

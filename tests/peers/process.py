@@ -14,6 +14,11 @@ HERE = Path(__file__).resolve().parent
 cpus = None
 
 
+def available():
+    """The processors that this process may use; a container's need not begin with 0."""
+    return sorted(os.sched_getaffinity(0))
+
+
 class ChildFailed(Exception):
     """Its last words."""
 
@@ -28,7 +33,8 @@ def environment(threads):
 
 def run(command, threads, watch=None):
     """Its stdout, and its peak resident bytes. `watch(pid)` is called now and then meanwhile."""
-    pinned = ["taskset", "-c", cpus or f"0-{threads - 1}", *map(str, command)]
+    chosen = cpus or ",".join(map(str, available()[:threads]))
+    pinned = ["taskset", "-c", chosen, *map(str, command)]
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         child = subprocess.Popen(pinned, stdout=out, stderr=err, env=environment(threads))
         usage = _wait(child, watch)

@@ -6,7 +6,7 @@ from importlib.metadata import version
 import torch
 import torch.nn.functional as F
 
-from child import answer, measure, task
+from child import answer, measure, pin_torch, task
 from shapes import attention_flops, gemm_flops
 
 DTYPES = {"f32": torch.float32, "bf16": torch.bfloat16}
@@ -40,6 +40,7 @@ def gemm(s):
 
 def main():
     asked = task()
+    pin_torch()
     torch.manual_seed(0)
     work, flops = {"attention": attention, "gemm": gemm}[asked["kind"]](asked["settings"])
     # About a tenth of a second a step, so that the clocks are fine enough.

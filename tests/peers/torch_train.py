@@ -11,7 +11,7 @@ from importlib.metadata import version
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, BitsAndBytesConfig
 
-from child import answer, measure, task
+from child import answer, measure, pin_torch, task
 from shapes import MODELS
 
 DTYPES = {"f32": torch.float32, "bf16": torch.bfloat16}
@@ -58,6 +58,7 @@ def build(settings):
 
 def main():
     asked = task()
+    pin_torch()
     settings = asked["settings"]
     torch.manual_seed(0)
     model = build(settings)

@@ -15,7 +15,7 @@ from peft import LoraConfig
 from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
 from trl import SFTConfig, SFTTrainer
 
-from child import Laps, answer, task
+from child import Laps, answer, pin_torch, task
 
 
 class CountingTrainer(SFTTrainer):
@@ -69,6 +69,7 @@ def trainer(settings, steps, folder):
 
 def main():
     asked = task()
+    pin_torch()
     with tempfile.TemporaryDirectory() as folder:
         made, laps = trainer(asked["settings"], asked["steps"] + 1, folder)
         made.train()
