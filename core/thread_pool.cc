@@ -75,6 +75,17 @@ bool look_out(Clock::duration patience, Seen seen) {
   return false;
 }
 
+// Signals are for the caller's thread; but a fault, as that of a page behind the end of a file that
+// was cut, is told to the thread it happens in: where it is blocked, no handler can say what it was.
+sigset_t signals_of_others() {
+  sigset_t signals;
+  sigfillset(&signals);
+  for (const int fault : {SIGBUS, SIGSEGV, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT}) {
+    sigdelset(&signals, fault);
+  }
+  return signals;
+}
+
 thread_local int this_thread = -1;
 
 class ThreadPool {
@@ -199,10 +210,9 @@ class ThreadPool {
     pthread_attr_init(&attributes);
     pthread_attr_setstacksize(&attributes, static_cast<std::size_t>(thread_stack_bytes()));
     pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    // Signals are for the caller's thread.
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
+    const sigset_t others = signals_of_others();
+    sigset_t before;
+    pthread_sigmask(SIG_BLOCK, &others, &before);
     while (static_cast<int>(workers_.size()) < workers) {
       auto worker = std::make_unique<Worker>();
       worker->index = static_cast<int>(workers_.size()) + 1;

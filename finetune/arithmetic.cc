@@ -85,7 +85,8 @@ Arithmetic arithmetic_of(const RunConfig& config, const ProductRates& rates) {
   const TrainingConfig resolved = with_arithmetic(config, rates).training;
   Arithmetic out;
   out.compute = *resolved.compute_dtype.value;
-  out.bf16_products = out.compute == GemmCompute::kF32 ? std::nullopt : resolved.bf16_products.value;
+  out.bf16_products =
+      out.compute == GemmCompute::kF32 ? std::nullopt : resolved.bf16_products.value;
   out.reason = reason_of(config, rates);
   if (asks_for_rates(config)) {
     out.rates = rates;

@@ -38,8 +38,7 @@ struct Diagnosis {
 Diagnosis examine() {
   Diagnosis out;
   using kernels::Isa;
-  for (const Isa isa :
-       {Isa::kPortable, Isa::kAvx2, Isa::kAvx512, Isa::kAvx512Bf16, Isa::kAmx}) {
+  for (const Isa isa : {Isa::kPortable, Isa::kAvx2, Isa::kAvx512, Isa::kAvx512Bf16, Isa::kAmx}) {
     if (kernels::isa_supported(isa)) {
       out.instruction_sets.emplace_back(kernels::isa_name(isa));
     }
@@ -86,9 +85,9 @@ void print_diagnosis_text(const Diagnosis& d) {
   std::printf("memory      %s, %s\n", readable_bytes(d.memory).c_str(),
               limited ? str(readable_bytes(d.available), " of it available to this process").c_str()
                       : "what of it is available is not known");
-  std::printf("addresses   %s\n",
-              d.addresses ? str(readable_bytes(*d.addresses), " left (ulimit -v)").c_str()
-                          : "no limit");
+  std::printf(
+      "addresses   %s\n",
+      d.addresses ? str(readable_bytes(*d.addresses), " left (ulimit -v)").c_str() : "no limit");
   if (d.quota && *d.quota < d.threads) {
     print_notice(str("the control group allows the time of ", readable_number(*d.quota),
                      " processors, and ", d.threads,

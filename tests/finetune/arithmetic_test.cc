@@ -66,8 +66,7 @@ TEST(Arithmetic, IsTheFasterByTheMeasuredRates) {
     const RunConfig resolved = with_arithmetic(given, c.rates);
     EXPECT_EQ(resolved.training.compute_dtype, c.expected);
     EXPECT_EQ(resolved.training.bf16_products, c.expected_products);
-    EXPECT_EQ(resolved.training.activation_dtype,
-              c.expected == kF32 ? DType::kF32 : DType::kBf16);
+    EXPECT_EQ(resolved.training.activation_dtype, c.expected == kF32 ? DType::kF32 : DType::kBf16);
     EXPECT_EQ(arithmetic_of(given, c.rates).rates.has_value(), c.measured);
     // A resolved config is not resolved again.
     const RunConfig again = with_arithmetic(resolved, kZen4);

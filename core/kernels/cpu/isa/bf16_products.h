@@ -24,7 +24,7 @@ void set_bf16_products(Bf16Products products);
 }  // namespace inlay::kernels
 
 /// INLAY_SELECT_DOTS for kernels of bf16: null, too, where f32 multiplies.
-#define INLAY_SELECT_BF16(name)                                                           \
-  (::inlay::kernels::bf16_products() == ::inlay::kernels::Bf16Products::kNative           \
-       ? INLAY_SELECT_DOTS(name)                                                          \
+#define INLAY_SELECT_BF16(name)                                                 \
+  (::inlay::kernels::bf16_products() == ::inlay::kernels::Bf16Products::kNative \
+       ? INLAY_SELECT_DOTS(name)                                                \
        : nullptr)
