@@ -26,6 +26,7 @@ int run_merge(std::span<const std::string> arguments);
 int run_inspect(std::span<const std::string> arguments);
 int run_data(std::span<const std::string> arguments);
 int run_tokenize(std::span<const std::string> arguments);
+int run_tokenizer(std::span<const std::string> arguments);
 int run_logits(std::span<const std::string> arguments);
 int run_config(std::span<const std::string> arguments);
 int run_doctor(std::span<const std::string> arguments);

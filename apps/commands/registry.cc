@@ -14,6 +14,7 @@ constexpr Command kCommands[] = {
     {"inspect", "what is in a model, adapter, safetensors or GGUF file, or run", run_inspect},
     {"data", "show a dataset as the model will see it", run_data},
     {"tokenize", "token ids and pieces of a text", run_tokenize},
+    {"tokenizer", "train a tokenizer on one's own text", run_tokenizer},
     {"logits", "raw logits for given token ids", run_logits},
     {"config", "make, check and show run configs", run_config},
     {"bench", "speed and memory, held against the peak of this machine", run_bench},

@@ -4,6 +4,7 @@
 
 #include "data/text/utf8.h"
 #include "data/tokenizer/json_loader.h"
+#include "data/tokenizer/split_pattern.h"
 
 namespace inlay {
 namespace {

@@ -13,10 +13,6 @@
 
 namespace inlay {
 
-/// The expression GPT-2 splits with, built into the `ByteLevel` pre-tokenizer.
-inline constexpr std::string_view kGpt2Pattern =
-    R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
-
 /// What becomes of the matches of a split, and of the gaps between them: for "-" in "a--b",
 enum class SplitBehavior {
   kRemoved,             // a b

@@ -90,7 +90,8 @@ std::vector<std::vector<std::string>> commands_in(const std::string& markdown) {
 
 /// "train", or "config check" where a command has commands of its own.
 std::string command_name(const std::vector<std::string>& arguments) {
-  const bool two = arguments[0] == "config" || arguments[0] == "data" || arguments[0] == "bench";
+  const bool two = arguments[0] == "config" || arguments[0] == "data" || arguments[0] == "bench" ||
+                   arguments[0] == "tokenizer";
   return two && arguments.size() > 1 ? arguments[0] + " " + arguments[1] : arguments[0];
 }
 
