@@ -12,6 +12,7 @@
 #include "core/error.h"
 #include "core/io/atomic.h"
 #include "core/io/safetensors.h"
+#include "data/tokenizer/load.h"
 #include "finetune/row_source.h"
 #include "nn/embedding.h"
 #include "nn/expert_stack.h"
@@ -269,13 +270,14 @@ void copy_named_templates(const std::string& from, const std::string& to) {
 void copy_tokenizer_files(const LoadedModel& model, const std::string& to) {
   std::string from = model.tokenizer_directory;
   if (from.empty() && model.checkpoint != nullptr && is_directory(model.name) &&
-      !is_file(join_path(model.name, "tokenizer.json"))) {
+      !has_tokenizer(model.name)) {
     from = model.name;  // no tokenizer was read there, but what there is may be of use
   }
   if (!from.empty()) {
     for (const char* name :
-         {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
-          "chat_template.jinja", "chat_template.json", "vocab.json", "merges.txt"}) {
+         {"tokenizer.json", "tokenizer.model", "spiece.model", "tokenizer_config.json",
+          "special_tokens_map.json", "added_tokens.json", "chat_template.jinja",
+          "chat_template.json", "vocab.json", "merges.txt"}) {
       copy_file(from, name, to);
     }
     copy_named_templates(from, to);

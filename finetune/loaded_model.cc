@@ -100,8 +100,7 @@ void note_tokens(LoadedModel& out) {
 
 // Of a folder, or of a GGUF file.
 bool has_own_tokenizer(const std::string& model) {
-  return is_file(model) ? has_tokenizer(GgufFile(model))
-                        : is_file(join_path(model, "tokenizer.json"));
+  return is_file(model) ? has_tokenizer(GgufFile(model)) : has_tokenizer(model);
 }
 
 void find_tokenizer(const LoadOptions& options, LoadedModel& out) {
@@ -116,7 +115,7 @@ void find_tokenizer(const LoadOptions& options, LoadedModel& out) {
   out.tokenizer = load_tokenizer(path);
   if (is_directory(path)) {
     out.tokenizer_directory = path;
-  } else if (path.ends_with(".json")) {
+  } else if (path.ends_with(".json") || path.ends_with(".model")) {
     out.tokenizer_directory = parent_path(path);
   }
 }

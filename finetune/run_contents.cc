@@ -62,6 +62,8 @@ Names usual_names(const std::string& folder) {
                                           "model.safetensors",
                                           "generation_config.json",
                                           "tokenizer.json",
+                                          "tokenizer.model",
+                                          "spiece.model",
                                           "tokenizer_config.json",
                                           "special_tokens_map.json",
                                           "added_tokens.json",

@@ -142,7 +142,8 @@ int run_tokenize(std::span<const std::string> arguments) {
                  "Prints the token ids and pieces of a text, or conversations as a chat template "
                  "writes them.");
   args.option("-m,--model", model, "a model whose tokenizer to use")
-      .option("--tokenizer", path, "a tokenizer folder, tokenizer.json or .gguf file, or \"bytes\"")
+      .option("--tokenizer", path,
+              "a tokenizer folder, a tokenizer.json, tokenizer.model or .gguf file, or \"bytes\"")
       .option("--file", file, "read the text from a file; with --json a JSON array of strings")
       .flag("--no-special", no_special, "add no special tokens around the text")
       .flag("--json", json, "print [{\"text\", \"ids\", \"decoded\"}]")

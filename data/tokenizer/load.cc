@@ -10,6 +10,7 @@
 #include "data/tokenizer/bpe.h"
 #include "data/tokenizer/byte_level.h"
 #include "data/tokenizer/json_loader.h"
+#include "data/tokenizer/sentence_loader.h"
 #include "data/tokenizer/special_tokens.h"
 #include "data/tokenizer/template_files.h"
 
@@ -25,12 +26,21 @@ std::string find_tokenizer_json(const std::string& path) {
   }
   std::string file = join_path(path, "tokenizer.json");
   if (!is_file(file)) {
-    throw DataError(str(path, ": there is no tokenizer.json in this directory",
-                        is_file(join_path(path, "tokenizer.model"))
-                            ? ", and tokenizer.model is not supported"
-                            : ""));
+    throw DataError(
+        str(path, ": there is no tokenizer.json and no tokenizer.model in this directory"));
   }
   return file;
+}
+
+Tokenizer tokenizer_of_sentence_model(const std::string& directory, const std::string& file) {
+  SentenceTokenizer loaded = load_sentence_tokenizer(directory, file);
+  TokenizerParts& parts = loaded.parts;
+  read_special_tokens(directory, parts, loaded.defaults);
+  for (const auto& [name, text] : loaded.defaults.named) {
+    parts.template_tokens.emplace(name, text);
+  }
+  read_template_files(directory, parts);
+  return Tokenizer(std::move(parts));
 }
 
 }  // namespace
@@ -42,12 +52,24 @@ Tokenizer load_tokenizer(const std::string& path) {
   if (path.ends_with(".gguf")) {
     return tokenizer_from_gguf(read_gguf_tokenizer(GgufFile(path)), path);
   }
+  if (is_directory(path) && !is_file(join_path(path, "tokenizer.json"))) {
+    if (const auto model = find_sentence_model(path)) {
+      return tokenizer_of_sentence_model(path, *model);
+    }
+  }
+  if (path.ends_with(".model") && is_file(path)) {
+    return tokenizer_of_sentence_model(parent_path(path), path);
+  }
   const std::string file = find_tokenizer_json(path);
   const nlohmann::json json = read_json(file);
   TokenizerParts parts = parts_from_json(JsonView(json, file));
   read_special_tokens(parent_path(file), parts);
   read_template_files(parent_path(file), parts);
   return Tokenizer(std::move(parts));
+}
+
+bool has_tokenizer(const std::string& directory) {
+  return is_file(join_path(directory, "tokenizer.json")) || find_sentence_model(directory);
 }
 
 Tokenizer byte_tokenizer() {

@@ -15,9 +15,13 @@ namespace inlay {
 
 class GgufFile;
 
-/// From a directory with a tokenizer.json, from such a file itself, from a .gguf file, or "bytes".
-/// The files beside tokenizer.json that concern it are read too (special_tokens.h).
+/// From a directory with a tokenizer.json, or else a tokenizer.model (sentence_loader.h), from such a
+/// file itself, from a .gguf file, or "bytes". The files beside it that concern it are read too
+/// (special_tokens.h).
 Tokenizer load_tokenizer(const std::string& path);
+
+/// Whether load_tokenizer() finds a tokenizer in this directory.
+bool has_tokenizer(const std::string& directory);
 
 /// 256 tokens, one a byte, with the byte's value as id; none is special.
 Tokenizer byte_tokenizer();

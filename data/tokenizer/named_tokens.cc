@@ -89,6 +89,13 @@ class NameFile {
 /// The tokens by name, and those of the lists, as Transformers puts them together from the files.
 class Names {
  public:
+  explicit Names(const TokenDefaults& defaults) {
+    for (const auto& [name, text] : defaults.named) {
+      standard_.emplace(name, NamedToken{.token = {.content = text, .special = true},
+                                         .place = str(defaults.file, ": ", name)});
+    }
+  }
+
   /// The names of tokenizer_config.json.
   void read_config(const NameFile& file) {
     read_names(file, own_);
@@ -219,8 +226,9 @@ class Names {
 
 class NamedTokensReader {
  public:
-  NamedTokensReader(const std::string& directory, TokenizerParts& parts)
-      : directory_(directory), parts_(parts) {}
+  NamedTokensReader(const std::string& directory, TokenizerParts& parts,
+                    const TokenDefaults& defaults)
+      : directory_(directory), parts_(parts), defaults_(defaults), names_(defaults) {}
 
   void read() {
     read_files();
@@ -262,7 +270,7 @@ class NamedTokensReader {
     }
     // Once more, over those of added_tokens.json, as their names may make them special.
     for (const AddedToken& token : parts_.added.tokens()) {
-      added_.insert_or_assign(token.id, NamedToken{.token = token, .place = "tokenizer.json"});
+      added_.insert_or_assign(token.id, NamedToken{.token = token, .place = defaults_.file});
     }
   }
 
@@ -272,8 +280,9 @@ class NamedTokensReader {
       if (!token.is_object()) {
         token.fail("expected an object with the token's content and flags");
       }
-      added_.insert_or_assign(token.blame([&] { return id_of_key(id); }),
-                              flagged_token(token, false));
+      NamedToken named = flagged_token(token, false);
+      named.token.normalized = named.token.normalized && !defaults_.all_raw;
+      added_.insert_or_assign(token.blame([&] { return id_of_key(id); }), std::move(named));
     });
   }
 
@@ -328,15 +337,16 @@ class NamedTokensReader {
     const std::string text = str(named.place, ": \"", printable(token.content), "\" ");
     if (!known) {
       parts_.notes.push_back(
-          str(text, "is not a token of tokenizer.json; it gets the next id, ", *id));
+          str(text, "is not a token of ", defaults_.file, "; it gets the next id, ", *id));
     } else if (claimed_id) {
-      parts_.notes.push_back(
-          str(text, "has id ", *id, " in tokenizer.json, which is followed, not ", *claimed_id));
+      parts_.notes.push_back(str(text, "has id ", *id, " in ", defaults_.file,
+                                 ", which is followed, not ", *claimed_id));
     }
   }
 
   const std::string& directory_;
   TokenizerParts& parts_;
+  const TokenDefaults& defaults_;
   Names names_;
   std::vector<NamedToken> named_;
   std::map<i64, NamedToken> added_;  // to be added with their flags, by the id that files give them
@@ -344,8 +354,9 @@ class NamedTokensReader {
 
 }  // namespace
 
-void read_named_tokens(const std::string& directory, TokenizerParts& parts) {
-  NamedTokensReader(directory, parts).read();
+void read_named_tokens(const std::string& directory, TokenizerParts& parts,
+                       const TokenDefaults& defaults) {
+  NamedTokensReader(directory, parts, defaults).read();
 }
 
 }  // namespace inlay

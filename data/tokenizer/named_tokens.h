@@ -4,6 +4,7 @@
 #include <string>
 
 #include "data/tokenizer/parts.h"
+#include "data/tokenizer/token_defaults.h"
 
 namespace inlay {
 
@@ -24,6 +25,9 @@ namespace inlay {
 /// A token that no vocabulary has gets the next free id, and a note in `parts` says so unless a
 /// file gave that very id; so does one for an id in the files that is not followed. Throws
 /// DataError for values of another kind.
-void read_named_tokens(const std::string& directory, TokenizerParts& parts);
+///
+/// `defaults`: names that the files may override or take away, and how the tokens are looked for.
+void read_named_tokens(const std::string& directory, TokenizerParts& parts,
+                       const TokenDefaults& defaults = {});
 
 }  // namespace inlay

@@ -23,15 +23,20 @@ constexpr Role kRoles[] = {{"bos", &TokenizerParts::bos_id},
 
 class Reader {
  public:
-  Reader(const std::string& directory, TokenizerParts& parts)
-      : directory_(directory), parts_(parts) {}
+  Reader(const std::string& directory, TokenizerParts& parts, const TokenDefaults& defaults)
+      : directory_(directory), parts_(parts), defaults_(defaults) {}
 
   void read() {
     // From the file nearest to the tokenizer to the one furthest: what an earlier one says stands,
     // and read_ids() only fills what is missing.
-    read_named_tokens(directory_, parts_);
-    with_json_file(directory_, "tokenizer_config.json",
-                   [&](const JsonView& root) { compare_flags(root); });
+    read_named_tokens(directory_, parts_, defaults_);
+    with_json_file(directory_, "tokenizer_config.json", [&](const JsonView& root) {
+      if (defaults_.put_around_by_flags) {
+        put_around(root, "add_bos_token", parts_.bos_id, parts_.prefix);
+        put_around(root, "add_eos_token", parts_.eos_id, parts_.suffix);
+      }
+      compare_flags(root);
+    });
     with_json_file(directory_, "generation_config.json",
                    [&](const JsonView& root) { read_ids(root); });
     with_json_file(directory_, "config.json", [&](const JsonView& root) {
@@ -44,6 +49,17 @@ class Reader {
   }
 
  private:
+  static void put_around(const JsonView& root, std::string_view key, std::optional<i32> id,
+                         std::vector<i32>& side) {
+    if (!root.boolean_or(key, false)) {
+      return;
+    }
+    if (!id) {
+      root.at(key).fail("is true, but there is no such token");
+    }
+    side.push_back(*id);
+  }
+
   /// "eos_token_id": 2, or [2, 32000]. Ids without a token are left out: some models write -1.
   std::vector<i32> ids_of(const JsonView& root, const std::string& key) {
     std::vector<i32> ids;
@@ -108,19 +124,21 @@ class Reader {
     const auto flag = root.find(name);
     if (flag && flag->boolean() != followed) {
       parts_.notes.push_back(str(flag->path(), ": is ", flag->boolean() ? "true" : "false",
-                                 ", but tokenizer.json, which is followed, says ",
+                                 ", but ", defaults_.file, ", which is followed, says ",
                                  followed ? "true" : "false"));
     }
   }
 
   const std::string& directory_;
   TokenizerParts& parts_;
+  const TokenDefaults& defaults_;
 };
 
 }  // namespace
 
-void read_special_tokens(const std::string& directory, TokenizerParts& parts) {
-  Reader(directory, parts).read();
+void read_special_tokens(const std::string& directory, TokenizerParts& parts,
+                         const TokenDefaults& defaults) {
+  Reader(directory, parts, defaults).read();
 }
 
 }  // namespace inlay

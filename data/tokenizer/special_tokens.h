@@ -4,6 +4,7 @@
 #include <string>
 
 #include "data/tokenizer/parts.h"
+#include "data/tokenizer/token_defaults.h"
 
 namespace inlay {
 
@@ -16,6 +17,9 @@ namespace inlay {
 /// Adds a note to `parts` for ids without a token, and where tokenizer_config.json wants tokens or
 /// blanks added that tokenizer.json does not add, or the other way round: tokenizer.json is
 /// followed. But `split_special_tokens` is, with a note.
-void read_special_tokens(const std::string& directory, TokenizerParts& parts);
+///
+/// `defaults`: for a vocabulary that comes without tokenizer.json.
+void read_special_tokens(const std::string& directory, TokenizerParts& parts,
+                         const TokenDefaults& defaults = {});
 
 }  // namespace inlay

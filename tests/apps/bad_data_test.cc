@@ -190,8 +190,9 @@ TEST(BadTokenizer, NamesThePlaceInTheFile) {
   workshop.write("tokenizer.json", "[]");
   workshop.expect_refused("tokenize --tokenizer tokenizer.json hi", kData,
                           "tokenizer.json: expected an object, found array");
-  workshop.expect_refused("tokenize --tokenizer model hi", kData,
-                          "model: there is no tokenizer.json in this directory");
+  workshop.expect_refused(
+      "tokenize --tokenizer model hi", kData,
+      "model: there is no tokenizer.json and no tokenizer.model in this directory");
 }
 
 class BadAdapter : public ::testing::Test {

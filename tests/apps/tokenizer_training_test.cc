@@ -31,9 +31,9 @@ TEST(TokenizerCommand, TrainsATokenizerThatARunFromScratchUses) {
   EXPECT_EQ(report["vocab_size"], 280);
   EXPECT_EQ(report["merges"], 280 - 256 - 1);  // but for the bytes and <|endoftext|>
 
-  Json run = Json::parse(run_json({{"/model", {{"config", workshop.read_json("model/config.json")},
-                                               {"tokenizer", "own"}}},
-                                   {"/data/train", "texts.jsonl"}}));
+  Json run = Json::parse(run_json(
+      {{"/model", {{"config", workshop.read_json("model/config.json")}, {"tokenizer", "own"}}},
+       {"/data/train", "texts.jsonl"}}));
   run["model"]["config"]["vocab_size"] = 280;
   run.erase("peft");
   workshop.write("texts.jsonl", R"({"text": "the seller sells"})");

@@ -1,6 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "data/tokenizer_training/train_tokenizer.h"
-
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -13,6 +11,7 @@
 #include "core/parallel.h"
 #include "data/tokenizer/load.h"
 #include "data/tokenizer_training/bpe_trainer.h"
+#include "data/tokenizer_training/train_tokenizer.h"
 #include "tests/data/pieces.h"
 #include "tests/support/temp_directory.h"
 
@@ -57,8 +56,9 @@ TEST(BpeTrainer, StopsWhereNoPairIsFrequentEnough) {
 
 TEST(BpeTrainer, FollowsAPairThroughItsNeighboursMerges) {
   // What the tokenizers package's BpeTrainer makes of the same words.
-  EXPECT_EQ(merges_of({{"aba", 9}, {"xaba", 5}, {"xa", 30}, {"ba", 20}, {"ab", 21}, {"abac", 5}}, 8),
-            "a b, x a, b a, ab a, x aba, aba c");
+  EXPECT_EQ(
+      merges_of({{"aba", 9}, {"xaba", 5}, {"xa", 30}, {"ba", 20}, {"ab", 21}, {"abac", 5}}, 8),
+      "a b, x a, b a, ab a, x aba, aba c");
 }
 
 /// A folder for texts and tokenizers.
@@ -145,9 +145,8 @@ TEST(TokenizerTraining, IsTheSameAtAnyNumberOfThreads) {
 
 TEST(TokenizerTraining, ReadsRowsOfEveryKindAndLeavesJsonOut) {
   const Scratch scratch;
-  const std::string rows = scratch.text(
-      "rows.jsonl",
-      R"({"prompt": "one ", "completion": "two"}
+  const std::string rows = scratch.text("rows.jsonl",
+                                        R"({"prompt": "one ", "completion": "two"}
 {"messages": [{"role": "user", "content": "three"}, {"role": "assistant", "content": [{"type": "text", "text": "four"}]}]}
 )");
   const std::string text = scratch.text("rows.json", R"([{"text": "five"}])");
@@ -203,7 +202,11 @@ TEST(TokenizerTraining, RefusesInOneSentence) {
             "token");
   EXPECT_EQ(changed([](Options& o) { o.special_tokens = {"<a>\xFF"}; }),
             "byte 3 of a special token is not UTF-8");
-  EXPECT_EQ(changed([&](Options& o) { o.files = {scratch.text("bad.txt", "good\nb\xFF" "d\n")}; }),
+  EXPECT_EQ(changed([&](Options& o) {
+              o.files = {scratch.text("bad.txt",
+                                      "good\nb\xFF"
+                                      "d\n")};
+            }),
             "DIR/bad.txt: line 2: the text: byte 0xff at offset 1 is not UTF-8");
   EXPECT_EQ(changed([&](Options& o) { o.files = {scratch.text("empty.txt", "")}; }),
             "DIR/empty.txt: there is no text to train a tokenizer on");
