@@ -51,19 +51,23 @@ DecoderPlan mixture_plan(const HfConfig& config, double norm_eps_by_default, i64
   return p;
 }
 
-ExpertsPlan parse_experts(const HfConfig& config, std::string_view width_key, i64 usual_chosen) {
+ExpertsPlan parse_experts(const HfConfig& config, const ExpertKeys& keys) {
   ExpertsPlan plan;
-  const char* key = config.has("num_experts") ? "num_experts" : "num_local_experts";
+  const char* key = config.has("num_local_experts") ? "num_local_experts" : "num_experts";
   plan.experts = config.integer(key);
-  plan.routing.chosen = config.integer("num_experts_per_tok", usual_chosen);
+  plan.routing.chosen = config.integer(keys.chosen, keys.usual_chosen);
   if (plan.routing.chosen > plan.experts) {
-    config.fail("num_experts_per_tok",
+    config.fail(keys.chosen,
                 str(plan.routing.chosen, " is more than the ", plan.experts, " of ", key));
   }
-  plan.width = config.integer(width_key);
+  plan.width = config.integer(keys.width);
   plan.gate.activation = parse_activation(config, "hidden_act", "silu");
   plan.gate_up.init_std = plan.down.init_std = config.number("initializer_range", 0.02);
   return plan;
+}
+
+void stack_experts(ExpertsPlan& plan) {
+  plan.gate_up.stacked = plan.down.stacked = true;
 }
 
 void write_gguf_mixture(const GgufKeys& keys, const char* width_key, nlohmann::json& c) {

@@ -2,6 +2,9 @@
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string_view>
+#include <vector>
 
 #include "nn/decoder_plan.h"
 #include "nn/models/families.h"
@@ -14,9 +17,17 @@ namespace inlay {
 /// feed-forward parts and RoPE are the family's. All layers are alike.
 DecoderPlan mixture_plan(const HfConfig& config, double norm_eps, i64 max_positions);
 
-/// The experts of a config: `num_experts` or `num_local_experts` of them, `num_experts_per_tok`
-/// chosen, each of the width that `width_key` says.
-ExpertsPlan parse_experts(const HfConfig& config, std::string_view width_key, i64 usual_chosen);
+/// What a family calls the width of an expert, and the number of those that are chosen, which may
+/// have a usual value.
+struct ExpertKeys {
+  std::string_view width = "intermediate_size";
+  std::string_view chosen = "num_experts_per_tok";
+  std::optional<i64> usual_chosen = {};
+};
+/// The experts of a config: `num_experts` or `num_local_experts` of them, gated by `hidden_act`.
+ExpertsPlan parse_experts(const HfConfig& config, const ExpertKeys& keys);
+/// Files have each projection as one tensor of all experts, as it is in memory.
+void stack_experts(ExpertsPlan& plan);
 
 /// Adds the settings of a GGUF file that such families share: heads, RoPE, and their experts, whose
 /// width becomes `width_key`.

@@ -4,13 +4,15 @@
 
 #include "core/error.h"
 #include "nn/models/config_values.h"
+#include "nn/models/experts_config.h"
 #include "nn/models/families.h"
 #include "nn/models/gemma.h"
 #include "nn/models/rope_config.h"
 
 /// Gemma 4: as its elders, but for plain norms, heads of two sizes, scores that are not scaled,
 /// values normed like keys, and a scalar behind each layer. The small ones (E2B, E4B) give each
-/// layer an input of its own, and their last layers read the keys and values of earlier ones.
+/// layer an input of its own, and their last layers read the keys and values of earlier ones; one
+/// (26B-A4B) has a mixture of experts beside each dense block, both between norms of their own.
 namespace inlay {
 namespace {
 
@@ -95,7 +97,6 @@ std::vector<RopePlan> gemma4_ropes(const HfConfig& config, const DecoderPlan& p,
 }
 
 void refuse_what_is_not_here(const HfConfig& config) {
-  config.refuse_flag("enable_moe_block");
   if (config.has("use_bidirectional_attention") &&
       config.text("use_bidirectional_attention") == "all") {
     config.fail("use_bidirectional_attention", "\"all\" is not supported");
@@ -110,12 +111,31 @@ LayerInputsPlan gemma4_inputs(const HfConfig& config, const LayerPlan& layer) {
   return inputs;
 }
 
+void add_experts(const HfConfig& config, LayerPlan& layer) {
+  ExpertsPlan experts = parse_experts(
+      config, {.width = "moe_intermediate_size", .chosen = "top_k_experts", .usual_chosen = {}});
+  stack_experts(experts);
+  experts.name = "";  // router and experts are parts of the layer itself
+  experts.router = "router.proj";
+  experts.router_is_linear = true;
+  experts.router_scale = "router.scale";
+  experts.expert_scale = "router.per_expert_scale";
+  experts.gate.activation = layer.mlp.activation;
+  experts.norm_before = "pre_feedforward_layernorm_2";
+  experts.norm_after = "post_feedforward_layernorm_2";
+  layer.mlp_own_norm = "post_feedforward_layernorm_1";
+  layer.experts = experts;
+}
+
 DecoderPlan gemma4_plan(const HfConfig& config) {
   refuse_what_is_not_here(config);
   DecoderPlan p = gemma_plan(config, kGemma4);
   p.logits_softcap = softcap_of(config, "final_logit_softcapping", 0.0);
   LayerPlan layer = gemma_layer(config, p, kGemma4);
   layer.scalar = "layer_scalar";
+  if (config.flag("enable_moe_block", false)) {
+    add_experts(config, layer);
+  }
   p.layer_inputs = gemma4_inputs(config, layer);
   SelfAttentionPlan attention = gemma_attention(config, p, kGemma4);
   attention.scale = 1.0F;
@@ -170,9 +190,6 @@ i64 number_of(const std::vector<i64>& list, const std::vector<i64>& sliding, boo
 }
 
 void more_gemma4_gguf(const GgufKeys& keys, nlohmann::json& c) {
-  if (keys.file().find_tensor("blk.0.ffn_gate_inp.weight") != nullptr) {
-    throw DataError(keys.file().path() + ": mixture-of-experts models of gemma4 are not supported");
-  }
   const auto sliding = keys.integers("attention.sliding_window_pattern");
   if (!sliding || sliding->empty()) {
     keys.fail("attention.sliding_window_pattern", "missing");
@@ -206,6 +223,12 @@ void more_gemma4_gguf(const GgufKeys& keys, nlohmann::json& c) {
     c["vocab_size_per_layer_input"] = table->shape[0];
   }
   c["hidden_activation"] = "gelu_pytorch_tanh";
+  if (has_gguf_tensor(keys, "ffn_gate_inp.weight")) {
+    c["enable_moe_block"] = true;
+    c["num_experts"] = keys.integer("expert_count");
+    c["top_k_experts"] = keys.integer("expert_used_count");
+    c["moe_intermediate_size"] = keys.integer("expert_feed_forward_length");
+  }
   if (keys.has("final_logit_softcapping")) {
     c["final_logit_softcapping"] = keys.number("final_logit_softcapping");
   }
@@ -219,7 +242,17 @@ GgufFamily gemma4_gguf() {
   in_layer.insert(in_layer.end(), {{"per_layer_input_gate", "inp_gate"},
                                    {"per_layer_projection", "proj"},
                                    {"post_per_layer_input_norm", "post_norm"},
-                                   {"layer_scalar", "layer_output_scale.weight"}});
+                                   {"layer_scalar", "layer_output_scale.weight"},
+                                   {"post_feedforward_layernorm_1", "post_ffw_norm_1"},
+                                   {"pre_feedforward_layernorm_2", "pre_ffw_norm_2"},
+                                   {"post_feedforward_layernorm_2", "post_ffw_norm_2"},
+                                   {"router.proj", "ffn_gate_inp"},
+                                   {"router.scale", "ffn_gate_inp.scale"},
+                                   {"router.per_expert_scale", "ffn_down_exps.scale"},
+                                   {"experts.gate_proj", "ffn_gate_exps"},
+                                   {"experts.up_proj", "ffn_up_exps"},
+                                   {"experts.gate_up_proj", "ffn_gate_up_exps.weight"},
+                                   {"experts.down_proj", "ffn_down_exps"}});
   std::vector<NamePair> outside = usual_gguf_outside();
   outside.insert(outside.end(), {{"model.embed_tokens_per_layer", "per_layer_token_embd"},
                                  {"model.per_layer_model_projection", "per_layer_model_proj"},

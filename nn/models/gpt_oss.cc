@@ -37,7 +37,7 @@ bool slides(const HfConfig& config, i64 i) {
 
 DecoderPlan gpt_oss_plan(const HfConfig& config) {
   DecoderPlan p = mixture_plan(config, 1e-5, kGptOssPositions);
-  ExpertsPlan experts = parse_experts(config, "intermediate_size", 4);
+  ExpertsPlan experts = parse_experts(config, {.usual_chosen = 4});
   experts.router = "router";
   experts.router_bias = true;
   experts.gate.clamped = true;

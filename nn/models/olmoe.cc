@@ -15,7 +15,7 @@ constexpr i64 kOlmoePositions = 4096;
 
 DecoderPlan olmoe_plan(const HfConfig& config) {
   DecoderPlan p = mixture_plan(config, 1e-5, kOlmoePositions);
-  ExpertsPlan experts = parse_experts(config, "intermediate_size", 8);
+  ExpertsPlan experts = parse_experts(config, {.usual_chosen = 8});
   experts.routing.normalised = config.flag("norm_topk_prob", false);
   const double clip = config.number("clip_qkv", 0.0);
   if (clip < 0.0) {

@@ -30,7 +30,8 @@ DecoderPlan qwen3_moe_plan(const HfConfig& config) {
   const i64 window = config.flag("use_sliding_window", false) && config.has("sliding_window")
                          ? config.integer("sliding_window")
                          : 0;
-  ExpertsPlan experts = parse_experts(config, "moe_intermediate_size", 8);
+  ExpertsPlan experts =
+      parse_experts(config, {.width = "moe_intermediate_size", .usual_chosen = 8});
   experts.routing.normalised = config.flag("norm_topk_prob", false);
   MlpPlan mlp;
   mlp.activation = experts.gate.activation;

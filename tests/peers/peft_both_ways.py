@@ -58,11 +58,15 @@ def torch_logits(model, ids):
 def linear_layers(model):
     """The text part's linear layers but its head, by their paths."""
     import torch
+    from peft.utils import transformers_weight_conversion as peft_conversion
     from transformers.pytorch_utils import Conv1D
 
     head = model.get_output_embeddings()
-    # PEFT takes a dense layer's "down_proj" for the experts' in a model that has both.
-    mixed = any(name.endswith(".experts") for name, _ in model.named_modules())
+    # In a model that has both, PEFT takes a dense layer's "down_proj" for the experts', if it knows these from before.
+    pattern = peft_conversion._MODEL_TO_CONVERSION_PATTERN.get(model.config.model_type)
+    mixed = pattern in peft_conversion._MOE_TARGET_MODULE_MAPPING and any(
+        name.endswith(".experts") for name, _ in model.named_modules()
+    )
     return {
         name
         for name, module in model.named_modules()
