@@ -78,18 +78,11 @@ class GgufCheckpoint final : public Checkpoint {
   StoredWeight matrix(const std::string& name, i64 out, i64 in, WeightLayout /*layout*/,
                       i64 rope_head_dim) override {
     const GgufTensor& tensor = find(name + ".weight");
+    if (const GgufTensor* lower = second_half(tensor)) {
+      return {joined(tensor, *lower, out, in), WeightLayout::kOutIn};
+    }
     check(tensor, {out, in});  // GGUF keeps every weight [out, in], GPT-2's too
-    const MatrixFormat format = format_of(tensor);
-    const kernels::BlockSize block = kernels::block_size(format);
-    MatrixParts parts;
-    parts.format = format;
-    parts.rows = out;
-    parts.cols = in;
-    parts.row_bytes = in / block.values * block.bytes;
-    // Booked as weights through a borrowed view of the mapping.
-    parts.data = Tensor::borrow(tensor.data, {static_cast<i64>(tensor.data.size())}, DType::kU8,
-                                tensor.file);
-    FrozenMatrix matrix(std::move(parts));
+    FrozenMatrix matrix = lying(tensor, out, in);
     if (const std::vector<i32> rows = row_map(name, out, rope_head_dim); !rows.empty()) {
       matrix = matrix.with_row_map(rows);
     }
@@ -191,6 +184,53 @@ class GgufCheckpoint final : public Checkpoint {
   }
 
  private:
+  // Booked as weights through a borrowed view of the mapping.
+  FrozenMatrix lying(const GgufTensor& tensor, i64 rows, i64 cols) const {
+    MatrixParts parts;
+    parts.format = format_of(tensor);
+    const kernels::BlockSize block = kernels::block_size(parts.format);
+    parts.rows = rows;
+    parts.cols = cols;
+    parts.row_bytes = cols / block.values * block.bytes;
+    parts.data = Tensor::borrow(tensor.data, {static_cast<i64>(tensor.data.size())}, DType::kU8,
+                                tensor.file);
+    return FrozenMatrix(std::move(parts));
+  }
+
+  // The tensor with the lower rows of a matrix whose upper ones are in `upper`, or null.
+  const GgufTensor* second_half(const GgufTensor& upper) {
+    for (const auto& [first, second] : family_.gguf->second_halves) {
+      if (const std::size_t at = upper.name.find(str(".", first, ".")); at != std::string::npos) {
+        const std::string name = str(upper.name.substr(0, at), ".", second, ".weight");
+        used_.insert(name);
+        return &file_.tensor(name);
+      }
+    }
+    return nullptr;
+  }
+
+  // Both halves in one piece of memory; as f32 where they are of different types.
+  FrozenMatrix joined(const GgufTensor& upper, const GgufTensor& lower, i64 rows, i64 cols) const {
+    check(upper, {rows / 2, cols});
+    check(lower, {rows / 2, cols});
+    const MemoryScope scope(MemoryClass::kWeights);
+    const FrozenMatrix halves[] = {lying(upper, rows / 2, cols), lying(lower, rows / 2, cols)};
+    if (halves[0].format() != halves[1].format()) {
+      const Tensor whole = Tensor::empty({rows, cols});
+      whole.slice(0, 0, rows / 2).copy_from(halves[0].decode(0, rows / 2));
+      whole.slice(0, rows / 2, rows).copy_from(halves[1].decode(0, rows / 2));
+      return FrozenMatrix(whole);
+    }
+    MatrixParts parts = halves[0].parts();
+    const auto bytes = static_cast<i64>(upper.data.size());
+    const Tensor whole = Tensor::empty({2 * bytes}, DType::kU8);
+    whole.slice(0, 0, bytes).copy_from(parts.data);
+    whole.slice(0, bytes, 2 * bytes).copy_from(halves[1].parts().data);
+    parts.rows = rows;
+    parts.data = whole;
+    return FrozenMatrix(std::move(parts));
+  }
+
   const GgufTensor* find_tensor(const std::string& hf_name) const {
     const auto name = gguf_name(family_, hf_name);
     return name ? file_.find_tensor(*name) : nullptr;

@@ -54,7 +54,7 @@ DecoderPlan mixture_plan(const HfConfig& config, double norm_eps_by_default, i64
 ExpertsPlan parse_experts(const HfConfig& config, const ExpertKeys& keys) {
   ExpertsPlan plan;
   const char* key = config.has("num_local_experts") ? "num_local_experts" : "num_experts";
-  plan.experts = config.integer(key);
+  plan.experts = config.integer(key, keys.usual_experts);
   plan.routing.chosen = config.integer(keys.chosen, keys.usual_chosen);
   if (plan.routing.chosen > plan.experts) {
     config.fail(keys.chosen,

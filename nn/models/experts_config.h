@@ -17,11 +17,12 @@ namespace inlay {
 /// feed-forward parts and RoPE are the family's. All layers are alike.
 DecoderPlan mixture_plan(const HfConfig& config, double norm_eps, i64 max_positions);
 
-/// What a family calls the width of an expert, and the number of those that are chosen, which may
-/// have a usual value.
+/// What a family calls the width of an expert, and the number of those that are chosen, and what is
+/// meant where the config does not say how many there are, and are chosen.
 struct ExpertKeys {
   std::string_view width = "intermediate_size";
   std::string_view chosen = "num_experts_per_tok";
+  std::optional<i64> usual_experts = {};
   std::optional<i64> usual_chosen = {};
 };
 /// The experts of a config: `num_experts` or `num_local_experts` of them, gated by `hidden_act`.

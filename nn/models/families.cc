@@ -36,6 +36,8 @@ const Family& ministral3_family();
 const Family& smollm3_family();
 const Family& phi3_family();
 const Family& granite_family();
+const Family& granite_moe_family();
+const Family& granite_moe_shared_family();
 const Family& granite_hybrid_family();
 const Family& hunyuan_family();
 const Family& ernie4_5_family();
@@ -46,14 +48,22 @@ const Family& exaone4_family();
 const std::vector<const Family*>& families() {
   // clang-format off: a line each
   static const std::vector<const Family*> rows = {
-      &llama_family(),    &gpt2_family(),           &qwen2_family(),    &qwen3_family(),
-      &mistral_family(),  &ministral3_family(),     &smollm3_family(),  &phi3_family(),
-      &granite_family(),  &granite_hybrid_family(), &hunyuan_family(),  &ernie4_5_family(),
-      &olmo2_family(),    &olmo3_family(),          &exaone4_family(),  &qwen3_moe_family(),
-      &olmoe_family(),    &gpt_oss_family(),        &gemma2_family(),   &gemma3_text_family(),
-      &gemma3_family(),   &gemma4_text_family(),    &gemma4_family(),   &cohere2_family(),
-      &glm4_family(),     &gpt_neox_family(),       &nanochat_family(), &nemotron_family(),
-      &stablelm_family(), &starcoder2_family(),
+      &llama_family(),       &gpt2_family(),
+      &qwen2_family(),       &qwen3_family(),
+      &mistral_family(),     &ministral3_family(),
+      &smollm3_family(),     &phi3_family(),
+      &granite_family(),     &granite_hybrid_family(),
+      &hunyuan_family(),     &ernie4_5_family(),
+      &granite_moe_family(), &granite_moe_shared_family(),
+      &olmo2_family(),       &olmo3_family(),
+      &exaone4_family(),     &qwen3_moe_family(),
+      &olmoe_family(),       &gpt_oss_family(),
+      &gemma2_family(),      &gemma3_text_family(),
+      &gemma3_family(),      &gemma4_text_family(),
+      &gemma4_family(),      &cohere2_family(),
+      &glm4_family(),        &gpt_neox_family(),
+      &nanochat_family(),    &nemotron_family(),
+      &stablelm_family(),    &starcoder2_family(),
   };
   // clang-format on
   return rows;

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "nn/causal_lm.h"
@@ -39,6 +40,8 @@ struct GgufFamily {
   /// A projection of a layer that has queries, keys and values of one head after the other, of
   /// which files keep all queries first, then all keys. Empty: none.
   std::string_view qkv_by_head = {};
+  /// Of matrices that files keep in two, the upper rows' names in a layer and the lower rows'.
+  std::vector<std::pair<std::string_view, std::string_view>> second_halves = {};
 };
 
 /// A part of names in memory, and what some checkpoints have in its place.

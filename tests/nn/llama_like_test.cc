@@ -125,6 +125,23 @@ TEST(LlamaLike, SomeLayersHaveNoRope) {
   EXPECT_EQ(ropes(plan_with("olmo3")), (std::vector<i64>{1, 1, 1, 0, 1, 1, 1, 0}));
 }
 
+TEST(Granite, HasExpertsAloneBesideABlockOfAllOrNone) {
+  const auto plan = [](const char* type, const Json& more) {
+    return plan_with(type, more).layers[7];
+  };
+  const Json shared = {{"shared_intermediate_size", 20}};
+  EXPECT_EQ(plan("granitemoe", {}).mlp.width, 0);
+  EXPECT_EQ(plan("granitemoe", {}).experts->width, 12);
+  EXPECT_EQ(plan("granitemoe", {}).experts->experts, 8);
+  EXPECT_EQ(plan("granitemoe", {}).experts->routing.chosen, 2);
+  EXPECT_EQ(plan("granitemoeshared", {}).mlp.width, 0);
+  EXPECT_EQ(plan("granitemoeshared", shared).mlp.width, 20);
+  EXPECT_EQ(plan("granitemoeshared", shared).experts->width, 12);
+  EXPECT_FALSE(plan("granitemoehybrid", shared).experts.has_value());
+  EXPECT_EQ(plan("granitemoehybrid", {{"num_local_experts", 4}}).mlp.width, 1024);
+  EXPECT_EQ(plan("granitemoehybrid", {{"num_local_experts", 4}}).experts->width, 12);
+}
+
 TEST(Exaone4, LayersThatSeeAllHaveNoRopeWhereOthersSlide) {
   const std::vector<i64> slides = {5, 5, 5, 0, 5, 5, 5, 0};
   const std::vector<i64> turns = {0, 0, 0, -1, 0, 0, 0, -1};
@@ -186,8 +203,11 @@ TEST(LlamaLike, SaysWhatIsNotSupported) {
        "/layers_block_type: \"linear_attention\" is not supported: only attention is, in every "
        "layer"},
       {"granitemoehybrid",
-       {{"num_local_experts", 4}},
-       "/num_local_experts: 4 is not supported: models without experts are"},
+       {{"num_local_experts", 4}, {"num_experts_per_tok", 5}},
+       "/num_experts_per_tok: 5 is more than the 4 of num_local_experts"},
+      {"granitemoe",
+       {{"shared_intermediate_size", 8}},
+       "/shared_intermediate_size: 8 is not supported: a Granite-MoE has no such setting"},
       {"hunyuan_v1_dense", {{"use_qk_norm", false}}, "/use_qk_norm: false is not supported"},
       {"hunyuan_v1_dense", {{"use_cla", true}}, "/use_cla: true is not supported"},
       {"mistral",

@@ -302,6 +302,32 @@ VARIANTS = {
             "attention_multiplier": 0.3,
         },
     ),
+    "granitemoe-tied-hub": (
+        "granitemoe",
+        {
+            "num_local_experts": 3,
+            "num_experts_per_tok": 1,
+            "tie_word_embeddings": True,
+            "rope_parameters": PLAIN,
+            "attention_multiplier": 0.5,
+        },
+    ),
+    "granitemoeshared": (
+        "granitemoeshared",
+        {
+            "num_local_experts": 6,
+            "num_experts_per_tok": 3,
+            "shared_intermediate_size": 28,
+            "embedding_multiplier": 1.5,
+            "logits_scaling": 3.0,
+            "residual_multiplier": 0.6,
+            "attention_multiplier": 0.4,
+        },
+    ),
+    "granitemoeshared-none": (
+        "granitemoeshared",
+        {"num_local_experts": 4, "num_experts_per_tok": 4, "attention_multiplier": 0.4},
+    ),
     "granitemoehybrid-experts": (
         "granitemoehybrid",
         {
@@ -323,6 +349,7 @@ NOT_IN_GGUF = {
     "gemma2-caps-hub": "query_pre_attn_scalar",
     "gemma3-pattern": "query_pre_attn_scalar, which layers have a window",
     "gpt_neox-sequential": "rope_theta",
+    "granite4-no-rope": "that no layer has RoPE",
     "llama-dynamic": "dynamic RoPE",
     "mistral-window-hub": "the window",
     "olmoe-clip": "clip_qkv",

@@ -44,6 +44,8 @@ def prepared(folder, work):
     if settings["model_type"].startswith("hunyuan"):
         wanted["max_position_embeddings"] = 32768  # the one length it knows; the angles do not depend on it
         settings.pop("max_position_embeddings", None)
+    if settings["model_type"] == "granitemoehybrid":  # of whose layers it knows the hub's names alone
+        wanted["layer_types"] = [kind.replace("full_attention", "attention") for kind in settings.pop("layer_types")]
     settings = {**{key: value for key, value in wanted.items() if value is not None}, **settings}
     place = work / "prepared" / folder.name
     place.mkdir(parents=True)
