@@ -23,6 +23,7 @@ constexpr Benchmark kBenchmarks[] = {
     {"quant", "storage formats: encoding, decoding, and products with one row",
      bench_quant_command},
     {"generate", "reading a prompt, and writing tokens one by one", bench_generate},
+    {"tokenize", "text to token ids", bench_tokenize},
 };
 
 void print_bench_help() {

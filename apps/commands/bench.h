@@ -12,5 +12,6 @@ int bench_attention_command(std::span<const std::string> arguments);
 int bench_gemm_command(std::span<const std::string> arguments);
 int bench_quant_command(std::span<const std::string> arguments);
 int bench_generate(std::span<const std::string> arguments);
+int bench_tokenize(std::span<const std::string> arguments);
 
 }  // namespace inlay

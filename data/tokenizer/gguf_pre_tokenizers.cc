@@ -21,6 +21,8 @@ constexpr std::string_view kDeepSeek3Pattern =
     R"([!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
 constexpr std::string_view kChineseAndJapanese =
     R"([\x{4E00}-\x{9FA5}\x{3040}-\x{309F}\x{30A0}-\x{30FF}]+)";
+constexpr std::string_view kChineseAndKorean =
+    R"([\x{4E00}-\x{9FA5}\x{0800}-\x{4E00}\x{AC00}-\x{D7FF}]+)";
 constexpr std::string_view kExaoneMoePattern =
     R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?(?:\p{L}\p{M}*(?: \p{L}\p{M}*)*)+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]?|\s*[\r\n]|\s+(?!\S)|\s+)";
 constexpr std::string_view kSeedCoderPattern =
@@ -54,6 +56,10 @@ const GgufPreTokenizer kPreTokenizers[] = {
     {.names = {"tekken"}, .patterns = {kTekkenPattern}, .ignore_merges = true, .add_bos = true},
     {.names = {"deepseek-v3", "hunyuan-dense", "joyai-llm", "hy_v4"},
      .patterns = {R"(\p{N}{1,3})", kChineseAndJapanese, kDeepSeek3Pattern}},
+    {.names = {"deepseek-coder"},
+     .patterns = {R"([\r\n])", R"(\s?\p{L}+)", R"(\s?\p{P}+)", kChineseAndKorean, R"(\p{N})"}},
+    {.names = {"falcon"},
+     .patterns = {R"([\p{P}\$\+<=>\^~\|`]+)", kGpt2Pattern, "[0-9][0-9][0-9]"}},
     {.names = {"exaone-moe"}, .patterns = {kExaoneMoePattern}},
     {.names = {"seed-coder"}, .patterns = {kSeedCoderPattern}},
     {.names = {"bailingmoe", "bailingmoe2", "llada-moe"}, .patterns = {kBailingPattern}},

@@ -253,6 +253,18 @@ TEST(Bench, GenerateTimesThePromptAndTheTokensAfterIt) {
   }
 }
 
+TEST(Bench, TokenizeCutsTextsBehindLines) {
+  const Workshop workshop;
+  workshop.write("text.txt", "one\ntwo\nthree\n\nfour");
+  const Json result = measured(
+      workshop, "tokenize --tokenizer bytes --file text.txt --bytes 5 --steps 2 --threads 1");
+  EXPECT_EQ(result["bytes"], 19);
+  EXPECT_EQ(result["tokens"], 19);
+  EXPECT_EQ(result["texts"], 3);  // "one\ntwo\n", "three\n" and "\nfour"
+  EXPECT_GT(result["megabytes_a_core"], 0.0);
+  expect_timing(result["encode"], 2);
+}
+
 TEST(Bench, PrintsForPeopleToo) {
   const Workshop workshop;
   const auto printed = [&](const std::string& arguments) {
@@ -282,7 +294,7 @@ TEST(Bench, RefusesWhatMakesNoSense) {
   const BadBench cases[] = {
       {"trian",
        "bench: unknown benchmark \"trian\" (did you mean \"train\"?); there are: train, "
-       "attention, gemm, quant, generate"},
+       "attention, gemm, quant, generate, tokenize"},
       {"train --shape smollm2-135",
        "--shape: expected one of smollm2-135m, gpt2-124m, qwen2-0.5b, qwen2-7b, "
        "qwen3-0.6b, gemma3-270m, smollm3-3b, tiny, found \"smollm2-135\" (did you mean "
@@ -310,6 +322,8 @@ TEST(Bench, RefusesWhatMakesNoSense) {
       {"gemm --inner 64 --columns 64 --values bf16",
        "--values: bf16 needs --compute-dtype bf16 and a processor that multiplies bf16"},
       {"quant --format q2_k", "--format: expected one of …"},
+      {"tokenize --tokenizer bytes --file rows.jsonl --bytes 0",
+       "--bytes: expected at least 1, found 0"},
       {"generate --new-tokens 1", "--new-tokens: expected at least 2, found 1"},
       {"generate --shape tiny -m model", "bench generate: give one of --model and --shape"},
   };

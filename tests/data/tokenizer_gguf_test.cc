@@ -125,7 +125,8 @@ TEST(TokenizerGguf, RefusesWhatIsWrongOrNotSupported) {
            "llama3, llama-v3, falcon3, falcon-h1, lfm2, pixtral, midm-2.0, dbrx, smaug-bpe, "
            "chatglm-bpe, glm4, glm5, qwen2, qwen35, deepseek-r1-qwen, stablelm2, hunyuan, megrez, "
            "kormo, solar-open, grok-2, gpt-4o, llama4, kanana2, minimax-m2, tekken, deepseek-v3, "
-           "hunyuan-dense, joyai-llm, hy_v4, exaone-moe, seed-coder, bailingmoe, bailingmoe2, "
+           "hunyuan-dense, joyai-llm, hy_v4, deepseek-coder, falcon, exaone-moe, seed-coder, "
+           "bailingmoe, bailingmoe2, "
            "llada-moe, default"},
       {[](auto& d) { d.pre = ""; },
        key + "pre is missing, so how to split text is not known; give a tokenizer.json instead"},
