@@ -41,8 +41,7 @@ class NewAdapter final : public Injector {
  public:
   NewAdapter(const CausalLM& model, const PeftConfig& config, const InjectOptions& options)
       : Injector(model, config, options) {
-    const Family* family = find_family(model.family());
-    part_of_model_ = family != nullptr && !family->text_key.empty();
+    part_of_model_ = family_ != nullptr && !family_->text_key.empty();
     experts_go_by_names_ = converts_expert_targets(model.family());
   }
 
@@ -82,7 +81,8 @@ class NewAdapter final : public Injector {
     }
   }
 
-  void router(const std::string& name, std::unique_ptr<LinearLike>& slot) override {
+  void router(const std::string& stored_name, std::unique_ptr<LinearLike>& slot) override {
+    const std::string name = router_path(stored_name);
     if (matcher_.saves(name)) {
       save_linear(name, slot);
     } else if (const auto choice = router_choice(name)) {

@@ -20,6 +20,8 @@ namespace {
 // The paths of a model's modules that hold parameters, and whether its head is its embedding.
 class ModuleNames final : public Visitor {
  public:
+  explicit ModuleNames(const CausalLM& model) : family_(find_family(model.family())) {}
+
   void linear(const std::string& name, std::unique_ptr<LinearLike>& slot) override {
     paths.insert(name);
     tied = tied || dynamic_cast<const TiedHead*>(slot.get()) != nullptr;
@@ -31,11 +33,14 @@ class ModuleNames final : public Visitor {
     paths.insert(name.substr(0, name.rfind('.')));
   }
   void router(const std::string& name, std::unique_ptr<LinearLike>& /*slot*/) override {
-    paths.insert(name);
+    paths.insert(family_ != nullptr ? router_in_memory(*family_, name) : name);
   }
   void experts(const std::string& name, ExpertStack& /*stack*/) override { paths.insert(name); }
   std::set<std::string> paths;
   bool tied = false;
+
+ private:
+  const Family* family_;  // null for models that are of none
 };
 
 // What PEFT adapts where an adapter's config names no modules.
@@ -138,7 +143,8 @@ class FinishedInjector final : public Injector {
     }
   }
 
-  void router(const std::string& name, std::unique_ptr<LinearLike>& slot) override {
+  void router(const std::string& stored_name, std::unique_ptr<LinearLike>& slot) override {
+    const std::string name = router_path(stored_name);
     use_own_weights(name, slot, false, false);
     if (const auto choice = router_choice(name)) {
       const std::size_t first = adapter_.tensors.size();
@@ -393,7 +399,7 @@ class FinishedInjector final : public Injector {
 FinishedAdapter inject_finished_adapter(CausalLM& model, const FinishedPeftConfig& config,
                                         AdapterFile& file, double scale) {
   freeze(model);
-  ModuleNames names;
+  ModuleNames names(model);
   model.visit(names, "");
   const bool renamed = file.rename_into(names.paths);
   FinishedInjector injector(model, config, with_targets(config, model),

@@ -11,6 +11,7 @@
 #include "finetune/adapters/matching.h"
 #include "finetune/adapters/parameter_targets.h"
 #include "finetune/adapters/registry.h"
+#include "nn/models/families.h"
 
 namespace inlay {
 
@@ -37,6 +38,7 @@ class Injector : public Visitor {
  protected:
   Injector(const CausalLM& model, const PeftConfig& config, const InjectOptions& options)
       : head_(model.head_name()),
+        family_(find_family(model.family())),
         config_(config),
         options_(options),
         method_(method_of(config)),
@@ -48,6 +50,10 @@ class Injector : public Visitor {
   void experts(const std::string& name, ExpertStack& stack) override;
   /// Gives the stacks noted so far their updates.
   void wrap_stacks();
+  /// The path of a router, whatever checkpoints call it.
+  std::string router_path(const std::string& name) const {
+    return family_ != nullptr ? router_in_memory(*family_, name) : name;
+  }
   /// Rank and alpha for the weight of a router, where target_parameters means it.
   std::optional<ModuleMatcher::Choice> router_choice(const std::string& name);
   void wrap_router(const std::string& name, std::unique_ptr<LinearLike>& slot,
@@ -79,7 +85,8 @@ class Injector : public Visitor {
     adapter_.tensors.push_back({key, value});
   }
 
-  std::string head_;  // the path of the model's output head
+  std::string head_;      // the path of the model's output head
+  const Family* family_;  // null for models that are of none
   PeftConfig config_;
   InjectOptions options_;
   const AdapterMethod& method_;

@@ -202,6 +202,13 @@ std::vector<std::string> other_names(const Family& family, std::string_view name
   return names;
 }
 
+std::string router_in_memory(const Family& family, const std::string& path) {
+  if (!family.router || !path.ends_with(str(".", family.router->file))) {
+    return path;
+  }
+  return str(path.substr(0, path.size() - family.router->file.size()), family.router->memory);
+}
+
 bool is_of_other_part(const Family& family, std::string_view tensor) {
   return std::ranges::any_of(family.other_parts,
                              [&](std::string_view prefix) { return tensor.starts_with(prefix); });

@@ -49,6 +49,11 @@ struct OtherPrefix {
   std::string memory, file;
 };
 
+/// The end of a router's path in memory, and so in adapters, and in checkpoints.
+struct RouterName {
+  std::string_view memory, file;
+};
+
 struct Family {
   std::string article;                   // what a model of it is called in a sentence: "a Llama"
   std::vector<std::string> model_types;  // `model_type` of config.json
@@ -77,6 +82,7 @@ struct Family {
   std::string text_key = {};
   std::string text_alone = {};  // the `model_type` of that language model as a model of its own
   std::vector<OtherPrefix> other_prefixes = {};
+  std::optional<RouterName> router = {};  // where the two differ
   /// What the names of tensors begin with that belong to other parts: images, sounds, heads that
   /// guess further tokens.
   std::vector<std::string_view> other_parts = {};
@@ -102,6 +108,8 @@ HfConfig text_config(const HfConfig& config, const Family& family);
 /// What checkpoints may call a tensor that is `name` in memory, by Family::other_prefixes; nothing
 /// when they all call it so.
 std::vector<std::string> other_names(const Family& family, std::string_view name);
+/// The path in memory of a router that is `path` in checkpoints.
+std::string router_in_memory(const Family& family, const std::string& path);
 /// Whether a tensor of a checkpoint, by its name there, belongs to another part of the model.
 bool is_of_other_part(const Family& family, std::string_view tensor);
 

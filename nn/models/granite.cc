@@ -16,6 +16,7 @@ namespace {
 // In kGgufRopeKey: its layers have no RoPE, for which config.json of a Granite has no word.
 constexpr const char* kNone = "none";
 constexpr const char* kSharedWidth = "shared_intermediate_size";
+constexpr const char* kRouter = "router.layer";
 
 void without_rope(DecoderPlan& plan) {
   for (LayerPlan& layer : plan.layers) {
@@ -70,7 +71,7 @@ void refuse_other_layers(const HfConfig& config, i64 layers) {
 void add_experts(const HfConfig& config, DecoderPlan& plan) {
   ExpertsPlan experts = parse_experts(config, {.usual_experts = 8, .usual_chosen = 2});
   experts.name = "block_sparse_moe";
-  experts.router = "router.layer";
+  experts.router = kRouter;
   stack_experts(experts);
   experts.gate_up.stack = "input_linear.weight";
   experts.down.stack = "output_linear.weight";
@@ -233,6 +234,7 @@ const Family& granite_moe_family() {
       .plan = granite_moe_plan,
       .notes = llama_like_notes,
       .gguf = granite_moe_gguf(),
+      .router = RouterName{"router", kRouter},
   };
   return row;
 }
@@ -263,6 +265,7 @@ const Family& granite_hybrid_family() {
                                    kSharedWidth, "mamba_d_state", "mamba_expand"}),
       .plan = granite_hybrid_plan,
       .notes = llama_like_notes,
+      .router = RouterName{"router", kRouter},
   };
   return row;
 }

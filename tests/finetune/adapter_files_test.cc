@@ -18,6 +18,7 @@
 #include "finetune/adapters/peft_files.h"
 #include "finetune/merge.h"
 #include "tests/support/error_text.h"
+#include "tests/support/golden.h"
 #include "tests/support/model_passes.h"
 #include "tests/support/stored_tensors.h"
 #include "tests/support/temp_directory.h"
@@ -429,6 +430,53 @@ TEST(InjectAdapter, RefusesWhatItCannotWrap) {
                 inject_adapter(*loaded.model, peft_config(c.peft), {.key = RandomKey(1)});
               }),
               c.sentence);
+  }
+}
+
+// As PEFT 0.21.2 names and shapes them (tests/peers/peft_both_ways.py compares whole adapters).
+TEST(InjectAdapter, HasPeftsTensorsForParametersOfExpertsAndRouters) {
+  const struct {
+    const char *fixture, *experts, *router;  // in a layer; no router: it is a linear layer
+    i64 count, width;                        // of the experts
+  } cases[] = {
+      {"gpt_oss", "mlp.experts", "mlp.router", 4, 16},
+      {"olmoe", "mlp.experts", "mlp.gate", 6, 12},
+      {"gemma4_moe", "experts", nullptr, 4, 12},
+      {"granitemoeshared", "block_sparse_moe.experts", "block_sparse_moe.router", 4, 12},
+  };
+  for (const auto& c : cases) {
+    SCOPED_TRACE(c.fixture);
+    LoadedModel loaded = load_model_at(golden(str("models/families/", c.fixture)));
+    std::vector<std::string> parameters = {"experts.down_proj", "experts.gate_up_proj"};
+    if (c.router != nullptr) {
+      parameters.push_back(
+          str(std::string(c.router).substr(std::string(c.router).find('.') + 1), ".weight"));
+    }
+    const Adapter adapter =
+        inject(loaded, peft_config({{"r", 2},
+                                    {"target_modules", OrderedJson::array({"q_proj"})},
+                                    {"target_parameters", parameters}}));
+    std::map<std::string, Shape> found;
+    const std::string layer = "model.layers.1.";
+    for (const AdapterTensor& t : adapter.tensors) {
+      if (t.key.starts_with(layer) && t.key.find("self_attn") == std::string::npos) {
+        found.emplace(t.key.substr(layer.size()), t.value.shape());
+      }
+    }
+    const std::string experts = c.experts;
+    std::map<std::string, Shape> expected = {
+        {experts + ".base_layer.lora_A.weight", {2 * c.count, 32}},
+        {experts + ".base_layer.lora_B.weight", {2 * c.width, 2 * c.count}},
+        {experts + ".lora_A.weight", {2 * c.count, c.width}},
+        {experts + ".lora_B.weight", {32, 2 * c.count}}};
+    if (c.router != nullptr) {
+      expected.emplace(str(c.router, ".lora_A.weight"), Shape{2, 32});
+      expected.emplace(str(c.router, ".lora_B.weight"), Shape{c.count, 2});
+    }
+    EXPECT_TRUE(found == expected);
+    for (const auto& [name, shape] : found) {
+      EXPECT_TRUE(expected.contains(name)) << name;
+    }
   }
 }
 

@@ -6,8 +6,8 @@
 For each folder: an adapter of random factors on every linear layer made by PEFT, used by inlay; and one that inlay
 trained for two steps, loaded by PEFT. A line says how many linear layers Transformers' model has and how many of them
 each adapter names, and the largest differences of logits: of the model alone, of PEFT's adapter, of inlay's, and of the
-model that inlay merged. A layer left out, a key that is missing or not expected, or a difference over --limit makes the
-exit code 1.
+model that inlay merged. A model with experts has a second line, of adapters on their parameters and their routers' as
+well. A layer left out, a key or shape that is not PEFT's, or a difference over --limit makes the exit code 1.
 """
 
 import argparse
@@ -79,14 +79,43 @@ def linear_layers(model):
 
 def adapted_layers(adapter):
     names = load_file(adapter / "adapter_model.safetensors")
-    return {n.removeprefix("base_model.model.").split(".lora_")[0] for n in names if ".lora_" in n}
+    paths = {n.removeprefix("base_model.model.").split(".lora_")[0] for n in names if ".lora_" in n}
+    return {path.replace(".base_layer", "") for path in paths}
 
 
-def adapter_of_peft(folder, layers, place):
+def ends_experts(path):
+    return path.endswith((".experts", ".gate", ".router"))
+
+
+def expert_parameters(model):
+    """What is no linear layer in the modules that have experts: their matrices and their routers', by the paths' ends."""
+    import torch
+
+    names = set()
+    for path, module in model.named_modules():
+        if path.endswith(".experts"):
+            names |= {f"experts.{name}" for name, p in module.named_parameters() if p.ndim == 3}
+        elif path.endswith((".gate", ".router")) and not isinstance(module, torch.nn.Linear):
+            own = dict(module.named_parameters(recurse=False))
+            names |= {f"{path.rsplit('.', 1)[1]}.{name}" for name, p in own.items() if p.ndim == 2}
+    return sorted(names)
+
+
+def shapes_of(adapter):
+    return {name: tensor.shape for name, tensor in load_file(adapter / "adapter_model.safetensors").items()}
+
+
+def adapter_of_peft(folder, layers, parameters, place):
     import torch
     from peft import LoraConfig, get_peft_model
 
-    config = LoraConfig(r=4, lora_alpha=8, target_modules=sorted(layers), task_type="CAUSAL_LM")
+    config = LoraConfig(
+        r=4,
+        lora_alpha=8,
+        target_modules=sorted(layers),
+        target_parameters=parameters or None,
+        task_type="CAUSAL_LM",
+    )
     model = get_peft_model(load(folder), config).eval()
     draw = torch.Generator().manual_seed(3)
     for name, parameter in model.named_parameters():
@@ -96,7 +125,7 @@ def adapter_of_peft(folder, layers, place):
     return model
 
 
-def train(inlay, folder, ids, work):
+def train(inlay, folder, ids, parameters, work):
     data = work / "rows.jsonl"
     data.write_text("".join(json.dumps({"input_ids": row}) + "\n" for row in ids))
     config = work / "run.json"
@@ -104,7 +133,12 @@ def train(inlay, folder, ids, work):
         json.dumps(
             {
                 "model": {"model_name_or_path": str(folder)},
-                "peft": {"r": 4, "lora_alpha": 8, "target_modules": "all-linear"},
+                "peft": {
+                    "r": 4,
+                    "lora_alpha": 8,
+                    "target_modules": "all-linear",
+                    **({"target_parameters": parameters} if parameters else {}),
+                },
                 "data": {"train": str(data), "format": "tokens", "shuffle": False},
                 "training": {
                     "max_steps": 2,
@@ -133,7 +167,7 @@ def load_in_peft(folder, adapter):
     return model
 
 
-def both_ways(folder, inlay, work):
+def both_ways(folder, inlay, parameters, work):
     """The numbers of a line, and what is wrong with them."""
     model = load(folder)
     layers = linear_layers(model)
@@ -142,11 +176,14 @@ def both_ways(folder, inlay, work):
     ids = np.random.default_rng(11).integers(0, vocabulary, size=(2, 40)).tolist()
     away = lambda a, b: float(np.abs(a - b).max())
     plain = away(inlay_logits(inlay, work, ids, "--model", folder), torch_logits(model, ids))
-    theirs = adapter_of_peft(folder, layers, work / "theirs")
+    theirs = adapter_of_peft(folder, layers, parameters, work / "theirs")
     there = away(
         inlay_logits(inlay, work, ids, "--model", folder, "--adapter", work / "theirs"), torch_logits(theirs, ids)
     )
-    ours = train(inlay, folder, ids, work)
+    ours = train(inlay, folder, ids, parameters, work)
+    if shapes_of(ours) != shapes_of(work / "theirs"):
+        other = set(shapes_of(ours).items()) ^ set(shapes_of(work / "theirs").items())
+        raise RuntimeError(f"tensors of one adapter alone: {sorted(other)[:4]}")
     reloaded = load_in_peft(folder, ours)
     expected = torch_logits(reloaded, ids)
     back = away(inlay_logits(inlay, work, ids, "--model", folder, "--adapter", ours), expected)
@@ -157,10 +194,16 @@ def both_ways(folder, inlay, work):
     return {
         "layers": len(layers),
         "left out": sorted(layers - adapted_layers(ours)),
-        "beyond": sorted(adapted_layers(ours) - layers),
+        "beyond": sorted(p for p in adapted_layers(ours) - layers if not (parameters and ends_experts(p))),
         "model_type": text["model_type"],
         "differences": [plain, there, back, merged],
     }
+
+
+def kinds_of_targets(folder):
+    """Linear layers alone, and with the parameters of experts where there are some."""
+    parameters = expert_parameters(load(folder))
+    return [[], parameters] if parameters else [[]]
 
 
 def main():
@@ -172,22 +215,24 @@ def main():
     options = parser.parse_args()
     failed = 0
     results = {}
-    print(f"{'':28} layers   model   PEFT's  inlay's  merged")
-    for folder in options.folders:
+    print(f"{'':36} layers   model   PEFT's  inlay's  merged")
+    lines = [(folder, parameters) for folder in options.folders for parameters in kinds_of_targets(folder)]
+    for folder, parameters in lines:
+        name = folder.name + (" experts" if parameters else "")
         with tempfile.TemporaryDirectory() as scratch:
             try:
-                found = both_ways(folder, options.inlay, pathlib.Path(scratch))
+                found = both_ways(folder, options.inlay, parameters, pathlib.Path(scratch))
             except Exception as problem:
                 failed += 1
-                print(f"{folder.name:28} FAILED: {type(problem).__name__}: {str(problem)[:300]}", flush=True)
+                print(f"{name:36} FAILED: {type(problem).__name__}: {str(problem)[:300]}", flush=True)
                 continue
         wrong = [f"left out: {found['left out'][:3]}"] if found["left out"] else []
         wrong += [f"beyond: {found['beyond'][:3]}"] if found["beyond"] else []
         wrong += ["TOO FAR"] if not max(found["differences"]) <= options.limit else []
         failed += bool(wrong)
-        results[folder.name] = {**found, "wrong": wrong}
+        results[name] = {**found, "wrong": wrong}
         numbers = "  ".join(f"{d:.1e}" for d in found["differences"])
-        print(f"{folder.name:28} {found['layers']:6}  {numbers}  {'; '.join(wrong)}", flush=True)
+        print(f"{name:36} {found['layers']:6}  {numbers}  {'; '.join(wrong)}", flush=True)
     if options.json:
         options.json.write_text(json.dumps(results, indent=1) + "\n")
     sys.exit(1 if failed else 0)
