@@ -62,8 +62,9 @@ int tokenizer_train(std::span<const std::string> arguments) {
               "a special token, which no text is cut into otherwise; again for the next. The first "
               "ids are theirs, in this order")
       .option("--eos-token", eos, "ends a text (default: <|endoftext|>; \"\" for none)")
-      .option("--bos-token", options.roles.bos, "begins a text")
-      .option("--pad-token", options.roles.pad, "fills up batches")
+      .option("--bos-token", options.roles.bos,
+              "begins a text, and is put in front of each that is encoded (default: none)")
+      .option("--pad-token", options.roles.pad, "fills up batches (default: none)")
       .flag("--overwrite", options.overwrite, "replace a tokenizer that is there")
       .flag("--json", json, "print the result as JSON");
   if (!args.parse(arguments)) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "data/tokenizer_training/tokenizer_files.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 namespace inlay {
@@ -25,6 +26,25 @@ Json pre_tokenizer(SplitPattern pattern) {
                       {"invert", false}};
   return {{"type", "Sequence"},
           {"pretokenizers", Json::array({split, byte_level(/*use_regex=*/false)})}};
+}
+
+/// Puts `bos` in front of a text, if there is one.
+Json post_processor(const std::string& bos, const std::vector<std::string>& special_tokens) {
+  if (bos.empty()) {
+    return nullptr;
+  }
+  const auto id = std::ranges::find(special_tokens, bos) - special_tokens.begin();
+  const auto token = [&](int type) {
+    return Json{{"SpecialToken", {{"id", bos}, {"type_id", type}}}};
+  };
+  const auto text = [](const char* name, int type) {
+    return Json{{"Sequence", {{"id", name}, {"type_id", type}}}};
+  };
+  const Json known = {{"id", bos}, {"ids", Json::array({id})}, {"tokens", Json::array({bos})}};
+  return {{"type", "TemplateProcessing"},
+          {"single", Json::array({token(0), text("A", 0)})},
+          {"pair", Json::array({token(0), text("A", 0), token(1), text("B", 1)})},
+          {"special_tokens", {{bos, known}}}};
 }
 
 std::string quoted(const std::string& text) {
@@ -71,7 +91,8 @@ std::string model_json(const TrainedBpe& trained) {
 }  // namespace
 
 std::string tokenizer_json(const TrainedBpe& trained,
-                           const std::vector<std::string>& special_tokens, SplitPattern pattern) {
+                           const std::vector<std::string>& special_tokens,
+                           const SpecialTokenRoles& roles, SplitPattern pattern) {
   Json added = Json::array();
   for (std::size_t id = 0; id < special_tokens.size(); ++id) {
     added.push_back({{"id", id},
@@ -82,10 +103,14 @@ std::string tokenizer_json(const TrainedBpe& trained,
                      {"normalized", false},
                      {"special", true}});
   }
-  const Json before = {{"version", "1.0"},          {"truncation", nullptr},
-                       {"padding", nullptr},        {"added_tokens", added},
-                       {"normalizer", nullptr},     {"pre_tokenizer", pre_tokenizer(pattern)},
-                       {"post_processor", nullptr}, {"decoder", byte_level(/*use_regex=*/true)}};
+  const Json before = {{"version", "1.0"},
+                       {"truncation", nullptr},
+                       {"padding", nullptr},
+                       {"added_tokens", added},
+                       {"normalizer", nullptr},
+                       {"pre_tokenizer", pre_tokenizer(pattern)},
+                       {"post_processor", post_processor(roles.bos, special_tokens)},
+                       {"decoder", byte_level(/*use_regex=*/true)}};
   std::string text = before.dump(2);
   text.resize(text.rfind("\n}"));
   return text + ",\n  \"model\": " + model_json(trained) + "\n}\n";
@@ -100,6 +125,9 @@ std::string tokenizer_config_json(const SpecialTokenRoles& roles) {
     if (!token.empty()) {
       config[key] = token;
     }
+  }
+  if (!roles.bos.empty()) {
+    config["add_bos_token"] = true;
   }
   return config.dump(2) + "\n";
 }

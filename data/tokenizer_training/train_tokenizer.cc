@@ -119,7 +119,7 @@ TokenizerTrainingReport train_tokenizer(const TokenizerTrainingOptions& options)
   const TrainedBpe trained = train_bpe(words, training);
   AtomicDirectory folder(options.out, {.replace = options.overwrite});
   write_file(join_path(folder.path(), kTokenizerFile),
-             tokenizer_json(trained, training.special_tokens, options.pattern));
+             tokenizer_json(trained, training.special_tokens, options.roles, options.pattern));
   write_file(join_path(folder.path(), kConfigFile), tokenizer_config_json(options.roles));
   folder.commit();
   report.words = static_cast<i64>(words.words().size());

@@ -106,6 +106,22 @@ TEST(TokenizerTraining, WritesWhatLoadsAndSpellsTheText) {
   EXPECT_EQ(report.tokens, tokens);
 }
 
+TEST(TokenizerTraining, PutsBosInFrontOfTexts) {
+  const Scratch scratch;
+  TokenizerTrainingOptions options = scratch.options({scratch.text("text.txt", kText)});
+  options.roles = {.bos = "<s>", .eos = "</s>", .pad = "<pad>"};
+  options.special_tokens = {"<pad>"};
+  train_tokenizer(options);
+  const Tokenizer tokenizer = load_tokenizer(options.out);
+  EXPECT_TRUE(tokenizer.notes().empty());
+  EXPECT_EQ(tokenizer.pad_id(), 0);
+  EXPECT_EQ(tokenizer.bos_id(), 1);
+  EXPECT_EQ(tokenizer.eos_id(), 2);
+  EXPECT_EQ(tokenizer.encode("").front(), 1);
+  EXPECT_EQ(tokenizer.encode(" the").size(), 2U);
+  EXPECT_EQ(tokenizer.encode(" the", {.add_special_tokens = false}).size(), 1U);
+}
+
 TEST(TokenizerTraining, CutsTextByThePatternOfItsName) {
   const Scratch scratch;
   const std::vector<std::pair<SplitPattern, std::string>> cases = {

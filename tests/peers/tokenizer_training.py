@@ -55,7 +55,7 @@ def reference(text: pathlib.Path, size: int, pattern: str, least: int) -> Tokeni
     return tokenizer
 
 
-def differences(inlay: str, text: pathlib.Path, size: int, pattern: str, least: int) -> list[str]:
+def differences(inlay: str, text: pathlib.Path, size: int, pattern: str, least: int, bos: bool) -> list[str]:
     expected = json.loads(reference(text, size, pattern, least).to_str())["model"]
     with tempfile.TemporaryDirectory() as scratch:
         out = f"{scratch}/tokenizer"
@@ -63,12 +63,16 @@ def differences(inlay: str, text: pathlib.Path, size: int, pattern: str, least: 
         command += ["--pattern", pattern, "--min-frequency", str(least)]
         for token in SPECIAL:
             command += ["--special-token", token]
+        if bos:
+            command += ["--bos-token", SPECIAL[1]]
         subprocess.run(command, check=True, capture_output=True)
         found = json.loads(pathlib.Path(out, "tokenizer.json").read_text())["model"]
         wrong = [key for key in ("vocab", "merges") if found[key] != expected[key]]
         theirs = AutoTokenizer.from_pretrained(out)
         if theirs.eos_token != SPECIAL[0]:
             wrong.append("eos_token")
+        if bos and theirs.encode("a")[0] != 1:
+            wrong.append("bos_token")
         probes = PROBES + [text.read_text(errors="replace")[:20000]]
         probe_file = pathlib.Path(scratch, "probes.json")
         probe_file.write_text(json.dumps(probes))
@@ -94,7 +98,7 @@ def main() -> int:
         for size in arguments.vocab_size or [300, 2000, 16000]:
             for pattern in ("gpt2", *PATTERNS):
                 for least in (0, 2, 10):
-                    wrong = differences(arguments.inlay, text, size, pattern, least)
+                    wrong = differences(arguments.inlay, text, size, pattern, least, bos=least == 2)
                     failed = failed or bool(wrong)
                     print(text.name, size, pattern, least, ", ".join(wrong) or "equal", flush=True)
     return int(failed)
