@@ -219,8 +219,12 @@ nlohmann::json text_alone(nlohmann::json json, const HfConfig& config) {
       text[key] = json[key];
     }
   }
-  text["model_type"] = family.text_alone;
-  text["architectures"] = {find_family(family.text_alone)->causal_class};
+  const Family* alone = find_family(text.value("model_type", ""));
+  if (alone == nullptr || !alone->text_key.empty()) {
+    alone = find_family(family.text_alone);
+  }
+  text["model_type"] = alone->model_types.front();
+  text["architectures"] = {alone->causal_class};
   return text;
 }
 

@@ -33,6 +33,7 @@ const Family& qwen2_family();
 const Family& qwen3_family();
 const Family& mistral_family();
 const Family& ministral3_family();
+const Family& mistral3_family();
 const Family& smollm3_family();
 const Family& phi3_family();
 const Family& granite_family();
@@ -55,15 +56,16 @@ const std::vector<const Family*>& families() {
       &granite_family(),     &granite_hybrid_family(),
       &hunyuan_family(),     &ernie4_5_family(),
       &granite_moe_family(), &granite_moe_shared_family(),
-      &olmo2_family(),       &olmo3_family(),
-      &exaone4_family(),     &qwen3_moe_family(),
-      &olmoe_family(),       &gpt_oss_family(),
-      &gemma2_family(),      &gemma3_text_family(),
-      &gemma3_family(),      &gemma4_text_family(),
-      &gemma4_family(),      &cohere2_family(),
-      &glm4_family(),        &gpt_neox_family(),
-      &nanochat_family(),    &nemotron_family(),
-      &stablelm_family(),    &starcoder2_family(),
+      &mistral3_family(),    &olmo2_family(),
+      &olmo3_family(),       &exaone4_family(),
+      &qwen3_moe_family(),   &olmoe_family(),
+      &gpt_oss_family(),     &gemma2_family(),
+      &gemma3_text_family(), &gemma3_family(),
+      &gemma4_text_family(), &gemma4_family(),
+      &cohere2_family(),     &glm4_family(),
+      &gpt_neox_family(),    &nanochat_family(),
+      &nemotron_family(),    &stablelm_family(),
+      &starcoder2_family(),
   };
   // clang-format on
   return rows;

@@ -80,7 +80,8 @@ struct Family {
   /// Of a model of several parts: the object of config.json that has the settings of its language
   /// model. Empty: the config itself.
   std::string text_key = {};
-  std::string text_alone = {};  // the `model_type` of that language model as a model of its own
+  /// The `model_type` of that language model as a model of its own, where the object has none.
+  std::string text_alone = {};
   std::vector<OtherPrefix> other_prefixes = {};
   std::optional<RouterName> router = {};  // where the two differ
   /// What the names of tensors begin with that belong to other parts: images, sounds, heads that

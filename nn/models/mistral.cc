@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <nlohmann/json.hpp>
 
+#include "core/error.h"
 #include "nn/models/llama_like.h"
 
 /// Mistral (arXiv:2310.06825): a Llama all of whose layers may attend through a window. Ministral
-/// 3: the same, stretched by YaRN, with queries that grow with their position.
+/// 3: the same, stretched by YaRN, with queries that grow with their position. Mistral 3: one of
+/// both beside a part that sees images.
 namespace inlay {
 namespace {
 
@@ -51,6 +53,18 @@ GgufFamily ministral3_gguf() {
   return g;
 }
 
+DecoderPlan mistral3_plan(const HfConfig& config) {
+  const std::string type = config.text("model_type", "mistral");
+  if (type == "ministral3") {
+    return ministral3_plan(config);
+  }
+  if (type != "mistral") {
+    config.fail("model_type",
+                str("expected \"mistral\" or \"ministral3\", found \"", printable(type), "\""));
+  }
+  return mistral_plan(config);
+}
+
 }  // namespace
 
 // GGUF files of a Mistral call it a Llama.
@@ -85,6 +99,20 @@ const Family& ministral3_family() {
       .notes = llama_like_notes,
       .gguf = ministral3_gguf(),
   };
+  return row;
+}
+
+const Family& mistral3_family() {
+  static const Family row = [] {
+    Family wrapper =
+        text_part_of(mistral_family(), {.article = "a Mistral 3",
+                                        .model_type = "mistral3",
+                                        .causal_class = "Mistral3ForConditionalGeneration",
+                                        .bare_class = "Mistral3Model"});
+    wrapper.plan = mistral3_plan;
+    wrapper.tied_by_default = true;
+    return wrapper;
+  }();
   return row;
 }
 

@@ -125,6 +125,18 @@ TEST(LlamaLike, SomeLayersHaveNoRope) {
   EXPECT_EQ(ropes(plan_with("olmo3")), (std::vector<i64>{1, 1, 1, 0, 1, 1, 1, 0}));
 }
 
+TEST(Mistral3, IsOneOfTheLanguageModelsThatItMayHold) {
+  const auto plan = [](const Json& text) {
+    return plan_of(HfConfig({{"model_type", "mistral3"}, {"text_config", text}}, "config.json"));
+  };
+  EXPECT_EQ(windows(plan(large("mistral"))), all(4096));
+  EXPECT_EQ(plan(large("ministral3")).ropes[0].config.type, RopeType::kYarn);
+  EXPECT_EQ(plan(large("mistral")).names.layers, "model.language_model.layers");
+  EXPECT_EQ(error_text<DataError>([&] { plan(large("llama")); }),
+            "config.json: /text_config/model_type: expected \"mistral\" or \"ministral3\", found "
+            "\"llama\"");
+}
+
 TEST(Granite, HasExpertsAloneBesideABlockOfAllOrNone) {
   const auto plan = [](const char* type, const Json& more) {
     return plan_with(type, more).layers[7];

@@ -23,6 +23,7 @@ NAMES = {
     "qwen3_moe": ("Qwen3-MoE", "30B-A3B"),
     "mistral": ("Mistral", "7B, Nemo"),
     "ministral3": ("Ministral 3", "3B to 14B"),
+    "mistral3": ("Mistral 3, the text part of", "Small 3.1, 3.2; Ministral 3"),
     "smollm3": ("SmolLM3", "3B"),
     "phi3": ("Phi-3", "Phi-3, 3.5, 4-mini"),
     "granite": ("Granite", "3.x"),

@@ -37,6 +37,16 @@ LINEAR = {"rope_type": "linear", "rope_theta": 20000.0, "factor": 2.5}
 DYNAMIC = {"rope_type": "dynamic", "rope_theta": 10000.0, "factor": 2.0}
 PLAIN = {"rope_type": "default", "rope_theta": 3000.0}
 TWO_ROPES = {"sliding_attention": {"rope_type": "default", "rope_theta": 777.0}, "full_attention": LINEAR}
+# The part for images of a model that has one.
+EYES = {
+    "model_type": "pixtral",
+    "hidden_size": 16,
+    "intermediate_size": 16,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "head_dim": 8,
+    "image_size": 28,
+}
 MIXED = ["sliding_attention", "full_attention", "sliding_attention"]
 
 
@@ -78,6 +88,24 @@ VARIANTS = {
                 "beta_slow": 1.0,
                 "llama_4_scaling_beta": 0.3,
             },
+        },
+    ),
+    "mistral3-wrapped": (
+        "mistral3",
+        {
+            "text_config": {"model_type": "mistral", "head_dim": 12, "sliding_window": None, "rope_parameters": PLAIN},
+            "tie_word_embeddings": False,
+        },
+    ),
+    "mistral3-wrapped-ministral3": (
+        "mistral3",
+        {
+            "text_config": {
+                "model_type": "ministral3",
+                "head_dim": 10,
+                "rope_parameters": {**YARN, "llama_4_scaling_beta": 0.2},
+            },
+            "tie_word_embeddings": True,
         },
     ),
     "smollm3-no-ropes": ("smollm3", {"no_rope_layers": [0, 1, 0], "tie_word_embeddings": False}),
@@ -396,13 +424,17 @@ def as_on_the_hub(settings):
 
 def write(name, out):
     import torch
-    from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
 
     model_type, changes = VARIANTS[name]
     settings = {**BASE, **changes}
+    auto = AutoModelForCausalLM
+    if "text_config" in changes:
+        auto = AutoModelForImageTextToText
+        settings = {**changes, "text_config": {**BASE, **changes["text_config"]}, "vision_config": EYES}
     config = AutoConfig.for_model(model_type, **{k: v for k, v in settings.items()})
     torch.manual_seed(0)
-    model = AutoModelForCausalLM.from_config(config, attn_implementation="eager").float()
+    model = auto.from_config(config, attn_implementation="eager").float()
     randomise(model)
     model.tie_weights()
     place = out / name

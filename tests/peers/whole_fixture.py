@@ -17,16 +17,17 @@ import tempfile
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
 
 
 def gradients(model):
     """By the names, and in the pieces, of a checkpoint: written as one."""
     for parameter in model.parameters():
-        parameter.data = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+        parameter.data = torch.full_like(parameter, torch.nan) if parameter.grad is None else parameter.grad
     with tempfile.TemporaryDirectory() as scratch:
         model.save_pretrained(scratch)
-        return load_file(pathlib.Path(scratch) / "model.safetensors")
+        written = load_file(pathlib.Path(scratch) / "model.safetensors")
+    return {name: g for name, g in written.items() if not g.isnan().any()}  # none: of a part for images
 
 
 def main():
@@ -34,9 +35,11 @@ def main():
     out.mkdir(parents=True, exist_ok=True)
     for name in ("config.json", "model.safetensors"):
         shutil.copy(source / name, out)
-    model = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32, attn_implementation="eager").eval()
+    config = AutoConfig.from_pretrained(source)
+    auto = AutoModelForImageTextToText if hasattr(config, "text_config") else AutoModelForCausalLM
+    model = auto.from_pretrained(source, dtype=torch.float32, attn_implementation="eager").eval()
     draw = np.random.default_rng(7)
-    ids = torch.tensor(draw.integers(3, model.config.vocab_size, size=(2, 48)))
+    ids = torch.tensor(draw.integers(3, config.get_text_config().vocab_size, size=(2, 48)))
     labels = ids.clone()
     labels[0, :9] = -100
     labels[1, 40:] = -100
