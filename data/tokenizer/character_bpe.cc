@@ -54,11 +54,30 @@ std::function<bool(char32_t, char32_t)> CharacterBpe::joined() const {
   }
   // A run of unknown characters becomes one unk: it must stay in one piece.
   const bool fuses = options_.fuse_unk && options_.unk_id && needs_unk();
-  return [joints = std::shared_ptr<const Joints>(joints_), characters = characters_, fuses](
-             char32_t left, char32_t right) {
+  return [joints = std::shared_ptr<const Joints>(joints_), characters = characters_, fuses,
+          ends = ends_of_unmerged()](char32_t left, char32_t right) {
     return joints->may_join(left, right) ||
-           (fuses && characters->find(left) < 0 && characters->find(right) < 0);
+           (fuses && characters->find(left) < 0 && characters->find(right) < 0) ||
+           (!ends.empty() && (ends.contains(left) || ends.contains(right)));
   };
+}
+
+/// Where merges are ignored, a token that merges would not make of its text stands for a whole piece
+/// alone. Cuts on both of its sides would make a piece of it, so there must be none: its first and
+/// last characters.
+std::unordered_set<char32_t> CharacterBpe::ends_of_unmerged() const {
+  std::unordered_set<char32_t> ends;
+  std::vector<PieceToken> tokens;
+  for (const auto& [text, id] : whole_) {
+    tokens.clear();
+    merge(text, tokens);
+    if (tokens.size() != 1 || tokens[0].id != id) {
+      ends.insert(code_point_at(text, 0).value);
+      ends.insert(
+          code_point_at(text, previous_code_point(text, static_cast<i64>(text.size()))).value);
+    }
+  }
+  return ends;
 }
 
 std::vector<Symbol> CharacterBpe::symbols_of(std::string_view piece) const {
@@ -104,6 +123,10 @@ void CharacterBpe::encode(std::string_view piece, std::vector<PieceToken>& token
       return;
     }
   }
+  merge(piece, tokens);
+}
+
+void CharacterBpe::merge(std::string_view piece, std::vector<PieceToken>& tokens) const {
   std::vector<Symbol> symbols = symbols_of(piece);
   merge_symbols(symbols, [&](const Symbol& left, const Symbol& right) {
     return merges_.find(left.id, right.id);

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "core/types.h"
@@ -49,6 +50,8 @@ class CharacterBpe final : public Model {
   };
 
   std::vector<Symbol> symbols_of(std::string_view piece) const;
+  void merge(std::string_view piece, std::vector<PieceToken>& tokens) const;
+  std::unordered_set<char32_t> ends_of_unmerged() const;
 
   BpeOptions options_;
   ByteTokens bytes_;  // none without byte fallback

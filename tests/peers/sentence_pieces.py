@@ -135,6 +135,7 @@ PROBES = [
     "<start_of_turn>user\n\n\nhi<end_of_turn><mask><pad>",
     "(c)(c) a(c) <extra_id_0> b<extra_id_9>",
     "the\x00nul and \ufeffmark",
+    "<0x41> a<0x41>b",
 ]
 
 
