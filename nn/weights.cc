@@ -99,7 +99,8 @@ std::unique_ptr<LinearLike> make_head(const std::string& name, bool tied,
   if (tied && !weights.has_own_head(name, table_name)) {
     return table.tied_head();
   }
-  return weights.linear(name, {.in = table.width(), .out = table.rows(), .init_std = init_std});
+  return weights.linear(
+      name, {.in = table.width(), .out = table.rows(), .init_std = init_std, .head = true});
 }
 
 }  // namespace inlay

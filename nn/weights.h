@@ -22,6 +22,7 @@ struct LinearSpec {
   /// > 0: the output is turned by RoPE in heads of this size. (GGUF orders those rows otherwise.)
   i64 rope_head_dim = 0;
   bool dense = false;  // small and delicate: never made 4-bit as it loads
+  bool head = false;   // the model's output head, whatever it is called
 };
 
 class WeightSource {

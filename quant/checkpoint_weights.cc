@@ -35,7 +35,7 @@ std::unique_ptr<LinearLike> CheckpointWeights::linear(const std::string& name,
     return std::make_unique<Linear>(std::move(weight), std::move(bias), spec.layout);
   }
   const bool quantize = options_.four_bit && !spec.dense &&
-                        !is_skipped(name, options_.four_bit->skip_modules) &&
+                        !is_skipped(name, spec, options_.four_bit->skip_modules) &&
                         stored.matrix.format() != kernels::MatrixFormat::kFourBit;
   if (quantize) {
     const FrozenMatrix source =
@@ -86,7 +86,7 @@ bool CheckpointWeights::has_own_head(const std::string& head, const std::string&
 std::unique_ptr<LinearLike> QuantizedWeights::linear(const std::string& name,
                                                      const LinearSpec& spec) {
   std::unique_ptr<LinearLike> dense = inner_.linear(name, spec);
-  if (spec.dense || is_skipped(name, options_.skip_modules)) {
+  if (spec.dense || is_skipped(name, spec, options_.skip_modules)) {
     return dense;
   }
   // As it lies, where it is [out, in]: a copy in f32 may be much larger.

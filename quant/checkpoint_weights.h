@@ -11,10 +11,10 @@
 
 namespace inlay {
 
-/// Frozen linear layers made 4-bit as they load, but for those whose path ends with one of the
-/// names.
+/// Frozen linear layers made 4-bit as they load.
 struct QuantizeOnLoad {
   FourBitOptions format;
+  /// But for those whose path begins or ends so; "lm_head" is the head, whatever it is called.
   std::vector<std::string> skip_modules;
 };
 

@@ -2,15 +2,32 @@
 #include "quant/stored_weight.h"
 
 #include <algorithm>
+#include <iterator>
+#include <string_view>
 
 #include "core/tensor/dense_format.h"
 
 namespace inlay {
 
+namespace {
+
+// What a model's head is called: in Transformers, in files of GPT-NeoX, in GGUF files.
+constexpr std::string_view kHeads[] = {"lm_head", "embed_out", "output"};
+
+}  // namespace
+
 bool is_skipped(const std::string& name, const std::vector<std::string>& skip_modules) {
   return std::ranges::any_of(skip_modules, [&](const std::string& entry) {
-    return name == entry || name.ends_with("." + entry);
+    return name.ends_with(entry) || name.starts_with(entry + ".");
   });
+}
+
+bool is_skipped(const std::string& name, const LinearSpec& spec,
+                const std::vector<std::string>& skip_modules) {
+  const bool head = spec.head && std::ranges::any_of(skip_modules, [](const std::string& entry) {
+                      return std::ranges::find(kHeads, entry) != std::end(kHeads);
+                    });
+  return head || is_skipped(name, skip_modules);
 }
 
 Tensor decoded_weight(const FrozenMatrix& matrix, DType dtype) {

@@ -7,12 +7,18 @@
 
 #include "core/ops/experts.h"
 #include "core/tensor/frozen_matrix.h"
+#include "nn/weights.h"
 
 // What becomes of a stored weight as it loads. For the .cc files of quant.
 namespace inlay {
 
-/// Whether the path ends with one of the names.
+/// Whether one of the entries is the begin of the path, by whole names, or its end, as Transformers
+/// takes llm_int8_skip_modules.
 bool is_skipped(const std::string& name, const std::vector<std::string>& skip_modules);
+/// The same of a linear layer; "lm_head" and its other names, "embed_out" and "output", are the
+/// model's head, whatever it is called here.
+bool is_skipped(const std::string& name, const LinearSpec& spec,
+                const std::vector<std::string>& skip_modules);
 
 /// The whole matrix as floats of `dtype`, a few rows at a time so that no second copy of its size
 /// exists.

@@ -52,6 +52,14 @@ void check_quantization(const RunConfig& config, Problems& problems) {
     problems.add("/quantization/load_in_4bit",
                  "false quantises nothing: set it to true, or quantization to null");
   }
+  const std::vector<std::string>& skipped = config.quantization->skip_modules;
+  for (std::size_t i = 0; i < skipped.size(); ++i) {
+    if (skipped[i].empty() || skipped[i].find_first_of("\\*+?[](){}|^$") != std::string::npos) {
+      problems.add(str("/quantization/skip_modules/", i),
+                   str("expected the begin or end of a module's path, no expression, found \"",
+                       printable(skipped[i]), "\""));
+    }
+  }
   const i64 block_size = config.quantization->bnb_4bit_blocksize;
   if (!std::has_single_bit(static_cast<u64>(block_size))) {
     problems.add("/quantization/bnb_4bit_blocksize",

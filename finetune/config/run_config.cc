@@ -62,7 +62,9 @@ void QuantizationConfig::fields(FieldVisitor& v) {
   v.choice("bnb_4bit_compute_dtype", bnb_4bit_compute_dtype,
            {GemmCompute::kF32, GemmCompute::kBf16},
            "type the weights are decoded to; \"auto\": training.compute_dtype");
-  v.field("skip_modules", skip_modules, "linear layers to leave as they are, by name or path end");
+  v.field(
+      "skip_modules", skip_modules,
+      "linear layers to leave as they are, by begin or end of their paths; \"lm_head\": the head");
   v.ignored("quant_method", "one of bitsandbytes' config keys, for which load_in_4bit speaks");
   v.neutral("load_in_8bit", {"false"}, "8-bit weights are not supported");
   v.neutral("bnb_4bit_quant_storage", {"\"uint8\""}, "two codes are stored in a byte");
