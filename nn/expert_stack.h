@@ -16,6 +16,7 @@ class WeightSource;
 /// memory, and so to PEFT, they are one parameter of a module "experts", whatever files have.
 struct ExpertStackSpec {
   i64 experts = 0;
+  i64 chosen = 1;       // of them, for each row
   i64 in = 0, out = 0;  // `out`: of gate and up together, where the projection is both
   /// The parameter's name in memory, below the module of the experts: "gate_up_proj".
   std::string parameter = {};

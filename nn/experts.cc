@@ -10,8 +10,9 @@
 namespace inlay {
 namespace {
 
-ExpertStackSpec sized(ExpertStackSpec spec, i64 experts, i64 in, i64 out) {
-  spec.experts = experts;
+ExpertStackSpec sized(ExpertStackSpec spec, const ExpertsPlan& plan, i64 in, i64 out) {
+  spec.experts = plan.experts;
+  spec.chosen = plan.routing.chosen;
   spec.in = in;
   spec.out = out;
   return spec;
@@ -41,10 +42,10 @@ Experts::Experts(const ExpertsPlan& plan, const NormPlan& norm, const std::strin
                                                                 .bias = plan.router_bias,
                                                                 .init_std = plan.gate_up.init_std,
                                                                 .dense = true})),
-      gate_up_(sized(plan.gate_up, plan.experts, hidden_size, 2 * plan.width),
+      gate_up_(sized(plan.gate_up, plan, hidden_size, 2 * plan.width),
                below(layer, plan.name, plan.stacks), weights),
-      down_(sized(plan.down, plan.experts, plan.width, hidden_size),
-            below(layer, plan.name, plan.stacks), weights) {
+      down_(sized(plan.down, plan, plan.width, hidden_size), below(layer, plan.name, plan.stacks),
+            weights) {
   if (!plan.router_scale.empty()) {
     router_scale_ = weights.vector(dotted(layer, plan.router_scale), hidden_size, 1.0F);
   }

@@ -75,6 +75,14 @@ void Injector::experts(const std::string& name, ExpertStack& stack) {
   }
 }
 
+void Injector::require_plain_update(const std::string& parameter) const {
+  if (config_.use_dora || config_.lora_dropout > 0.0) {
+    throw ConfigError(str(options_.pointer, config_.use_dora ? "/use_dora" : "/lora_dropout",
+                          ": the update of ", parameter,
+                          ", one of target_parameters, has none, as in PEFT"));
+  }
+}
+
 void Injector::wrap_stacks() {
   for (std::size_t i = 0; i < noted_.size(); ++i) {
     const auto& [module, stack] = noted_[i];
@@ -84,6 +92,7 @@ void Injector::wrap_stacks() {
       throw ConfigError(str(options_.pointer, "/target_parameters: ", method_.name, " on ", path,
                             ", a parameter of all experts, is not supported"));
     }
+    require_plain_update(path);
     // PEFT wraps the module once for each parameter, the first innermost.
     std::string prefix;
     for (std::size_t around = i + 1; around < noted_.size(); ++around) {
@@ -106,6 +115,7 @@ std::optional<ModuleMatcher::Choice> Injector::router_choice(const std::string& 
   if (!parameter_targets_.wants(parameter)) {
     return {};
   }
+  require_plain_update(parameter);
   return matcher_.factors(parameter);
 }
 

@@ -96,6 +96,9 @@ class Injector : public Visitor {
   std::set<std::string> target_names_;
 
  private:
+  /// Throws ConfigError where the update of a parameter would have what it has not in PEFT.
+  void require_plain_update(const std::string& parameter) const;
+
   struct NotedStack {
     std::string module;
     ExpertStack* stack;

@@ -139,10 +139,6 @@ void write_lora_keys(const PeftConfig& config, nlohmann::ordered_json& json) {
 // As PEFT's ParamWrapper: linear layers from in to r E, and from there to out.
 ExpertUpdate lora_of_experts(const UpdateSite& site, const ExpertStack& stack) {
   const ExpertStackSpec& spec = stack.spec();
-  if (site.config.lora_dropout > 0.0 || site.config.use_dora) {
-    throw ConfigError(str(site.config.use_dora ? "/use_dora" : "/lora_dropout", ": the update of ",
-                          site.name, ", a parameter of all experts, has none, as in PEFT"));
-  }
   const i64 ranks = site.rank * spec.experts;
   ExpertUpdate update = {trainable_zeros({ranks, spec.in}), trainable_zeros({spec.out, ranks}),
                          static_cast<float>(lora_scale(site))};

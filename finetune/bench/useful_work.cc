@@ -2,6 +2,7 @@
 #include "finetune/bench/useful_work.h"
 
 #include "finetune/adapters/adapted_layers.h"
+#include "nn/expert_stack.h"
 
 namespace inlay {
 namespace {
@@ -19,6 +20,20 @@ class ProductCounter final : public Visitor {
     if (const auto* adapted = dynamic_cast<const AdaptedLinear*>(slot.get())) {
       work.lora_parameters += adapted->update().product_parameters();
     } else if (is_tied(*slot) ? table_trained_ : has_trainable(*slot)) {
+      work.trained_parameters += size;
+    }
+  }
+
+  // Of the experts, those that a token goes through.
+  void experts(const std::string& /*name*/, ExpertStack& stack) override {
+    const ExpertStackSpec& spec = stack.spec();
+    const i64 size = spec.chosen * spec.in * spec.out;
+    work.parameters += size;
+    for (const ExpertStackUpdate& update : stack.updates()) {
+      const i64 rank = update.what.a.dim(0) / spec.experts;
+      work.lora_parameters += spec.chosen * rank * (spec.in + spec.out);
+    }
+    if (stack.updates().empty() && has_trainable(stack)) {
       work.trained_parameters += size;
     }
   }

@@ -9,7 +9,8 @@ namespace inlay {
 /// two. Only products with weights and attention's are counted (for causal attention the pairs that
 /// are seen), and nothing that a program might do besides:
 ///
-///   N = parameters in products: blocks and head; the embedding's look-up is free
+///   N = parameters in products: blocks and head; the embedding's look-up is free, and of experts
+///       only those count that a token goes through
 ///   a = 2 L (T + 1) H d: attention forward, L layers of H heads of size d, (T + 1) / 2 keys each
 ///       query
 ///

@@ -480,6 +480,31 @@ TEST(InjectAdapter, HasPeftsTensorsForParametersOfExpertsAndRouters) {
   }
 }
 
+TEST(InjectAdapter, UpdatesOfParametersHaveNeitherDropoutNorMagnitudes) {
+  const struct {
+    OrderedJson key;
+    const char *target, *sentence;
+  } cases[] = {
+      {{{"use_dora", true}},
+       "experts.down_proj",
+       "/peft/use_dora: the update of model.layers.0.mlp.experts.down_proj, one of "
+       "target_parameters, has none, as in PEFT"},
+      {{{"lora_dropout", 0.1}},
+       "gate.weight",
+       "/peft/lora_dropout: the update of model.layers.0.mlp.gate.weight, one of "
+       "target_parameters, has none, as in PEFT"},
+  };
+  for (const auto& c : cases) {
+    LoadedModel loaded = load_model_at(golden("models/families/olmoe"));
+    OrderedJson peft = c.key;
+    peft["target_modules"] = OrderedJson::array({"q_proj"});
+    peft["target_parameters"] = OrderedJson::array({c.target});
+    EXPECT_EQ(error_text<ConfigError>(
+                  [&] { inject_adapter(*loaded.model, peft_config(peft), {.key = RandomKey(1)}); }),
+              c.sentence);
+  }
+}
+
 TEST(InjectAdapter, DrawsTheFactorsOfAModuleByItsNameAlone) {
   LoadedModel whole = make_tiny(tiny_llama());
   LoadedModel part = make_tiny(tiny_llama());
