@@ -53,6 +53,8 @@ const GgufPreTokenizer kPreTokenizers[] = {
                "grok-2"},
      .patterns = {kQwen2Pattern}},
     {.names = {"gpt-4o", "llama4", "kanana2", "minimax-m2"}, .patterns = {kGpt4oPattern}},
+    {.names = {"tiny_aya", "cohere2moe"},
+     .patterns = {R"(\d{1,3}(?=(?:\d{3})*\b))", kGpt4oPattern}},
     {.names = {"tekken"}, .patterns = {kTekkenPattern}, .ignore_merges = true, .add_bos = true},
     {.names = {"deepseek-v3", "hunyuan-dense", "joyai-llm", "hy_v4"},
      .patterns = {R"(\p{N}{1,3})", kChineseAndJapanese, kDeepSeek3Pattern}},

@@ -163,6 +163,7 @@ class Trainer {
       add_piece(token);
     }
     std::vector<std::pair<char32_t, int>> letters;
+    letters.reserve(256);
     for (int byte = 0; byte < 256; ++byte) {
       letters.emplace_back(code_point_at(byte_letter(static_cast<u8>(byte)), 0).value, byte);
     }

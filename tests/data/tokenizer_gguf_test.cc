@@ -50,6 +50,8 @@ TEST(TokenizerGguf, SplitsAsItsPreTokenizerSays) {
       {"dbrx", "|ab|12|1|2|3|!|ab|"},    {"llama-bpe", "||ab|12|1|2|3|!|ab|"},
       {"llama3", "||ab|12|1|2|3|!|ab|"}, {"llama-v3", "||ab|12|1|2|3|!|ab|"},
       {"qwen2", "|ab|1|2|1|2|3|!|ab|"},  {"default", "|ab|12|1|2|3|!|ab|"},
+      {"falcon", "|ab|12|1|2|3|!|ab|"},  {"deepseek-coder", "|ab|1|2|1|2|3|!|ab|"},
+      {"tiny_aya", "|ab|12|12|3|!|ab|"},
   };
   for (const auto& c : cases) {
     EXPECT_EQ(pieces(tokenizer_from_gguf(small_tokenizer(c.pre), "model.gguf"), "ab12123!ab"),
@@ -124,7 +126,8 @@ TEST(TokenizerGguf, RefusesWhatIsWrongOrNotSupported) {
            "starcoder, refact, command-r, codeshell, exaone, minerva-7b, mellum2, llama-bpe, "
            "llama3, llama-v3, falcon3, falcon-h1, lfm2, pixtral, midm-2.0, dbrx, smaug-bpe, "
            "chatglm-bpe, glm4, glm5, qwen2, qwen35, deepseek-r1-qwen, stablelm2, hunyuan, megrez, "
-           "kormo, solar-open, grok-2, gpt-4o, llama4, kanana2, minimax-m2, tekken, deepseek-v3, "
+           "kormo, solar-open, grok-2, gpt-4o, llama4, kanana2, minimax-m2, tiny_aya, cohere2moe, "
+           "tekken, deepseek-v3, "
            "hunyuan-dense, joyai-llm, hy_v4, deepseek-coder, falcon, exaone-moe, seed-coder, "
            "bailingmoe, bailingmoe2, "
            "llada-moe, default"},
