@@ -82,8 +82,8 @@ TEST_P(ExpertRuns, StayCloseToTheRunInF32) {
     const char* compute;
     OrderedJson quantization;
     double bound;
-  } cases[] = {{"bf16", none, 0.05}, {"int8", none, 0.1},  {"f32", nf4, 0.3},
-               {"bf16", nf4, 0.3},   {"int8", nf4, 0.3},   {"f32", fp4, 0.4}};
+  } cases[] = {{"bf16", none, 0.05}, {"int8", none, 0.1}, {"f32", nf4, 0.3},
+               {"bf16", nf4, 0.3},   {"int8", nf4, 0.3},  {"f32", fp4, 0.4}};
   for (const auto& c : cases) {
     SCOPED_TRACE(str(c.compute, " ", c.quantization.dump()));
     const std::vector<double> found = losses({{"compute_dtype", c.compute}}, c.quantization);

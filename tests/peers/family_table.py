@@ -59,7 +59,9 @@ def lines_of(adapters, files):
     for name, found in adapters.items():
         if found["wrong"]:
             wrong.append(f"{name}: {'; '.join(found['wrong'])}")
-        rows.setdefault(found["model_type"], {"folders": [], "gguf": []})["folders"].append(found["differences"])
+        row = rows.setdefault(found["model_type"], {"folders": set(), "differences": [], "gguf": []})
+        row["folders"].add(name.removesuffix(" experts"))
+        row["differences"].append(found["differences"])
     for name, found in files.items():
         if found["model_type"] in rows and found["difference"] is not None and name not in NOT_IN_GGUF:
             if found["difference"] <= found["limit"]:
@@ -72,7 +74,7 @@ def lines_of(adapters, files):
     ]
     for kind in sorted(rows, key=lambda k: NAMES.get(k, (k, ""))[0].lower()):
         name, sizes = NAMES.get(kind, (kind, ""))
-        differences = [max(column) for column in zip(*rows[kind]["folders"])]
+        differences = [max(column) for column in zip(*rows[kind]["differences"])]
         model, theirs, ours, merged = (f"{d:.0e}" for d in differences)
         adapter = f"{max(differences[1:3]):.0e}"
         made = rows[kind]["gguf"]

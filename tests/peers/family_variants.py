@@ -76,7 +76,7 @@ VARIANTS = {
     "qwen3-bias": ("qwen3", {"head_dim": 10, "attention_bias": True, "tie_word_embeddings": True}),
     "mistral-window-hub": ("mistral", {"sliding_window": 7, "head_dim": 12}),
     "mistral-no-window": ("mistral", {"sliding_window": None, "num_key_value_heads": 1}),
-    "ministral3": (
+    "ministral3-yarn": (
         "ministral3",
         {
             "head_dim": 12,
@@ -103,7 +103,7 @@ VARIANTS = {
             "text_config": {
                 "model_type": "ministral3",
                 "head_dim": 10,
-                "rope_parameters": {**YARN, "llama_4_scaling_beta": 0.2},
+                "rope_parameters": {**YARN, "mscale": 1.0, "mscale_all_dim": 1.0, "llama_4_scaling_beta": 0.2},
             },
             "tie_word_embeddings": True,
         },
@@ -284,14 +284,14 @@ VARIANTS = {
         {"use_parallel_residual": True, "qk_layernorm": True, "rope_parameters": partial(0.5), "use_qkv_bias": True},
     ),
     "stablelm-sequential": ("stablelm", {"qk_layernorm": True, "rope_parameters": partial(0.25), "hidden_act": "gelu"}),
-    "nemotron": ("nemotron", {"rope_parameters": partial(0.5), "attention_bias": True, "mlp_bias": True}),
+    "nemotron-half": ("nemotron", {"rope_parameters": partial(0.5), "attention_bias": True, "mlp_bias": True}),
     "nemotron-whole": ("nemotron", {"head_dim": 8, "rope_parameters": partial(1.0), "tie_word_embeddings": True}),
     "gpt_neox-parallel": ("gpt_neox", {"use_parallel_residual": True, "rope_parameters": partial(0.25)}),
     "gpt_neox-sequential": (
         "gpt_neox",
         {"use_parallel_residual": False, "rope_parameters": partial(1.0), "attention_bias": False},
     ),
-    "nanochat": ("nanochat", {"head_dim": 8, "final_logit_softcapping": 4.0, "rope_parameters": PLAIN}),
+    "nanochat-cap": ("nanochat", {"head_dim": 8, "final_logit_softcapping": 4.0, "rope_parameters": PLAIN}),
     "qwen3_moe-sparse": (
         "qwen3_moe",
         {
@@ -315,7 +315,7 @@ VARIANTS = {
     "olmoe-plain": ("olmoe", {"num_experts": 6, "num_experts_per_tok": 2, "norm_topk_prob": False}),
     "olmoe-clip": ("olmoe", {"num_experts": 6, "num_experts_per_tok": 2, "norm_topk_prob": False, "clip_qkv": 0.8}),
     "olmoe-renormalised": ("olmoe", {"num_experts": 4, "num_experts_per_tok": 3, "norm_topk_prob": True, "num_key_value_heads": 6}),
-    "gpt_oss": (
+    "gpt_oss-windows": (
         "gpt_oss",
         {"head_dim": 8, "num_local_experts": 5, "num_experts_per_tok": 2, "sliding_window": 6, "layer_types": MIXED},
     ),
@@ -340,7 +340,7 @@ VARIANTS = {
             "attention_multiplier": 0.5,
         },
     ),
-    "granitemoeshared": (
+    "granitemoeshared-both": (
         "granitemoeshared",
         {
             "num_local_experts": 6,
@@ -371,14 +371,25 @@ VARIANTS = {
     ),
 }
 
-# What a GGUF file has no word for, so that one made of these is another model, in llama.cpp as here.
+# What a GGUF file has no word for, so that one made of these is another model, in llama.cpp as here. Names without a hyphen
+# are fixtures of the tests.
 NOT_IN_GGUF = {
+    "gemma2": "query_pre_attn_scalar",
+    "gemma3": "query_pre_attn_scalar",
+    "gpt_oss": "swiglu_limit",
+    "mistral_sliding": "the window",
+    "nemotron": "a part of heads that are not hidden_size / num_attention_heads wide",
+    "olmoe": "clip_qkv",
+    "smollm3_nope": "which layers have no RoPE",
+    "starcoder2": "the window",
     "cohere2-hub": "which layers have a window",
     "gemma2-caps-hub": "query_pre_attn_scalar",
     "gemma3-pattern": "query_pre_attn_scalar, which layers have a window",
     "gpt_neox-sequential": "rope_theta",
     "granite4-no-rope": "that no layer has RoPE",
+    "gemma3_wrapper": "query_pre_attn_scalar",
     "llama-dynamic": "dynamic RoPE",
+    "llama_rope_dynamic": "dynamic RoPE",
     "mistral-window-hub": "the window",
     "olmoe-clip": "clip_qkv",
     "olmoe-renormalised": "norm_topk_prob",
