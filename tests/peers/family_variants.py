@@ -38,14 +38,11 @@ DYNAMIC = {"rope_type": "dynamic", "rope_theta": 10000.0, "factor": 2.0}
 PLAIN = {"rope_type": "default", "rope_theta": 3000.0}
 TWO_ROPES = {"sliding_attention": {"rope_type": "default", "rope_theta": 777.0}, "full_attention": LINEAR}
 # The part for images of a model that has one.
+SMALL_EYES = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
 EYES = {
-    "model_type": "pixtral",
-    "hidden_size": 16,
-    "intermediate_size": 16,
-    "num_hidden_layers": 1,
-    "num_attention_heads": 2,
-    "head_dim": 8,
-    "image_size": 28,
+    "mistral3": {**SMALL_EYES, "model_type": "pixtral", "head_dim": 8, "image_size": 28},
+    "gemma3": {**SMALL_EYES, "model_type": "siglip_vision_model", "image_size": 28, "patch_size": 14},
+    "gemma4": {**SMALL_EYES, "model_type": "gemma4_vision", "num_key_value_heads": 2, "head_dim": 8},
 }
 MIXED = ["sliding_attention", "full_attention", "sliding_attention"]
 
@@ -206,6 +203,40 @@ VARIANTS = {
             "attn_logit_softcapping": 4.0,
             "final_logit_softcapping": 6.0,
             "layer_types": MIXED,
+        },
+    ),
+    "gemma3-wrapped": (
+        "gemma3",
+        {
+            "text_config": {
+                "model_type": "gemma3_text",
+                "num_hidden_layers": 6,
+                "head_dim": 12,
+                "query_pre_attn_scalar": 12,
+                "sliding_window": 7,
+            },
+            "mm_tokens_per_image": 4,
+        },
+    ),
+    "gemma4-wrapped-experts": (
+        "gemma4",
+        {
+            "text_config": {
+                "model_type": "gemma4_text",
+                "layer_types": ["sliding_attention", "sliding_attention", "full_attention"],
+                "head_dim": 8,
+                "global_head_dim": 16,
+                "num_global_key_value_heads": 2,
+                "attention_k_eq_v": True,
+                "num_kv_shared_layers": 0,
+                "hidden_size_per_layer_input": 0,
+                "sliding_window": 7,
+                "enable_moe_block": True,
+                "num_experts": 5,
+                "top_k_experts": 2,
+                "moe_intermediate_size": 16,
+            },
+            "audio_config": None,
         },
     ),
     "gemma4-shared": (
@@ -442,7 +473,7 @@ def write(name, out):
     auto = AutoModelForCausalLM
     if "text_config" in changes:
         auto = AutoModelForImageTextToText
-        settings = {**changes, "text_config": {**BASE, **changes["text_config"]}, "vision_config": EYES}
+        settings = {**changes, "text_config": {**BASE, **changes["text_config"]}, "vision_config": EYES[model_type]}
     config = AutoConfig.for_model(model_type, **{k: v for k, v in settings.items()})
     torch.manual_seed(0)
     model = auto.from_config(config, attn_implementation="eager").float()
