@@ -48,7 +48,8 @@ PeftConfig with_targets(const FinishedPeftConfig& config, const CausalLM& model)
   PeftConfig out = config;
   if (!config.named_targets) {
     const Family& family = *find_family(model.family());
-    if (family.default_lora_targets.empty()) {
+    const bool parameters = !own_keys<LoraKeys>(out).target_parameters.empty();
+    if (family.default_lora_targets.empty() && !parameters) {
       throw ConfigError(str("target_modules: missing, and PEFT adapts no modules of ",
                             family.article, " by default"));
     }

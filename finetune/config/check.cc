@@ -15,6 +15,7 @@
 #include "core/error.h"
 #include "core/memory/byte_text.h"
 #include "data/template/civil_time.h"
+#include "finetune/adapters/lora.h"
 #include "finetune/adapters/registry.h"
 #include "nn/models/rope_override.h"
 
@@ -163,7 +164,8 @@ bool holds_nothing(const StringOrList& value) {
 
 void check(const PeftConfig& config, std::string_view pointer, Problems& problems) {
   const auto at = [&](std::string_view key) { return json_pointer(pointer, key); };
-  if (holds_nothing(config.target_modules)) {
+  const bool parameters = !own_keys<LoraKeys>(config).target_parameters.empty();
+  if (holds_nothing(config.target_modules) && !parameters) {
     problems.add(at("target_modules"),
                  "is empty: name modules, or \"all-linear\" for every linear layer but the head");
   }

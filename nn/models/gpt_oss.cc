@@ -95,7 +95,6 @@ const Family& gpt_oss_family() {
                            .more_settings = more_gpt_oss_gguf,
                            .in_layer = gguf_mixture_names("post_attention_norm"),
                            .outside = gguf_outside_names()},
-        .default_lora_targets = {"q_proj", "v_proj"},
     };
     family.gguf->in_layer.push_back({"mlp.router", "ffn_gate_inp"});
     family.gguf->in_layer.push_back({"self_attn.sinks", "attn_sinks.weight"});

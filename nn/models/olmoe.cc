@@ -60,7 +60,6 @@ const Family& olmoe_family() {
                            .more_settings = more_olmoe_gguf,
                            .in_layer = gguf_mixture_names("ffn_norm"),
                            .outside = gguf_outside_names()},
-        .default_lora_targets = {"q_proj", "v_proj"},
     };
     family.gguf->in_layer.push_back({"mlp.gate", "ffn_gate_inp"});
     return family;

@@ -480,6 +480,34 @@ TEST(InjectAdapter, HasPeftsTensorsForParametersOfExpertsAndRouters) {
   }
 }
 
+// As PEFT writes it where nothing else is adapted: an empty list, or null.
+TEST(FinishedAdapter, MayBeOnParametersOfExpertsAlone) {
+  const TempDirectory place;
+  for (const char* fixture : {"gpt_oss", "olmoe", "gemma4_moe", "granitemoeshared"}) {
+    SCOPED_TRACE(fixture);
+    const std::string folder = golden(str("models/families/", fixture));
+    LoadedModel trained = load_model_at(folder);
+    const Adapter adapter =
+        inject(trained, peft_config({{"r", 2},
+                                     {"init_lora_weights", false},
+                                     {"target_modules", OrderedJson::array()},
+                                     {"target_parameters", {"experts.gate_up_proj"}}}));
+    EXPECT_EQ(adapter.tensors.size(), 4U);
+    const std::string written = place.file(fixture);
+    save_adapter(written, adapter, "base");
+    const std::vector<float> expected = logits_of(*trained.model, sequences()).to_vector();
+    for (const OrderedJson& targets : {OrderedJson::array(), OrderedJson(nullptr)}) {
+      const std::string file = written + "/adapter_config.json";
+      OrderedJson config = OrderedJson::parse(read_text(file));
+      config["target_modules"] = targets;
+      write_file(file, config.dump());
+      LoadedModel loaded = load_model_at(folder);
+      load_adapter(*loaded.model, written);
+      EXPECT_EQ(logits_of(*loaded.model, sequences()).to_vector(), expected);
+    }
+  }
+}
+
 TEST(InjectAdapter, UpdatesOfParametersHaveNeitherDropoutNorMagnitudes) {
   const struct {
     OrderedJson key;

@@ -28,7 +28,7 @@ NAMES = {
     "phi3": ("Phi-3", "Phi-3, 3.5, 4-mini"),
     "granite": ("Granite", "3.x"),
     "granitemoe": ("Granite-MoE", "3.x A400M, A800M"),
-    "granitemoeshared": ("Granite-MoE, shared block", "4.0 preview"),
+    "granitemoeshared": ("Granite-MoE, shared block", "7B-A1B"),
     "granitemoehybrid": ("Granite 4", "without Mamba layers"),
     "hunyuan_v1_dense": ("Hunyuan", "0.5B to 7B"),
     "ernie4_5": ("ERNIE 4.5", "0.3B"),
